@@ -1,0 +1,22 @@
+"""The classifier: a CNN-LSTM in Keras, its layers, and the layer that draws paths into frames.
+
+Everything here is written in ``keras`` and ``keras.ops`` alone, so it runs on the TensorFlow and the JAX
+backend. Importing this package registers the custom layers, so that ``keras.models.load_model`` opens a
+saved ``model.keras``.
+"""
+
+from model.architectures import ARCHITECTURES, build_classifier
+from model.drawing import DrawLine
+from model.folding import FoldTime
+from model.recurrent import ProjectedLSTM
+from model.sequence_inputs import classifier_of, with_sequence_inputs
+
+__all__ = [
+    "ARCHITECTURES",
+    "DrawLine",
+    "FoldTime",
+    "ProjectedLSTM",
+    "build_classifier",
+    "classifier_of",
+    "with_sequence_inputs",
+]

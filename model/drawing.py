@@ -1,0 +1,41 @@
+"""Draws paths into frames on the device, so that a sequence crosses the bus as S + 1 bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from pipeline.lines import RIGHT
+
+
+@keras.saving.register_keras_serializable("moving_lines")
+class DrawLine(keras.layers.Layer):
+    """Paths and labels to frames; the same frames as `pipeline.lines.draw_frames`.
+
+    Call arguments:
+        path: integers (batch, S).
+        label: integers (batch,), 0 = left, 1 = right.
+
+    Returns:
+        (batch, S, S, S, 1) = (sequence, timestep, row, column, channel) in the layer's compute dtype.
+    """
+
+    def call(self, path: Any, label: Any) -> Any:
+        """Draw every timestep at once: each column of the image is drawn exactly once."""
+        size = path.shape[1]
+        time = ops.arange(size, dtype="int32")
+        path = ops.cast(path, "int32")
+        is_right = ops.equal(ops.cast(label, "int32"), RIGHT)[:, None]
+        drawn_at = ops.where(is_right, time, size - 1 - time)
+        row_of = ops.where(is_right, path, ops.flip(path, axis=1))
+        line = ops.equal(row_of[:, None, :], time[:, None])
+        visible = ops.less_equal(drawn_at[:, None, :], time[:, None])
+        frames = ops.logical_and(line[:, None, :, :], visible[:, :, None, :])
+        return ops.cast(frames, self.compute_dtype)[..., None]
+
+    def compute_output_shape(self, path_shape: Any, label_shape: Any) -> tuple[int | None, ...]:
+        """(batch, S, S, S, 1)."""
+        size = path_shape[1]
+        return (path_shape[0], size, size, size, 1)

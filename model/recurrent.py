@@ -1,0 +1,68 @@
+"""An LSTM that multiplies its inputs for all timesteps at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("moving_lines")
+class ProjectedLSTM(keras.layers.LSTM):
+    """`keras.layers.LSTM` with the input kernel applied once, before the loop over time.
+
+    Keras' loop multiplies the inputs of one timestep by the input kernel at every step; here one product
+    over (batch * timesteps) does, and the loop keeps only what depends on the previous step. Equations and
+    weights are those of `keras.layers.LSTM` (Hochreiter and Schmidhuber, 1997, with forget gate), so either
+    takes the other's weights. Where TensorFlow has cuDNN, its LSTM is used as `keras.layers.LSTM` does.
+
+    Returns the last hidden state, (batch, units). Dropout, masks, returned sequences or states, state kept
+    between batches and going backwards are not supported.
+    """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        unsupported = (
+            self.return_sequences,
+            self.return_state,
+            self.go_backwards,
+            self.stateful,
+            self.dropout,
+            self.recurrent_dropout,
+            not self.use_bias,
+        )
+        if any(unsupported):
+            raise ValueError(
+                "ProjectedLSTM computes the last hidden state only, with bias and without dropout"
+            )
+
+    def call(
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
+        """Map (batch, timesteps, features) to (batch, units)."""
+        if mask is not None:
+            raise ValueError("ProjectedLSTM takes no mask")
+        if not self.supports_jit:  # Keras' sign that TensorFlow's cuDNN kernel was chosen.
+            return super().call(sequences, initial_state=initial_state, training=training)
+        cell = self.cell
+        batch, timesteps, features = ops.shape(sequences)
+        folded = ops.reshape(sequences, (-1, features))
+        projected = ops.add(ops.matmul(folded, cell.kernel), cell.bias)
+        projected = ops.transpose(ops.reshape(projected, (-1, timesteps, 4 * self.units)), (1, 0, 2))
+
+        def step(state: tuple[Any, Any], projected_input: Any) -> tuple[tuple[Any, Any], None]:
+            hidden, carry = state
+            gates = ops.add(projected_input, ops.matmul(hidden, cell.recurrent_kernel))
+            update, forget, candidate, output = ops.split(gates, 4, axis=-1)
+            carry = self.recurrent_activation(forget) * carry + self.recurrent_activation(
+                update
+            ) * self.activation(candidate)
+            hidden = self.recurrent_activation(output) * self.activation(carry)
+            return (hidden, carry), None
+
+        if initial_state is None:
+            zeros = ops.zeros((batch, self.units), projected.dtype)
+            initial_state = (zeros, zeros)
+        (hidden, _), _ = ops.scan(step, tuple(initial_state), projected)
+        return hidden

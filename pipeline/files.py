@@ -1,0 +1,90 @@
+"""Files through Beam's ``FileSystems``, so that ``gs://`` and other paths work as local ones do."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.program import one_line
+
+
+def join(directory: str, *names: str) -> str:
+    """A path below a directory."""
+    return str(FileSystems.join(directory, *names))
+
+
+def exists(path: str) -> bool:
+    """Whether a file or directory is there."""
+    return bool(FileSystems.exists(path))
+
+
+def open_binary(path: str) -> BinaryIO:
+    """Open a file's bytes for reading, as they are, whatever its name ends in."""
+    return cast(BinaryIO, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+
+
+def read_bytes(path: str) -> bytes:
+    """A whole file."""
+    with open_binary(path) as stream:
+        return stream.read()
+
+
+def list_files(directory: str) -> dict[str, int]:
+    """Names and sizes in bytes of the files directly in a directory; none if it is not there."""
+    (match,) = FileSystems.match([join(directory, "*")])
+    return {FileSystems.split(file.path)[1]: file.size_in_bytes for file in match.metadata_list}
+
+
+def delete(path: str) -> None:
+    """Remove a file, or a directory with all that is in it."""
+    with _readable_errors():
+        FileSystems.delete([path])
+
+
+def rename(source: str, destination: str) -> None:
+    """Move a file or a local directory; an existing file at the destination is replaced."""
+    with _readable_errors():
+        FileSystems.rename([source], [destination])
+
+
+@contextmanager
+def write_atomically(path: str, temporary_directory: str) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name only when it is whole.
+
+    The bytes go to a unique name in ``temporary_directory`` (of the same file system) and are renamed when
+    the block ends well. Two writers of one file do not disturb each other: the last rename wins.
+    """
+    name = FileSystems.split(path)[1]
+    temporary = join(temporary_directory, f"{name}.{uuid.uuid4().hex}.tmp")
+    stream = FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED)
+    try:
+        with stream:
+            yield stream
+        rename(temporary, path)
+    except BaseException:
+        if exists(temporary):
+            delete(temporary)
+        raise
+
+
+def write_bytes(path: str, content: bytes, temporary_directory: str) -> None:
+    """Write a small file atomically; see `write_atomically`."""
+    with write_atomically(path, temporary_directory) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Beam reports failed renames and deletions as a dictionary of causes: raise the first cause."""
+    try:
+        yield
+    except BeamIOError as error:
+        for path, cause in (error.exception_details or {}).items():
+            where = path[-1] if isinstance(path, tuple) else path
+            raise OSError(f"{where}: {one_line(cause)}") from error
+        raise

@@ -1,0 +1,186 @@
+"""Program: generate a data set with Beam."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+
+from pipeline.encodings import ENCODINGS
+from pipeline.manifest import Manifest
+from pipeline.program import (
+    ArgumentParser,
+    RequestError,
+    WorkError,
+    non_negative_int,
+    one_line,
+    positive_int,
+    run,
+)
+from pipeline.progress import Progress
+from pipeline.settings import DatasetSettings, plan_shards
+
+PROGRAM = "pipeline.generate"
+_SECONDS_BETWEEN_LISTINGS = 0.5
+
+
+def generate(
+    settings: DatasetSettings,
+    output_dir: str,
+    *,
+    runner: str | None = None,
+    direct_num_workers: int | None = None,
+    direct_running_mode: str | None = None,
+    beam_flags: Sequence[str] = (),
+    overwrite: bool = False,
+) -> tuple[Manifest, bool]:
+    """Make the data set, or go on where an earlier run of the same request stopped.
+
+    Args:
+        settings: what to make.
+        output_dir: where, as any path that Beam's ``FileSystems`` know.
+        runner, direct_num_workers, direct_running_mode, beam_flags: see `choose_runner`.
+        overwrite: replace a data set of other settings; it stays until the new one is whole.
+
+    Returns:
+        The manifest, and whether anything was made: False if the data set was there already.
+
+    Raises:
+        RequestError: the request is wrong; nothing on disk has changed.
+        WorkError: the job failed; finished shards are kept for the next run.
+    """
+    # Imported here: without Beam, help and wrong flags answer at once.
+    from pipeline.job import build_job
+    from pipeline.output_directory import claim, publish
+    from pipeline.runners import choose_runner
+    from pipeline.workspace import Workspace
+
+    chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
+    target = claim(output_dir, settings, overwrite)
+    if target.finished is not None:
+        return target.finished, False
+    shards = plan_shards(settings)
+    workspace = Workspace(target.directory)
+    try:
+        pipeline = build_job(settings, target.directory, chosen, options)
+    except ValueError as error:
+        raise RequestError(f"Beam: {one_line(error)}") from error
+    total = sum(shard.num_sequences for shard in shards)
+    done = workspace.finished_sequences(shards)
+    try:
+        with Progress(PROGRAM, total, done=done) as progress:
+            with _watch(lambda: progress.set(workspace.finished_sequences(shards))):
+                pipeline.run().wait_until_finish()
+            progress.set(total)
+    except Exception as error:  # Runners raise what they like; the cause is in the last line.
+        raise WorkError(f"{_cause(error)}; the same command goes on where it stopped") from error
+    return publish(target, output_dir), True
+
+
+@contextmanager
+def _watch(look: Callable[[], None]) -> Iterator[None]:
+    """Call ``look`` every now and then, in a thread, while the block runs."""
+    stop = threading.Event()
+
+    def loop() -> None:
+        while not stop.wait(_SECONDS_BETWEEN_LISTINGS):
+            look()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _cause(error: Exception) -> str:
+    """The line that says why a job failed: workers' errors arrive as the text of a traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception"))]
+    return (named or lines or [type(error).__name__])[-1]
+
+
+def summary(manifest: Manifest, output_dir: str, seconds: float | None) -> str:
+    """Counts, bytes, rate and fingerprint, a few lines for people."""
+    lines = [f"data set of moving lines in {output_dir}"]
+    for name, split in manifest.splits.items():
+        lines.append(
+            f"  {name:<10} {split.num_sequences:>13,} sequences  {len(split.shards):>6,} shards"
+            f"  {split.num_bytes:>16,} bytes"
+        )
+    total = sum(split.num_sequences for split in manifest.splits.values())
+    size = sum(split.num_bytes for split in manifest.splits.values())
+    made = (
+        f"made in {seconds:,.1f} s, {total / seconds:,.0f} sequences/s"
+        if seconds
+        else "already complete: nothing to do"
+    )
+    lines.append(f"  {'total':<10} {total:>13,} sequences  {size / total:,.1f} bytes a sequence, {made}")
+    lines.append(f"  fingerprint {manifest.fingerprint}")
+    return "\n".join(lines)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        PROGRAM,
+        "Generate a data set of moving lines with Apache Beam. Every other flag goes to Beam: its runners'"
+        " options. The same command again resumes, or says that all is there.",
+        f"python -m {PROGRAM} --output_dir /tmp/lines --num_train 200000 --encoding path",
+    )
+    add = parser.add_argument
+    add("--output_dir", required=True, help="directory to fill; a local path, gs://, ...")
+    add("--num_train", type=positive_int, default=200_000, help="training sequences")
+    add("--num_validation", type=positive_int, default=5_000, help="validation sequences")
+    add("--num_test", type=positive_int, default=10_000, help="test sequences")
+    add("--image_size", type=positive_int, default=50, help="S in pixels, 2..256; S frames of S x S")
+    add("--seed", type=non_negative_int, default=0, help="decides every sequence")
+    add(
+        "--encoding",
+        default="path",
+        help=f"{' or '.join(ENCODINGS)}: S bytes a sequence, or its frames, compressed",
+    )
+    add(
+        "--sequences_per_shard",
+        type=positive_int,
+        help="the most sequences in a shard (default: 16 shards a split, more beyond 128 MiB a shard)",
+    )
+    add("--overwrite", action="store_true", help="replace a data set of other settings")
+    add("--runner", help="Beam runner (default: local, on every core; downloads nothing)")
+    add("--direct_num_workers", type=non_negative_int, help="local workers (default: 0, every core)")
+    add(
+        "--direct_running_mode",
+        choices=("in_memory", "multi_threading", "multi_processing"),
+        help="how local workers run (default: multi_processing for more than one)",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, generate, print the summary."""
+    start = time.monotonic()
+    flags, beam_flags = _parser().parse_known_args(arguments)
+    settings = DatasetSettings(
+        **{field.name: getattr(flags, field.name) for field in fields(DatasetSettings)}
+    )
+    # The one line of a failed run is printed here; Beam would print its traceback several times first.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    manifest, made = generate(
+        settings,
+        flags.output_dir,
+        runner=flags.runner,
+        direct_num_workers=flags.direct_num_workers,
+        direct_running_mode=flags.direct_running_mode,
+        beam_flags=beam_flags,
+        overwrite=flags.overwrite,
+    )
+    print(summary(manifest, flags.output_dir, time.monotonic() - start if made else None))
+    return 0
+
+
+if __name__ == "__main__":
+    run(PROGRAM, main)

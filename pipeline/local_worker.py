@@ -1,0 +1,15 @@
+"""Worker process of a local run: Beam's own SDK worker without its log on the user's terminal.
+
+Errors are not lost: they travel to the main process, which reports them in one line.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    from apache_beam.runners.worker import sdk_worker_main
+
+    sdk_worker_main.main(sys.argv)

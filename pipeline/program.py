@@ -1,0 +1,93 @@
+"""What every command-line program shares: its errors, exit codes and argument parser.
+
+Exit codes: 0 done; 1 the work failed or a check did not hold; 2 the request was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+
+class RequestError(ValueError):
+    """The request was wrong. The message is one line: what, where, what to do. Exit code 2."""
+
+
+class WorkError(RuntimeError):
+    """The request was right but the work failed. The message is one line. Exit code 1."""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse with defaults in the help, no abbreviated flags and one-line errors."""
+
+    def __init__(self, program: str, description: str, example: str) -> None:
+        super().__init__(
+            prog=f"python -m {program}",
+            description=description,
+            epilog=f"example:\n  {example}",
+            formatter_class=_HelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print and exit for."""
+        raise RequestError(f"{message}; see {self.prog} --help")
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.required or action.const is True:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def run(program: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Run ``main(arguments)`` and exit as the module's docstring says, without a traceback."""
+    # Beam warns on import of packages that it does not need here; what matters reaches the user as an error.
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except RequestError as error:
+        sys.exit(_fail(program, str(error), 2))
+    except WorkError as error:
+        sys.exit(_fail(program, str(error), 1))
+    except KeyboardInterrupt:
+        sys.exit(_fail(program, "interrupted; the same command goes on from here", 1))
+    except OSError as error:
+        sys.exit(_fail(program, one_line(error), 1))
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: what the system says and, for OSError, of which file."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _fail(program: str, message: str, code: int) -> int:
+    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def positive_int(text: str) -> int:
+    """Argparse type: a whole number of at least 1."""
+    return _bounded_int(text, 1)
+
+
+def non_negative_int(text: str) -> int:
+    """Argparse type: a whole number of at least 0."""
+    return _bounded_int(text, 0)
+
+
+def _bounded_int(text: str, minimum: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = minimum - 1
+    if value < minimum:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
+    return value

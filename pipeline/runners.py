@@ -1,0 +1,85 @@
+"""Chooses the Beam runner, so that a local run is the same everywhere.
+
+Beam's own ``DirectRunner`` is a switch: it tries to download the Prism runner first and, where it cannot,
+falls back to ``FnApiRunner``; Prism ignores the number of workers. Here every local name means
+``FnApiRunner``: nothing is downloaded, and the parallelism is what the flags say, by default one process
+for every core. All other runners (``PrismRunner`` too) are handed to Beam by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+from pipeline.program import RequestError, one_line
+
+_LOCAL_NAMES = ("direct", "directrunner", "switchingdirectrunner", "bundlebaseddirectrunner", "fnapirunner")
+
+
+def choose_runner(
+    name: str | None, num_workers: int | None, running_mode: str | None, beam_flags: Sequence[str]
+) -> tuple[PipelineRunner, PipelineOptions]:
+    """The runner and its options.
+
+    Args:
+        name: as given with ``--runner``; None runs locally.
+        num_workers: local workers; 0 or None means one for every core.
+        running_mode: "in_memory", "multi_threading" or "multi_processing"; None means processes where
+            there is more than one worker.
+        beam_flags: all other flags, for Beam.
+
+    Raises:
+        RequestError: if there is no such runner, or Beam does not take a flag.
+    """
+    if name is None or name.lower() in _LOCAL_NAMES:
+        if num_workers is None:
+            num_workers = 0 if running_mode in (None, "multi_processing") else 1
+        workers = num_workers or os.cpu_count() or 1
+        mode = running_mode or ("multi_processing" if workers > 1 else "in_memory")
+        # For processes the runner brings its own environment, so its mode stays at the default.
+        by_process = mode == "multi_processing"
+        flags = [f"--direct_num_workers={workers}", *beam_flags]
+        if not by_process:
+            flags.append(f"--direct_running_mode={mode}")
+        options = _parse_options(flags)
+        unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
+        if unknown:
+            raise RequestError(f"unknown flag --{min(unknown)}: neither this program nor Beam knows it")
+        return FnApiRunner(default_environment=_process_environment() if by_process else None), options
+    try:
+        runner = create_runner(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RequestError(f"--runner {name}: {one_line(error)}") from error
+    flags = [f"--runner={name}", *beam_flags]
+    if num_workers is not None:
+        flags.append(f"--direct_num_workers={num_workers}")
+    if running_mode is not None:
+        flags.append(f"--direct_running_mode={running_mode}")
+    return runner, _parse_options(flags)
+
+
+def _process_environment() -> SubprocessSDKEnvironment:
+    command = f"{shlex.quote(sys.executable)} -m pipeline.local_worker"
+    return SubprocessSDKEnvironment.from_command_string(command)
+
+
+def _parse_options(flags: list[str]) -> PipelineOptions:
+    """Beam's options; its complaints, which argparse prints before it exits, as one line."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            options = PipelineOptions(flags)
+            options.get_all_options()
+    except SystemExit as error:
+        complaint = printed.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        raise RequestError(f"Beam: {complaint}") from error
+    return options

@@ -1,0 +1,118 @@
+"""What a data set is asked to be, and the shards that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from pipeline.encodings import ENCODINGS
+from pipeline.lines import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
+from pipeline.program import RequestError
+
+DATASET_NAME = "moving_line"
+SPLITS = ("train", "validation", "test")
+
+# With automatic sharding a split has this many shards, so that as many readers can share it ...
+_MIN_SHARDS = 16
+# ... and more when a shard would grow beyond this size.
+_MAX_SHARD_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """A validated request for a data set; everything that its bytes depend on.
+
+    Attributes:
+        seed: at least 0; with split, image size and index it determines every sequence.
+        image_size: S, 2..256; a sequence is S frames of S x S x 1.
+        encoding: "path" or "frames".
+        num_train, num_validation, num_test: sequences a split, at least 1 each.
+        sequences_per_shard: the most sequences in a shard; None chooses automatically.
+
+    Raises:
+        RequestError: naming the flag that is wrong.
+    """
+
+    seed: int
+    image_size: int
+    encoding: str
+    num_train: int
+    num_validation: int
+    num_test: int
+    sequences_per_shard: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise RequestError(f"--seed {self.seed}: give a whole number of at least 0")
+        if not MIN_IMAGE_SIZE <= self.image_size <= MAX_IMAGE_SIZE:
+            raise RequestError(
+                f"--image_size {self.image_size}: give a size from {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}"
+            )
+        if self.encoding not in ENCODINGS:
+            raise RequestError(f"--encoding {self.encoding}: give one of {', '.join(ENCODINGS)}")
+        for split, count in self.num_sequences.items():
+            if count < 1:
+                raise RequestError(f"--num_{split} {count}: give a whole number of at least 1")
+        if self.sequences_per_shard is not None and self.sequences_per_shard < 1:
+            raise RequestError(
+                f"--sequences_per_shard {self.sequences_per_shard}: give a whole number of at least 1"
+            )
+
+    @property
+    def num_sequences(self) -> dict[str, int]:
+        """Number of sequences of each split."""
+        return {"train": self.num_train, "validation": self.num_validation, "test": self.num_test}
+
+    def to_json(self) -> dict[str, int | str | None]:
+        """The settings as they stand in the manifest."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a split: which sequences it holds.
+
+    Attributes:
+        split: "train", "validation" or "test".
+        index, num_shards: the shard's place among the split's shards.
+        first_sequence, num_sequences: it holds first_sequence .. first_sequence + num_sequences - 1.
+    """
+
+    split: str
+    index: int
+    num_shards: int
+    first_sequence: int
+    num_sequences: int
+
+    @property
+    def file_name(self) -> str:
+        """The name that TFDS gives it: ``moving_line-train.tfrecord-00000-of-00016``."""
+        return f"{DATASET_NAME}-{self.split}.tfrecord-{self.index:05d}-of-{self.num_shards:05d}"
+
+
+def plan_shards(settings: DatasetSettings) -> list[Shard]:
+    """All shards of a data set, split by split. Shards of a split differ by one sequence at most."""
+    shards = []
+    for split, total in settings.num_sequences.items():
+        count = _num_shards(settings, total)
+        starts = [index * total // count for index in range(count + 1)]
+        shards += [
+            Shard(split, index, count, starts[index], starts[index + 1] - starts[index])
+            for index in range(count)
+        ]
+    return shards
+
+
+def estimated_record_bytes(settings: DatasetSettings) -> int:
+    """About how many bytes a record takes on disk, framing included."""
+    size = settings.image_size
+    if settings.encoding == "path":
+        return size + 51
+    # zlib spends at least a match for every 258 bytes and a few bytes on every pixel drawn.
+    return size**3 // 258 + 5 * size + 60
+
+
+def _num_shards(settings: DatasetSettings, total: int) -> int:
+    if settings.sequences_per_shard is not None:
+        return -(-total // settings.sequences_per_shard)
+    by_size = -(-total * estimated_record_bytes(settings) // _MAX_SHARD_BYTES)
+    return max(min(_MIN_SHARDS, total), by_size)

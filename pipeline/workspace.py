@@ -1,0 +1,127 @@
+"""A data set's directory while it is being made.
+
+Everything unfinished lives in a hidden folder of the output directory: the request itself, temporary
+files and a small report beside every finished shard. The folder goes when the manifest is there. A rerun
+of the same request finds the reports and makes only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from pipeline import files
+from pipeline.manifest import MANIFEST_NAME, Manifest, ShardRecord, Split
+from pipeline.settings import DatasetSettings, Shard, plan_shards
+from pipeline.statistics import Statistics
+from pipeline.tfds_metadata import metadata_files
+
+STATE_DIRECTORY = ".generation"
+_READ_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What is known of a finished shard."""
+
+    record: ShardRecord
+    statistics: Statistics
+
+    def to_bytes(self) -> bytes:
+        """The content of the report's file."""
+        return json.dumps({"record": asdict(self.record), "statistics": self.statistics.to_json()}).encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> ShardReport:
+        """The inverse of `to_bytes`."""
+        document = json.loads(content)
+        return cls(ShardRecord(**document["record"]), Statistics.from_json(document["statistics"]))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths and steps of one data set under way in ``directory``."""
+
+    directory: str
+
+    @property
+    def state(self) -> str:
+        """The hidden folder."""
+        return files.join(self.directory, STATE_DIRECTORY)
+
+    @property
+    def request_path(self) -> str:
+        """The settings that the directory is being filled for."""
+        return files.join(self.state, "request.json")
+
+    @property
+    def manifest_path(self) -> str:
+        """Written last."""
+        return files.join(self.directory, MANIFEST_NAME)
+
+    def path(self, shard: Shard) -> str:
+        """A shard's final path."""
+        return files.join(self.directory, shard.file_name)
+
+    def report_path(self, shard: Shard) -> str:
+        """The report that lies beside a shard until the data set is finished."""
+        return files.join(self.state, "reports", f"{shard.file_name}.json")
+
+    def write_request(self, settings: DatasetSettings) -> None:
+        """Claim the directory for a request."""
+        content = json.dumps(settings.to_json()).encode()
+        files.write_bytes(self.request_path, content, self.state)
+
+    def read_request(self) -> DatasetSettings | None:
+        """The request that the directory was claimed for, if any."""
+        if not files.exists(self.request_path):
+            return None
+        return DatasetSettings(**json.loads(files.read_bytes(self.request_path)))
+
+    def write_report(self, shard: Shard, report: ShardReport) -> None:
+        """Say that a shard is finished."""
+        path = self.report_path(shard)
+        files.write_bytes(path, report.to_bytes(), files.join(self.state, "reports"))
+
+    def finished_report(self, shard: Shard) -> ShardReport | None:
+        """The report of a shard that an earlier run finished and whose bytes still check out."""
+        report_path, path = self.report_path(shard), self.path(shard)
+        if not (files.exists(report_path) and files.exists(path)):
+            return None
+        try:
+            report = ShardReport.from_bytes(files.read_bytes(report_path))
+        except (ValueError, LookupError, TypeError):
+            return None
+        return report if _sha256(path) == report.record.sha256 else None
+
+    def finished_sequences(self, shards: list[Shard]) -> int:
+        """Sequences in the shards finished so far, by one listing of the reports."""
+        reports = files.list_files(files.join(self.state, "reports"))
+        return sum(shard.num_sequences for shard in shards if f"{shard.file_name}.json" in reports)
+
+    def finish(
+        self, settings: DatasetSettings, reports: list[ShardReport], environment: dict[str, str]
+    ) -> Manifest:
+        """Write the metadata and, last, the manifest; then remove the hidden folder."""
+        by_file = {report.record.file: report for report in reports}
+        splits = {}
+        for name in settings.num_sequences:
+            shards = [shard for shard in plan_shards(settings) if shard.split == name]
+            of_split = [by_file[shard.file_name] for shard in shards]
+            statistics = sum((r.statistics for r in of_split), Statistics.zero(settings.image_size))
+            splits[name] = Split(tuple(report.record for report in of_split), statistics)
+        manifest = Manifest(settings, splits, environment)
+        for file_name, content in metadata_files(manifest).items():
+            files.write_bytes(files.join(self.directory, file_name), content, self.state)
+        files.write_bytes(self.manifest_path, manifest.to_bytes(), self.state)
+        files.delete(self.state)
+        return manifest
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with files.open_binary(path) as stream:
+        while block := stream.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,35 @@
+"""Packaging of Moving Lines; with ``--setup_file ./setup.py`` Beam builds its workers' package from it."""
+
+from setuptools import setup
+
+setup(
+    name="moving-lines",
+    version="0.1.0",
+    description="Streaming training pipelines for video and sequence classifiers: Beam, tf.data, Keras",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=["pipeline", "model", "trainer"],
+    install_requires=[
+        "tensorflow>=2.20",
+        "keras>=3.12",
+        "numpy>=1.26",
+        "apache-beam>=2.70",
+        "matplotlib>=3.9",
+        "google-crc32c>=1.5",
+        "tqdm>=4.66",
+        "tensorboard>=2.20",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.20"],
+        "jax": ["jax>=0.7"],
+        "dev": [
+            "mypy",
+            "pytest",
+            "pytest-cov",
+            "ruff",
+            "scikit-learn",
+            "scipy",
+            "tensorflow-datasets>=4.9.9",
+        ],
+    },
+)

@@ -1,0 +1,78 @@
+"""What happens at the end of an epoch of `fit`: a checkpoint, and a row in ``history.csv``."""
+
+from __future__ import annotations
+
+import csv
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer.run_directory import RunDirectory, write_atomically
+
+_CHECKPOINTS_KEPT = 2
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves the whole training state (weights, optimizer, step) after every epoch; keeps the newest two."""
+
+    def __init__(self, run: RunDirectory) -> None:
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save, then delete what is older."""
+        step = int(self.model.optimizer.iterations.numpy())
+        write_atomically(self._run.checkpoint_path(step), self.model.save)
+        for path in list(self._run.checkpoints().values())[_CHECKPOINTS_KEPT:]:
+            tf.io.gfile.remove(path)
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Rewrites ``history.csv`` after every epoch; a resumed run goes on where its checkpoint stood.
+
+    Columns: epoch (from 1), step, the metrics of training and validation, seconds and training sequences a
+    second of the epoch, validation not counted.
+    """
+
+    def __init__(self, run: RunDirectory, batch_size: int, first_step: int) -> None:
+        super().__init__()
+        self._path = run.history_path
+        self._batch_size = batch_size
+        self._rows = [row for row in read_history(self._path) if int(row["step"]) <= first_step]
+        self._start = self._trained = 0.0
+        self._first_step = first_step
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock."""
+        self._start = self._trained = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop the clock before validation."""
+        self._trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Append the epoch's row."""
+        step = int(self.model.optimizer.iterations.numpy())
+        seconds = self._trained - self._start
+        sequences = (step - self._first_step) * self._batch_size
+        self._first_step = step
+        row = {"epoch": epoch + 1, "step": step, **{k: f"{v:.9g}" for k, v in sorted((logs or {}).items())}}
+        row |= {"seconds": f"{seconds:.3f}", "sequences_per_second": f"{sequences / seconds:.1f}"}
+        self._rows.append({name: str(value) for name, value in row.items()})
+        write_atomically(self._path, self._write)
+
+    def _write(self, path: str) -> None:
+        with tf.io.gfile.GFile(path, "w") as stream:
+            writer = csv.DictWriter(stream, list(self._rows[-1]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._rows)
+
+
+def read_history(path: str) -> list[dict[str, str]]:
+    """The rows of a ``history.csv``; none if there is no such file."""
+    if not tf.io.gfile.exists(path):
+        return []
+    with tf.io.gfile.GFile(path) as stream:
+        return list(csv.DictReader(stream.read().splitlines()))

@@ -1,0 +1,59 @@
+"""Chooses the device before a model exists: Keras picks its LSTM kernel by the GPUs that it sees then."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from pipeline.program import RequestError
+
+DEVICES = ("auto", "cpu", "gpu")
+
+
+def choose_device(device: str) -> str:
+    """Make ``device`` the one that everything after runs on; call it before building a model.
+
+    GPU memory is then taken as needed instead of all at once, so that others can share the GPU. On another
+    backend than TensorFlow, TensorFlow only reads data and is kept off the GPUs.
+
+    Args:
+        device: "cpu", "gpu", or "auto" for a GPU where there is one.
+
+    Returns:
+        What it is, for people: "CPU" or "GPU (its name)".
+
+    Raises:
+        RequestError: if a GPU is asked for and there is none.
+    """
+    if keras.backend.backend() == "jax":
+        return _choose_for_jax(device)
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise _no_gpu("TensorFlow")
+    if device == "cpu" or not gpus:
+        tf.config.set_visible_devices([], "GPU")
+        return "CPU"
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    names = {tf.config.experimental.get_device_details(gpu).get("device_name", "unknown") for gpu in gpus}
+    return f"{len(gpus)} GPU ({', '.join(sorted(names))})"
+
+
+def _choose_for_jax(device: str) -> str:
+    import jax
+
+    tf.config.set_visible_devices([], "GPU")
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+    found = jax.devices()
+    if device == "gpu" and found[0].platform != "gpu":
+        raise _no_gpu("JAX")
+    if found[0].platform == "cpu":
+        return "CPU"
+    return f"{len(found)} {found[0].platform.upper()} ({found[0].device_kind})"
+
+
+def _no_gpu(library: str) -> RequestError:
+    return RequestError(
+        f"--device gpu: {library} sees no GPU on this machine; use --device cpu, or install the gpu extra"
+    )

@@ -1,0 +1,88 @@
+"""Runs a classifier over the sequences of a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from model import with_sequence_inputs
+from pipeline.lines import Int64Array
+from pipeline.program import RequestError, WorkError
+from pipeline.progress import Progress
+from trainer.datasets import SplitFiles
+from trainer.input_pipeline import sequential_batches
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The classifier's answers.
+
+    Attributes:
+        right: probability of "right", float64 (n,).
+        labels: int64 (n,), 0 = left, 1 = right.
+    """
+
+    right: npt.NDArray[np.float64]
+    labels: Int64Array
+
+
+def compile_for_inference(model: keras.Model) -> keras.Model:
+    """Compile without XLA on TensorFlow, where it halves this model's speed on a CPU."""
+    model.compile(jit_compile=keras.backend.backend() != "tensorflow")
+    return model
+
+
+def score_split(classifier: keras.Model, files: SplitFiles, batch_size: int, what: str) -> Scores:
+    """Score every sequence of a split, to the last.
+
+    Args:
+        classifier: of frames, of the split's image size.
+        files: the split.
+        batch_size: sequences a batch; the last batch is what is left.
+        what: named in front of the progress.
+
+    Raises:
+        RequestError: if the classifier is of another image size.
+        WorkError: if the shards hold fewer or more sequences than the manifest says, or are damaged.
+    """
+    check_image_size(classifier, files.image_size)
+    model = compile_for_inference(with_sequence_inputs(classifier, files.image_size, files.encoding.name))
+    right, labels = np.empty(files.num_sequences), np.empty(files.num_sequences, np.int64)
+    start = 0
+    with Progress(what, files.num_sequences) as progress:
+        try:
+            for features, expected in sequential_batches(files, batch_size=batch_size):
+                stop = start + len(expected)
+                right[start:stop] = model.predict_on_batch(features)[:, 0]
+                labels[start:stop] = np.asarray(expected)[:, 0]
+                progress.set(stop)
+                start = stop
+        except tf_errors() as error:
+            raise WorkError(
+                f"reading {files.paths[0]} and its fellows: {str(error).splitlines()[0]}"
+            ) from error
+    return Scores(right, labels)
+
+
+def check_image_size(classifier: keras.Model, image_size: int) -> None:
+    """Refuse sequences of another size than the classifier was trained on.
+
+    Raises:
+        RequestError: naming both sizes.
+    """
+    trained_on = classifier.input_shape[2]
+    if trained_on != image_size:
+        raise RequestError(
+            f"the model was trained on images of size {trained_on}, the sequences have size {image_size};"
+            " name a matching --model_dir or --data_dir"
+        )
+
+
+def tf_errors() -> type[Exception]:
+    """What tf.data raises for damaged or missing records."""
+    import tensorflow as tf
+
+    return tf.errors.OpError  # type: ignore[no-any-return]

@@ -1,0 +1,184 @@
+"""Trains a classifier on a data set: one call from settings to a finished run directory."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from model import build_classifier, classifier_of, with_sequence_inputs
+from pipeline.manifest import Manifest
+from pipeline.program import RequestError
+from trainer.callbacks import Checkpoints, HistoryFile, read_history
+from trainer.curves import draw_curves
+from trainer.datasets import SplitFiles, read_manifest, split_files
+from trainer.input_pipeline import sequential_batches, steps_per_pass, training_batches
+from trainer.run_directory import RunDirectory, write_atomically, write_json
+from trainer.settings import TrainingSettings
+from trainer.versions import versions
+
+_VALIDATION_BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a call of `train` did.
+
+    Attributes:
+        step: steps that the model has been trained for.
+        resumed_from: the step it began at.
+        history: rows of ``history.csv``, the last epoch last.
+    """
+
+    step: int
+    resumed_from: int
+    history: list[dict[str, str]]
+
+
+def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> TrainingResult:
+    """Train, or go on after the last epoch that an earlier call of the same request finished.
+
+    Call `trainer.devices.choose_device` before.
+
+    Args:
+        settings: the request.
+        data_dir: a finished data set.
+        model_dir: the run directory; made if it is not there.
+
+    Raises:
+        RequestError: if the request is wrong or the directory holds another run; nothing has changed then.
+    """
+    manifest = read_manifest(data_dir)
+    files = split_files(data_dir, manifest, "train")
+    validation_files = split_files(data_dir, manifest, "validation")
+    _check_fits(settings, files)
+    run = RunDirectory(model_dir)
+    _claim(run, settings, manifest)
+
+    steps = settings.steps_per_epoch or steps_per_pass(files, settings.batch_size)
+    keras.utils.set_random_seed(settings.seed)
+    model = _newest_checkpoint(run) or _new_model(settings, files, settings.epochs * steps)
+    first_step = int(model.optimizer.iterations.numpy())
+    if first_step < settings.epochs * steps:
+        model.fit(
+            training_batches(
+                files,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                readers=settings.readers,
+                first_step=first_step,
+            ),
+            epochs=settings.epochs,
+            initial_epoch=first_step // steps,
+            steps_per_epoch=steps,
+            validation_data=sequential_batches(validation_files, batch_size=_VALIDATION_BATCH_SIZE),
+            shuffle=False,  # The batches come shuffled.
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                HistoryFile(run, settings.batch_size, first_step),
+                keras.callbacks.TensorBoard(run.tensorboard_path, write_graph=False),
+                Checkpoints(run),
+            ],
+        )
+    history = read_history(run.history_path)
+    draw_curves(history, run.picture_path)
+    if not tf.io.gfile.exists(run.model_path):
+        write_atomically(run.model_path, _with_optimizer(model).save)
+    return TrainingResult(int(model.optimizer.iterations.numpy()), first_step, history)
+
+
+def _check_fits(settings: TrainingSettings, files: SplitFiles) -> None:
+    if settings.batch_size > files.num_sequences:
+        raise RequestError(
+            f"--batch_size {settings.batch_size}: the training split has only {files.num_sequences} sequences"
+        )
+    if settings.readers > len(files.paths):
+        raise RequestError(
+            f"--readers {settings.readers}: the training split has only {len(files.paths)} shards;"
+            f" use --readers {len(files.paths)} or generate with a smaller --sequences_per_shard"
+        )
+
+
+def _claim(run: RunDirectory, settings: TrainingSettings, manifest: Manifest) -> None:
+    """Write ``config.json``, or check that the one there is of the same request."""
+    wanted = {
+        **settings.to_json(),
+        "image_size": manifest.settings.image_size,
+        "dataset": manifest.fingerprint,
+    }
+    config = run.read_config()
+    if config is not None:
+        have = {
+            **config["settings"],
+            "image_size": config["dataset"]["image_size"],
+            "dataset": config["dataset"]["fingerprint"],
+        }
+        if have != wanted:
+            differences = (
+                f"{name} {have.get(name)}, not {value}"
+                for name, value in wanted.items()
+                if have.get(name) != value
+            )
+            raise RequestError(
+                f"--model_dir {run.path}: holds another run ({', '.join(differences)});"
+                " name another directory"
+            )
+        return
+    if tf.io.gfile.exists(run.path) and (not tf.io.gfile.isdir(run.path) or tf.io.gfile.listdir(run.path)):
+        raise RequestError(f"--model_dir {run.path}: holds something else; name an empty or new directory")
+    dataset = {
+        "fingerprint": manifest.fingerprint,
+        "image_size": manifest.settings.image_size,
+        "encoding": manifest.settings.encoding,
+        "num_train": manifest.splits["train"].num_sequences,
+    }
+    document = {"settings": settings.to_json(), "dataset": dataset, "versions": versions()}
+    try:
+        write_json(run.config_path, document)
+    except (OSError, tf.errors.OpError) as error:
+        raise RequestError(f"--model_dir {run.path}: cannot be written ({error})") from error
+
+
+def _newest_checkpoint(run: RunDirectory) -> keras.Model | None:
+    """The newest training state that can be read."""
+    for step, path in run.checkpoints().items():
+        try:
+            model = keras.models.load_model(path)
+        except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
+            print(
+                f"checkpoint {path} is damaged ({type(error).__name__}); trying the one before",
+                file=sys.stderr,
+            )
+            continue
+        print(f"resuming after step {step} from {path}")
+        return model
+    return None
+
+
+def _new_model(settings: TrainingSettings, files: SplitFiles, num_steps: int) -> keras.Model:
+    classifier = build_classifier(files.image_size, settings.architecture)
+    classifier.summary()
+    model = with_sequence_inputs(classifier, files.image_size, files.encoding.name)
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
+    model.compile(
+        keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm),
+        "binary_crossentropy",
+        metrics=["accuracy"],
+        # XLA halves the speed of this model on TensorFlow's CPU and cannot hold cuDNN's LSTM; JAX needs it.
+        jit_compile=keras.backend.backend() != "tensorflow",
+    )
+    return model
+
+
+def _with_optimizer(model: keras.Model) -> keras.Model:
+    """The classifier, compiled with the optimizer that trained it, so that its file knows the step."""
+    classifier = classifier_of(model)
+    classifier.compile(
+        model.optimizer, "binary_crossentropy", metrics=["accuracy"], jit_compile=model.jit_compile
+    )
+    return classifier
