@@ -85,6 +85,9 @@ def _readable_errors() -> Iterator[None]:
         yield
     except BeamIOError as error:
         for path, cause in (error.exception_details or {}).items():
+            while isinstance(cause, OSError) and cause.errno is None and isinstance(cause.args[0], OSError):
+                cause = cause.args[0]  # The local file system wraps the system's error in another.
             where = path[-1] if isinstance(path, tuple) else path
-            raise OSError(f"{where}: {one_line(cause)}") from error
+            reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else one_line(cause)
+            raise OSError(f"{where}: {reason}") from error
         raise

@@ -106,8 +106,8 @@ def draw_frames(paths: Uint8Array, labels: Int64Array) -> Uint8Array:
     row_of = np.where(is_right, paths, paths[:, ::-1])
     line = row_of[:, None, :] == time[:, None]
     visible = drawn_at[:, None, :] <= time[:, None]
-    frames = line[:, None, :, :] & visible[:, :, None, :]
-    return frames[..., None].view(np.uint8)
+    frames: Uint8Array = (line[:, None, :, :] & visible[:, :, None, :])[..., None].view(np.uint8)
+    return frames
 
 
 def paths_from_frames(frames: Uint8Array, labels: Int64Array) -> Uint8Array:

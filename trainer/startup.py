@@ -9,11 +9,10 @@ def import_tensorflow_quietly() -> None:
     """Import TensorFlow; call it before anything else does.
 
     While it is imported, TensorFlow writes notes on instruction sets straight to file descriptor 2, where
-    they would drown a program's one line of error. Set ``TF_CPP_MIN_LOG_LEVEL`` yourself to see them.
+    they would drown a program's one line of error. Set ``TF_CPP_MIN_LOG_LEVEL=0`` to see them.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") < "2":
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,0 +1,66 @@
+"""Data sets and runs that several tests read; made once, by the programs' own functions."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from pipeline.generate import generate
+from pipeline.settings import DatasetSettings
+
+ROOT = Path(__file__).parent.parent
+SMALL = {"num_train": 600, "num_validation": 70, "num_test": 150}
+
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def make_dataset(
+    directory: Path, *, encoding: str = "path", image_size: int = 8, seed: int = 3, **counts: int
+) -> Path:
+    """A small data set, made in this process."""
+    settings = DatasetSettings(seed, image_size, encoding, **{**SMALL, **counts})
+    generate(settings, str(directory), direct_num_workers=1)
+    return directory
+
+
+@pytest.fixture(scope="session", params=["path", "frames"])
+def dataset_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 8 x 8 x 8 sequences in each encoding."""
+    return make_dataset(tmp_path_factory.mktemp("data") / request.param, encoding=request.param)
+
+
+@pytest.fixture(scope="session")
+def path_dataset_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in path encoding only."""
+    return make_dataset(tmp_path_factory.mktemp("data") / "path_only")
+
+
+@pytest.fixture(scope="session")
+def run_dir(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training run on `path_dataset_dir`."""
+    from trainer.settings import TrainingSettings
+    from trainer.training import train
+
+    directory = tmp_path_factory.mktemp("runs") / "run"
+    settings = TrainingSettings(epochs=2, steps_per_epoch=15, batch_size=16, readers=4, learning_rate=0.01)
+    train(settings, str(path_dataset_dir), str(directory))
+    return directory
+
+
+@pytest.fixture
+def program() -> Program:
+    """Run a program in a process of its own, as a user does."""
+
+    def run(module: str, *arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+        command: Sequence[str] = [sys.executable, "-m", module, *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
+
+    return run

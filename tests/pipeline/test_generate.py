@@ -1,0 +1,265 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.dataset import Dataset
+from pipeline.generate import generate, summary
+from pipeline.lines import sample_sequences
+from pipeline.manifest import Manifest
+from pipeline.program import RequestError, WorkError
+from pipeline.settings import SPLITS, DatasetSettings
+from tests.conftest import SMALL, Program, make_dataset
+
+
+def _settings(**changes: object) -> DatasetSettings:
+    return DatasetSettings(**{"seed": 3, "image_size": 8, "encoding": "path", **SMALL, **changes})  # type: ignore[arg-type]
+
+
+def _files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+
+
+def _shards(directory: Path) -> dict[str, bytes]:
+    return {name: content for name, content in _files(directory).items() if "tfrecord" in name}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_data_set_holds_the_sequences_of_its_seed(dataset_dir: Path, split: str) -> None:
+    count = SMALL[f"num_{split}"]
+    paths, labels = Dataset.open(str(dataset_dir)).read(split, 0, count)
+    expected_paths, expected_labels = sample_sequences(3, split, 8, 0, count)
+    np.testing.assert_array_equal(paths, expected_paths)
+    np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_the_directory_holds_shards_metadata_and_manifest_only(dataset_dir: Path) -> None:
+    names = set(_files(dataset_dir))
+    shards = {name for name in names if "tfrecord" in name}
+    assert names - shards == {"dataset_info.json", "features.json", "label.labels.txt", "manifest.json"}
+    assert len(shards) == 3 * 16
+
+
+@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("per_shard", [600, 200, 38])
+def test_sequences_do_not_depend_on_sharding_or_encoding(
+    tmp_path: Path, path_dataset_dir: Path, encoding: str, per_shard: int
+) -> None:
+    generate(
+        _settings(encoding=encoding, sequences_per_shard=per_shard), str(tmp_path / "d"), direct_num_workers=1
+    )
+    made, reference = Dataset.open(str(tmp_path / "d")), Dataset.open(str(path_dataset_dir))
+    assert len(made.manifest.splits["train"].shards) == {600: 1, 200: 3, 38: 16}[per_shard]
+    for split in SPLITS:
+        count = SMALL[f"num_{split}"]
+        for part, expected in zip(made.read(split, 0, count), reference.read(split, 0, count), strict=True):
+            np.testing.assert_array_equal(part, expected)
+
+
+@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize(
+    "runner",
+    [
+        {"direct_num_workers": 2},
+        {"direct_num_workers": 2, "direct_running_mode": "multi_threading"},
+        {"runner": "DirectRunner", "direct_running_mode": "in_memory"},
+    ],
+)
+def test_bytes_and_fingerprint_do_not_depend_on_the_runner(
+    tmp_path: Path, encoding: str, runner: dict[str, object]
+) -> None:
+    reference, _ = generate(_settings(encoding=encoding), str(tmp_path / "a"), direct_num_workers=1)
+    manifest, _ = generate(_settings(encoding=encoding), str(tmp_path / "b"), **runner)  # type: ignore[arg-type]
+    assert manifest.fingerprint == reference.fingerprint
+    assert _shards(tmp_path / "b") == _shards(tmp_path / "a")
+
+
+def test_the_fingerprint_tells_every_setting_apart(tmp_path: Path) -> None:
+    changes: list[dict[str, object]] = [
+        {},
+        {"seed": 4},
+        {"image_size": 9},
+        {"encoding": "frames"},
+        {"num_test": 151},
+        {"sequences_per_shard": 100},
+    ]
+    made = [
+        generate(_settings(**change), str(tmp_path / str(i)), direct_num_workers=1)[0]
+        for i, change in enumerate(changes)
+    ]
+    assert len({manifest.fingerprint for manifest in made}) == len(changes)
+
+
+def test_the_manifest_describes_the_files(dataset_dir: Path) -> None:
+    import hashlib
+
+    manifest = Dataset.open(str(dataset_dir)).manifest
+    listed = [shard for split in manifest.splits.values() for shard in split.shards]
+    shards = _shards(dataset_dir)
+    assert {shard.file for shard in listed} == set(shards)
+    for shard in listed:
+        assert len(shards[shard.file]) == shard.num_bytes
+        assert hashlib.sha256(shards[shard.file]).hexdigest() == shard.sha256
+    document = json.loads((dataset_dir / "manifest.json").read_text())
+    assert document["fingerprint"] == manifest.fingerprint
+    assert document["splits"]["train"]["num_sequences"] == SMALL["num_train"]
+
+
+def test_statistics_count_what_the_definition_draws(path_dataset_dir: Path) -> None:
+    statistics = Dataset.open(str(path_dataset_dir)).manifest.splits["train"].statistics.to_json()
+    paths, labels = sample_sequences(3, "train", 8, 0, SMALL["num_train"])
+    assert statistics["labels"] == {"left": int((labels == 0).sum()), "right": int((labels == 1).sum())}
+    assert statistics["start_rows"] == np.bincount(paths[:, 0], minlength=8).tolist()
+    before, steps = paths[:, :-1], np.diff(paths.astype(int), axis=1)
+    places = {
+        "interior": (before > 0) & (before < 7),
+        "lower_border": before == 0,
+        "upper_border": before == 7,
+    }
+    for place, where in places.items():
+        counts = {name: int((steps[where] == step).sum()) for name, step in [("-1", -1), ("0", 0), ("+1", 1)]}
+        assert statistics["steps"][place] == counts
+
+
+def test_a_finished_request_is_left_alone(tmp_path: Path) -> None:
+    generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "d").iterdir()}
+    _, made = generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
+    assert not made
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "d").iterdir()} == before
+
+
+def _interrupt(directory: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Make a data set whose job dies after some shards, as a full disk would end it."""
+    import pipeline.shard_writer as writer
+
+    made: list[object] = []
+    original = writer.make_shard
+
+    def failing(shard: object, *arguments: object) -> object:
+        if len(made) == after:
+            raise OSError(28, "No space left on device", "shard")
+        made.append(shard)
+        return original(shard, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.job.make_shard", failing)
+        with pytest.raises(WorkError, match=r"No space left on device.*goes on where it stopped"):
+            generate(_settings(), str(directory), direct_num_workers=1)
+
+
+def test_an_interrupted_job_goes_on_and_ends_with_the_same_bytes(
+    tmp_path: Path, path_dataset_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "d"
+    _interrupt(directory, monkeypatch, after=20)
+    assert not (directory / "manifest.json").exists()
+    kept = {name: (directory / name).stat().st_mtime_ns for name in _shards(directory)}
+    assert len(kept) == 20
+    damaged = min(kept)
+    (directory / damaged).write_bytes(b"half a shard")
+    manifest, made = generate(_settings(), str(directory), direct_num_workers=1)
+    assert made
+    assert _shards(directory) == _shards(path_dataset_dir)
+    assert manifest.fingerprint == Dataset.open(str(path_dataset_dir)).manifest.fingerprint
+    for name in set(kept) - {damaged}:
+        assert (directory / name).stat().st_mtime_ns == kept[name]
+
+
+def test_an_unfinished_directory_is_not_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _interrupt(tmp_path / "d", monkeypatch, after=5)
+    with pytest.raises(RequestError, match="not a finished data set"):
+        Dataset.open(str(tmp_path / "d"))
+
+
+def test_an_unfinished_directory_of_another_request_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _interrupt(tmp_path / "d", monkeypatch, after=5)
+    with pytest.raises(RequestError, match="seed 3, not 4"):
+        generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1)
+
+
+def test_overwrite_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
+    manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
+    assert manifest.settings.seed == 4
+    assert Dataset.open(str(tmp_path / "d")).manifest.fingerprint == manifest.fingerprint
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_a_failed_overwrite_leaves_the_old_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
+    before = _files(tmp_path / "d")
+
+    def failing(*_: object) -> None:
+        raise OSError(28, "No space left on device", "shard")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.job.make_shard", failing)
+        with pytest.raises(WorkError):
+            generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
+    assert _files(tmp_path / "d") == before
+
+
+def test_a_failure_in_a_worker_process_is_one_line_and_exit_1(tmp_path: Path, program: Program) -> None:
+    # A directory where a shard should go: the rename in the worker process fails.
+    blocked = tmp_path / "d" / "moving_line-train.tfrecord-00003-of-00016" / "in_the_way"
+    state = tmp_path / "d" / ".generation"
+    state.mkdir(parents=True)
+    (state / "request.json").write_text(json.dumps(_settings().to_json()))
+    blocked.mkdir(parents=True)
+    done = program("pipeline.generate", *_flags(tmp_path / "d"), "--direct_num_workers=2")
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    assert len(lines) == 1
+    assert "moving_line-train.tfrecord-00003-of-00016" in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+def _flags(directory: Path) -> list[str]:
+    sizes = [f"--num_{split}={SMALL[f'num_{split}']}" for split in SPLITS]
+    return [f"--output_dir={directory}", *sizes, "--image_size=8", "--seed=3"]
+
+
+def test_the_program_on_every_core_prints_a_summary(
+    tmp_path: Path, path_dataset_dir: Path, program: Program
+) -> None:
+    done = program("pipeline.generate", *_flags(tmp_path / "d"))
+    assert done.returncode == 0, done.stderr
+    fingerprint = Dataset.open(str(path_dataset_dir)).manifest.fingerprint
+    assert fingerprint in done.stdout
+    assert "820 of 820 sequences" in done.stderr
+    again = program("pipeline.generate", *_flags(tmp_path / "d"))
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+
+
+def test_the_summary_tells_counts_bytes_rate_and_fingerprint(path_dataset_dir: Path) -> None:
+    manifest: Manifest = Dataset.open(str(path_dataset_dir)).manifest
+    text = summary(manifest, "here", 2.0)
+    assert "600 sequences" in text
+    assert f"{manifest.splits['train'].num_bytes:,} bytes" in text
+    assert "410 sequences/s" in text
+    assert manifest.fingerprint in text
+
+
+def test_no_worker_imports_tensorflow_or_matplotlib(program: Program) -> None:
+    code = (
+        "import sys, pipeline.job, pipeline.shard_writer, pipeline.local_worker;"
+        "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'matplotlib')))"
+    )
+    import subprocess
+    import sys
+
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_large_shards_pass_through_in_blocks(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d", num_train=20_000, image_size=5)
+    paths, labels = Dataset.open(str(directory)).read("train", 0, 20_000)
+    expected_paths, expected_labels = sample_sequences(3, "train", 5, 0, 20_000)
+    np.testing.assert_array_equal(paths, expected_paths)
+    np.testing.assert_array_equal(labels, expected_labels)

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import image
+from PIL import Image
+
+from pipeline.lines import draw_frames, sample_sequences
+from pipeline.pictures import draw_sequences
+from pipeline.preview import main, preview
+from pipeline.program import RequestError
+
+YELLOW = np.array([0xFF, 0xD1, 0x66]) / 255
+
+
+def _yellow_pixels(path: Path) -> np.ndarray:
+    picture = image.imread(path)[..., :3]
+    yellow: np.ndarray = np.abs(picture - YELLOW).max(axis=-1) < 0.02
+    return yellow
+
+
+def test_frames_side_by_side_grow_by_a_pixel_a_frame(tmp_path: Path) -> None:
+    preview(str(tmp_path / "line.png"), image_size=5, num_sequences=1, num_frames=5)
+    yellow = _yellow_pixels(tmp_path / "line.png")
+    areas = [part.sum() for part in np.array_split(yellow, 5, axis=1)]
+    for grown, area in enumerate(areas, start=1):
+        assert area / areas[0] == pytest.approx(grown, rel=0.1)
+
+
+def test_a_picture_from_a_data_set_is_the_one_from_its_seed(path_dataset_dir: Path, tmp_path: Path) -> None:
+    preview(str(tmp_path / "a.png"), data_dir=str(path_dataset_dir), split="test", first=40)
+    preview(str(tmp_path / "b.png"), seed=3, image_size=8, split="test", first=40)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    preview(str(tmp_path / "c.png"), seed=3, image_size=8, split="test", first=41)
+    assert (tmp_path / "b.png").read_bytes() != (tmp_path / "c.png").read_bytes()
+
+
+def test_a_gif_shows_every_frame(tmp_path: Path) -> None:
+    assert main(["--output", str(tmp_path / "line.gif"), "--image_size", "6", "--num_sequences", "5"]) == 0
+    with Image.open(tmp_path / "line.gif") as gif:
+        areas = []
+        for frame in range(getattr(gif, "n_frames", 1)):
+            gif.seek(frame)
+            rgb = np.asarray(gif.convert("RGB")) / 255
+            areas.append((np.abs(rgb - YELLOW).max(axis=-1) < 0.1).sum())
+    assert len(set(areas)) == 6
+    assert areas == sorted(areas)
+    assert areas[-1] / areas[0] == pytest.approx(6, rel=0.1)
+
+
+def test_strips_show_no_more_frames_than_there_are(tmp_path: Path) -> None:
+    paths, labels = sample_sequences(0, "train", 3, 0, 1)
+    draw_sequences(draw_frames(paths, labels), ["title"], str(tmp_path / "a.svg"), num_frames=9)
+    assert (tmp_path / "a.svg").read_text().count("frame 3") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--output", "x.jpg"], "x.jpg"),
+        (["--output", "{tmp}/no/x.png"], "no such directory"),
+        (["--output", "{tmp}/x.png", "--image_size", "1"], "--image_size 1"),
+        (["--output", "{tmp}/x.png", "--image_size", "300"], "--image_size 300"),
+        (["--output", "{tmp}/x.png", "--num_sequences", "0"], "--num_sequences"),
+        (["--output", "{tmp}/x.png", "--first", "-1"], "--first"),
+        (["--output", "{tmp}/x.png", "--split", "all"], "--split"),
+        (["--output", "{tmp}/x.png", "--data_dir", "{tmp}"], "not a finished data set"),
+        (["--output", "{tmp}/x.png", "--data_dir", "{tmp}/no"], "no such directory"),
+        (["--output", "{tmp}/x.png", "--data_dir", "{data}", "--seed", "1"], "--seed"),
+        (["--output", "{tmp}/x.png", "--data_dir", "{data}", "--first", "599"], "has 600"),
+        (["--output", "{tmp}/x.png", "--size", "5"], "--size"),
+        ([], "--output"),
+    ],
+)
+def test_wrong_requests(tmp_path: Path, path_dataset_dir: Path, flags: list[str], named: str) -> None:
+    with pytest.raises(RequestError, match=named):
+        main([flag.format(tmp=tmp_path, data=path_dataset_dir) for flag in flags])
+    assert list(tmp_path.iterdir()) == []
