@@ -33,8 +33,8 @@ class TrainingSettings:
 
     epochs: int = 4
     steps_per_epoch: int | None = None
-    batch_size: int = 64
-    learning_rate: float = 0.002
+    batch_size: int = 32
+    learning_rate: float = 0.001
     schedule: str = "cosine"
     clip_norm: float = 1.0
     architecture: str = "folded"

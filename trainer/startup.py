@@ -11,7 +11,7 @@ def import_tensorflow_quietly() -> None:
     While it is imported, TensorFlow writes notes on instruction sets straight to file descriptor 2, where
     they would drown a program's one line of error. Set ``TF_CPP_MIN_LOG_LEVEL=0`` to see them.
     """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") < "2":
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         return
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -21,6 +21,9 @@ from trainer.settings import TrainingSettings
 from trainer.versions import versions
 
 _VALIDATION_BATCH_SIZE = 128
+# The loss falls by orders of magnitude within hundreds of steps. Adam's usual 0.999 averages the squared
+# gradients over a thousand, so that a late hard example would meet steps sized by long forgotten ones.
+_ADAM_BETA_2 = 0.99
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ def _new_model(settings: TrainingSettings, files: SplitFiles, num_steps: int) ->
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, num_steps)
     model.compile(
-        keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm),
+        keras.optimizers.Adam(rate, beta_2=_ADAM_BETA_2, global_clipnorm=settings.clip_norm),
         "binary_crossentropy",
         metrics=["accuracy"],
         # XLA halves the speed of this model on TensorFlow's CPU and cannot hold cuDNN's LSTM; JAX needs it.

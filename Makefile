@@ -1,0 +1,75 @@
+# make demo: from one seed to judged metrics.   make test: the tests.   make help: everything else.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_DIR ?= demo
+SEED ?= 0
+IMAGE_SIZE ?= 50
+NUM_TRAIN ?= 200000
+NUM_VALIDATION ?= 5000
+NUM_TEST ?= 10000
+EPOCHS ?= 2
+STEPS_PER_EPOCH ?= 400
+
+RUN = $(VENV)/bin/python -m
+INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.PHONY: help install install-dev demo test lint format seeds constraints clean
+
+help:  ## Show the targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+install: $(VENV)/installed  ## Make the virtual environment and install the programs.
+install-dev: $(VENV)/installed-dev  ## The same with what tests and checks need.
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python setup.py constraints.txt
+	@echo "installing into $(VENV): TensorFlow and Beam, some minutes the first time"
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
+	@mkdir -p $(DEMO_DIR)
+	$(RUN) pipeline.generate --output_dir $(DEMO_DIR)/data --seed $(SEED) --image_size $(IMAGE_SIZE) \
+	    --num_train $(NUM_TRAIN) --num_validation $(NUM_VALIDATION) --num_test $(NUM_TEST)
+	$(RUN) trainer.task --data_dir $(DEMO_DIR)/data --model_dir $(DEMO_DIR)/run --seed $(SEED) \
+	    --epochs $(EPOCHS) --steps_per_epoch $(STEPS_PER_EPOCH)
+	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --seed $(SEED) --output $(DEMO_DIR)/prediction.png
+	$(RUN) pipeline.preview --output $(DEMO_DIR)/line.png --data_dir $(DEMO_DIR)/data --split test
+	$(RUN) pipeline.preview --output $(DEMO_DIR)/line.gif --data_dir $(DEMO_DIR)/data --split test
+	$(RUN) trainer.evaluate --data_dir $(DEMO_DIR)/data --split test --model_dir $(DEMO_DIR)/run \
+	    --output $(DEMO_DIR)/metrics.json
+	@echo "data set     $(DEMO_DIR)/data/manifest.json"
+	@echo "model        $(DEMO_DIR)/run/model.keras"
+	@echo "training     $(DEMO_DIR)/run/training.png, history.csv, tensorboard/"
+	@echo "metrics      $(DEMO_DIR)/metrics.json"
+	@echo "pictures     $(DEMO_DIR)/prediction.png, line.png, line.gif"
+
+test: install-dev  ## Run the tests and measure their coverage.
+	$(RUN) pytest --cov --cov-report=term
+
+lint: install-dev  ## Check style and types.
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+format: install-dev  ## Format the sources.
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
+	$(RUN) benchmarks.seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)
+
+constraints: install-dev  ## Write constraints.txt anew from setup.py.
+	$(INSTALL) uv
+	$(RUN) uv pip compile setup.py --all-extras --universal --python-version 3.11 --upgrade --quiet \
+	    --no-annotate --custom-compile-command "make constraints" --output-file constraints.txt
+
+clean:  ## Remove what the targets made, but for the virtual environment.
+	rm -rf $(DEMO_DIR) build dist *.egg-info .coverage* .pytest_cache .ruff_cache .mypy_cache htmlcov

@@ -1,0 +1,1 @@
+"""Measurements as commands; every figure in the README comes from one of them."""

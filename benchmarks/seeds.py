@@ -1,0 +1,94 @@
+"""Program: how many held-out sequences the demo's training gets wrong, from several seeds.
+
+Each seed makes its own data set, weights and order of the data. Results go to ``seeds.json`` in the output
+directory; a rerun goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.program import ArgumentParser, positive_int, run
+
+PROGRAM = "benchmarks.seeds"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the chain for every seed and print a table."""
+    parser = ArgumentParser(
+        PROGRAM,
+        "Generate, train and evaluate from several seeds; print the errors on 10,000 held-out sequences.",
+        f"python -m {PROGRAM} --output_dir /tmp/seeds --num_seeds 5",
+    )
+    add = parser.add_argument
+    add("--output_dir", required=True, help="where data sets, runs and seeds.json go")
+    add("--num_seeds", type=positive_int, default=5, help="seeds 0 .. num_seeds - 1")
+    add("--epochs", type=positive_int, default=2, help="epochs of training")
+    add("--steps_per_epoch", type=positive_int, default=400, help="batches an epoch")
+    flags = parser.parse_args(arguments)
+
+    from trainer.startup import import_tensorflow_quietly
+
+    import_tensorflow_quietly()
+    from trainer.devices import choose_device
+
+    device = choose_device("auto")
+    results = []
+    for seed in range(flags.num_seeds):
+        results.append(_chain(Path(flags.output_dir), seed, flags.epochs, flags.steps_per_epoch, device))
+    machine = {"processor": _processor(), "cores": os.cpu_count(), "device": device}
+    document = {"machine": machine, "seeds": results}
+    path = Path(flags.output_dir) / "seeds.json"
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    print(f"{'seed':>4} {'errors':>7} {'of':>7} {'loss':>10} {'training s':>11} {'sequences/s':>12}")
+    for row in results:
+        print(
+            f"{row['seed']:>4} {row['errors']:>7} {row['num_sequences']:>7,} {row['loss']:>10.6f}"
+            f" {row['training_seconds']:>11.1f} {row['training_sequences_per_second']:>12,.0f}"
+        )
+    print(f"{machine['processor']}, {machine['cores']} cores, trained on {device}; {path}")
+    return 0
+
+
+def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> dict[str, float]:
+    """One seed in, its row of the table out."""
+    from pipeline.generate import generate
+    from pipeline.settings import DatasetSettings
+    from trainer.evaluation import evaluate
+    from trainer.settings import TrainingSettings
+    from trainer.training import train
+
+    directory.mkdir(parents=True, exist_ok=True)
+    data, model = str(directory / f"data-{seed}"), str(directory / f"run-{seed}")
+    generate(DatasetSettings(seed, 50, "path", 200_000, 5_000, 10_000), data)
+    start = time.perf_counter()
+    result = train(TrainingSettings(epochs=epochs, steps_per_epoch=steps, seed=seed), data, model)
+    seconds = time.perf_counter() - start
+    document = evaluate(data, "test", model, str(directory / f"metrics-{seed}.json"), device=device)
+    return {
+        "seed": seed,
+        "errors": document["metrics"]["errors"],
+        "num_sequences": document["dataset"]["num_sequences"],
+        "loss": document["metrics"]["loss"],
+        "training_seconds": round(seconds, 1),
+        "training_sequences_per_second": float(result.history[-1]["sequences_per_second"]),
+    }
+
+
+def _processor() -> str:
+    """The processor's name, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    run(PROGRAM, main)

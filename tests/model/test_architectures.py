@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from model import ARCHITECTURES, build_classifier
+from pipeline.lines import draw_frames, sample_sequences
+
+
+def test_parameters_layer_by_layer_at_50() -> None:
+    model = build_classifier(50)
+    assert [layer.count_params() for layer in model.layers[1:]] == [10, 0, 0, 240_600, 51]
+    printed: list[str] = []
+    model.summary(print_fn=lambda line, **_: printed.append(line))
+    assert "240,661" in "\n".join(printed)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_has_240661_parameters(architecture: str) -> None:
+    assert build_classifier(50, architecture).count_params() == 240_661
+
+
+@pytest.mark.parametrize("timesteps", [50, 7])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_architectures_are_equal_with_each_others_weights(timesteps: int, fixed: bool) -> None:
+    models = {
+        name: build_classifier(50, name, timesteps=timesteps if fixed else None) for name in ARCHITECTURES
+    }
+    paths, labels = sample_sequences(0, "train", 50, 0, 8)
+    lines = draw_frames(paths, labels)[:, :timesteps].astype(np.float32)
+    noise = np.random.default_rng(0).uniform(-1, 1, lines.shape).astype(np.float32)
+    for donor in models.values():
+        outputs = []
+        for model in models.values():
+            model.set_weights(donor.get_weights())
+            outputs.append(np.concatenate([np.asarray(model(lines)), np.asarray(model(noise))]))
+        assert outputs[0].shape == (16, 1)
+        assert np.ptp(outputs[0]) > 1e-3
+        for output in outputs[1:]:
+            np.testing.assert_allclose(output, outputs[0], rtol=0, atol=1e-6)
+
+
+def test_one_model_takes_any_number_of_timesteps() -> None:
+    model = build_classifier(6)
+    for timesteps in (1, 4, 13):
+        assert model(np.zeros((2, timesteps, 6, 6, 1), np.float32)).shape == (2, 1)
+
+
+def test_the_output_depends_on_the_order_of_the_frames() -> None:
+    model = build_classifier(10)
+    frames = draw_frames(*sample_sequences(0, "train", 10, 0, 4)).astype(np.float32)
+    assert not np.allclose(model(frames), model(frames[:, ::-1]), atol=1e-5)
+
+
+@pytest.mark.parametrize("image_size", [2, 3, 4, 256])
+def test_the_smallest_and_the_largest_images_have_a_model(image_size: int) -> None:
+    model = build_classifier(image_size)
+    assert model(np.ones((1, 2, image_size, image_size, 1), np.float32)).shape == (1, 1)
+
+
+def test_an_unknown_architecture_is_refused() -> None:
+    with pytest.raises(ValueError, match="folded, layerwise, submodel"):
+        build_classifier(50, "transformer")

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from model import DrawLine, FoldTime, ProjectedLSTM, build_classifier, classifier_of, with_sequence_inputs
+from pipeline.lines import draw_frames, sample_sequences
+
+
+@pytest.mark.parametrize("image_size", [2, 5, 50])
+def test_drawing_equals_the_definition(image_size: int) -> None:
+    paths, labels = sample_sequences(0, "train", image_size, 0, 20)
+    frames = ops.convert_to_numpy(DrawLine()(paths, labels))
+    np.testing.assert_array_equal(frames, draw_frames(paths, labels))
+
+
+def test_drawing_follows_the_precision_asked_for() -> None:
+    paths, labels = sample_sequences(0, "train", 5, 0, 2)
+    assert keras.backend.standardize_dtype(DrawLine(dtype="bfloat16")(paths, labels).dtype) == "bfloat16"
+
+
+def test_folding_equals_time_distributed() -> None:
+    layer = keras.layers.Conv2D(3, 2, activation="relu")
+    inputs = np.random.default_rng(0).normal(size=(4, 6, 9, 9, 1)).astype(np.float32)
+    folded, looped = FoldTime(layer)(inputs), keras.layers.TimeDistributed(layer)(inputs)
+    np.testing.assert_allclose(folded, looped, atol=1e-6)
+
+
+def _gradients(layer: keras.layers.Layer, inputs: np.ndarray) -> list[np.ndarray]:
+    import tensorflow as tf
+
+    tensor = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        loss = tf.reduce_sum(layer(tensor) ** 2)
+    variables = [variable.value for variable in layer.trainable_variables]
+    return [gradient.numpy() for gradient in tape.gradient(loss, [*variables, tensor])]
+
+
+@pytest.mark.parametrize("timesteps", [1, 7, 50])
+def test_projected_lstm_equals_keras_lstm_in_outputs_and_gradients(timesteps: int) -> None:
+    inputs = np.random.default_rng(1).normal(size=(5, timesteps, 12)).astype(np.float32)
+    keras_lstm, projected = keras.layers.LSTM(8), ProjectedLSTM(8)
+    keras_lstm(inputs)
+    projected(inputs)
+    projected.set_weights(keras_lstm.get_weights())
+    np.testing.assert_allclose(projected(inputs), keras_lstm(inputs), atol=1e-6)
+    for mine, theirs in zip(_gradients(projected, inputs), _gradients(keras_lstm, inputs), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_projected_lstm_starts_from_a_given_state() -> None:
+    inputs = np.random.default_rng(1).normal(size=(3, 4, 5)).astype(np.float32)
+    state = [np.full((3, 2), 0.3, np.float32), np.full((3, 2), -0.2, np.float32)]
+    keras_lstm, projected = keras.layers.LSTM(2), ProjectedLSTM(2)
+    projected(inputs)
+    keras_lstm(inputs)
+    projected.set_weights(keras_lstm.get_weights())
+    expected = keras_lstm(inputs, initial_state=state)
+    np.testing.assert_allclose(projected(inputs, initial_state=state), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "option", [{"return_sequences": True}, {"dropout": 0.1}, {"go_backwards": True}, {"use_bias": False}]
+)
+def test_projected_lstm_refuses_what_it_does_not_compute(option: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="last hidden state only"):
+        ProjectedLSTM(4, **option)
+
+
+def test_projected_lstm_refuses_a_mask() -> None:
+    with pytest.raises(ValueError, match="no mask"):
+        ProjectedLSTM(4)(np.zeros((2, 3, 1), np.float32), mask=np.ones((2, 3), bool))
+
+
+def test_both_encodings_feed_the_same_classifier() -> None:
+    classifier = build_classifier(8)
+    paths, labels = sample_sequences(0, "train", 8, 0, 6)
+    frames = draw_frames(paths, labels)
+    by_path = with_sequence_inputs(classifier, 8, "path")
+    by_frames = with_sequence_inputs(classifier, 8, "frames")
+    expected = classifier(frames.astype(np.float32))
+    np.testing.assert_allclose(by_path({"path": paths, "label": labels}), expected, atol=1e-6)
+    np.testing.assert_allclose(by_frames({"frames": frames}), expected, atol=1e-6)
+    assert classifier_of(by_path) is classifier_of(by_frames) is classifier
+
+
+@pytest.mark.parametrize("architecture", ["folded", "layerwise", "submodel"])
+def test_a_saved_model_loads_with_plain_keras(tmp_path: Path, architecture: str) -> None:
+    model = build_classifier(6, architecture, timesteps=6)
+    frames = draw_frames(*sample_sequences(0, "train", 6, 0, 3))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(frames), model(frames))
+
+
+def test_the_model_room_imports_keras_only() -> None:
+    import ast
+
+    import model
+
+    imported = set()
+    for source in Path(model.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    assert imported <= {"__future__", "collections", "typing", "keras", "model", "pipeline"}
+
+
+def test_rooms_point_one_way() -> None:
+    import ast
+
+    root = Path(__file__).parent.parent.parent
+    forbidden = {"pipeline": {"model", "trainer"}, "model": {"trainer"}, "trainer": set()}
+    for room, others in forbidden.items():
+        for source in (root / room).glob("*.py"):
+            for node in ast.walk(ast.parse(source.read_text())):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                assert not {name.split(".")[0] for name in names} & others, source

@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.lines import draw_frames, sample_sequences
+from tests.conftest import make_dataset
+from trainer.datasets import SplitFiles, read_manifest, split_files
+from trainer.input_pipeline import sequential_batches, steps_per_pass, training_batches
+
+
+def _files(directory: Path, split: str = "train") -> SplitFiles:
+    return split_files(str(directory), read_manifest(str(directory)), split)
+
+
+def _paths_of(batches: object, count: int) -> list[bytes]:
+    return [features["path"].tobytes() for features, _ in batches.take(count).as_numpy_iterator()]  # type: ignore[attr-defined]
+
+
+def _train(files: SplitFiles, **changes: int) -> object:
+    arguments = {"batch_size": 32, "seed": 1, "readers": 5, "shuffle_window": 100, **changes}
+    return training_batches(files, **arguments)
+
+
+def test_sequential_batches_hold_every_sequence_in_order(dataset_dir: Path) -> None:
+    batches = list(sequential_batches(_files(dataset_dir, "test"), batch_size=40).as_numpy_iterator())
+    assert [len(labels) for _, labels in batches] == [40, 40, 40, 30]
+    paths, labels = sample_sequences(3, "test", 8, 0, 150)
+    np.testing.assert_array_equal(np.concatenate([y for _, y in batches])[:, 0], labels)
+    if "path" in batches[0][0]:
+        np.testing.assert_array_equal(np.concatenate([x["path"] for x, _ in batches]), paths)
+        np.testing.assert_array_equal(np.concatenate([x["label"] for x, _ in batches]), labels)
+    else:
+        frames = np.concatenate([x["frames"] for x, _ in batches])
+        np.testing.assert_array_equal(frames, draw_frames(paths, labels))
+
+
+@pytest.mark.parametrize("first", [0, 1, 9, 10, 140, 149])
+def test_sequential_batches_begin_anywhere(path_dataset_dir: Path, first: int) -> None:
+    batches = sequential_batches(_files(path_dataset_dir, "test"), batch_size=40, first=first)
+    paths = np.concatenate([features["path"] for features, _ in batches.as_numpy_iterator()])
+    np.testing.assert_array_equal(paths, sample_sequences(3, "test", 8, first, 150 - first)[0])
+
+
+@pytest.mark.parametrize(("readers", "window"), [(1, 1), (1, 100), (5, 100), (16, 16), (16, 10_000)])
+def test_an_epoch_holds_every_sequence_at_most_once(
+    path_dataset_dir: Path, readers: int, window: int
+) -> None:
+    files = _files(path_dataset_dir)
+    steps = steps_per_pass(files, 32)
+    assert steps == 600 // 32
+    batches = _train(files, readers=readers, shuffle_window=window)
+    rows = np.concatenate([f["path"] for f, _ in batches.take(steps).as_numpy_iterator()])  # type: ignore[attr-defined]
+    everything = sample_sequences(3, "train", 8, 0, 600)[0]
+    counts = {row.tobytes(): 0 for row in everything}
+    for row in everything:
+        counts[row.tobytes()] += 1
+    for row in rows:
+        counts[row.tobytes()] -= 1
+    assert min(counts.values()) >= 0
+    assert sum(counts.values()) == 600 - steps * 32
+
+
+def test_features_and_labels_stay_together(dataset_dir: Path) -> None:
+    paths, labels = sample_sequences(3, "train", 8, 0, 600)
+    stored = draw_frames(paths, labels) if dataset_dir.name == "frames" else paths
+    known = {(item.tobytes(), label) for item, label in zip(stored, labels.tolist(), strict=True)}
+    batches = training_batches(_files(dataset_dir), batch_size=50, seed=0, readers=4)
+    for features, expected in batches.take(12).as_numpy_iterator():
+        assert expected.shape == (50, 1)
+        for item, label in zip(features[dataset_dir.name], expected[:, 0], strict=True):
+            assert (item.tobytes(), int(label)) in known
+
+
+def test_the_order_is_a_function_of_seed_epoch_and_readers(path_dataset_dir: Path) -> None:
+    files = _files(path_dataset_dir)
+    steps = steps_per_pass(files, 32)
+    two_epochs = _paths_of(_train(files), 2 * steps)
+    assert _paths_of(_train(files), 2 * steps) == two_epochs
+    assert two_epochs[:steps] != two_epochs[steps:]
+    assert _paths_of(_train(files, seed=2), steps) != two_epochs[:steps]
+    assert _paths_of(_train(files, readers=4), steps) != two_epochs[:steps]
+    # Seeds beyond 32 bits are told apart too.
+    assert _paths_of(_train(files, seed=2**32 + 1), steps) != two_epochs[:steps]
+
+
+@pytest.mark.parametrize("readers", [1, 5, 16])
+@pytest.mark.parametrize("window", [7, 100, 10_000])
+def test_a_run_starts_at_any_step(path_dataset_dir: Path, readers: int, window: int) -> None:
+    files = _files(path_dataset_dir)
+    steps = steps_per_pass(files, 32)
+    whole = _paths_of(_train(files, readers=readers, shuffle_window=window), 2 * steps + 4)
+    for first in (1, 3, 4, steps - 1, steps, steps + 1, 2 * steps + 2):
+        part = _train(files, readers=readers, shuffle_window=window, first_step=first)
+        assert _paths_of(part, 2) == whole[first : first + 2]
+
+
+def test_records_of_all_shards_mix(path_dataset_dir: Path) -> None:
+    files = _files(path_dataset_dir)
+    features, _ = next(_train(files, shuffle_window=10_000).as_numpy_iterator())  # type: ignore[attr-defined]
+    everything = [row.tobytes() for row in sample_sequences(3, "train", 8, 0, 600)[0]]
+    shards = {everything.index(row.tobytes()) * 16 // 600 for row in features["path"]}
+    assert len(shards) > 8
+
+
+def test_shards_of_unequal_sizes_are_read_to_the_end(tmp_path: Path) -> None:
+    files = _files(make_dataset(tmp_path / "d", num_train=37))
+    assert sorted(set(files.counts)) == [2, 3]
+    batches = training_batches(files, batch_size=1, seed=0, readers=5, shuffle_window=6)
+    rows = [features["path"][0].tobytes() for features, _ in batches.take(37).as_numpy_iterator()]
+    assert sorted(rows) == sorted(row.tobytes() for row in sample_sequences(3, "train", 8, 0, 37)[0])
+
+
+def test_fewer_records_than_promised_are_an_error(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    directory = make_dataset(tmp_path / "d", num_test=30)
+    shard = max(path for path in directory.iterdir() if "-test." in path.name)
+    record = shard.stat().st_size // 2
+    shard.write_bytes(shard.read_bytes()[:record])
+    with pytest.raises(tf.errors.OpError):
+        list(sequential_batches(_files(directory, "test"), batch_size=1))
