@@ -8,8 +8,8 @@ IMAGE_SIZE ?= 50
 NUM_TRAIN ?= 200000
 NUM_VALIDATION ?= 5000
 NUM_TEST ?= 10000
-EPOCHS ?= 2
-STEPS_PER_EPOCH ?= 400
+EPOCHS ?= 4
+STEPS_PER_EPOCH ?= 200
 
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt

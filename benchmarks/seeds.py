@@ -28,8 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     add = parser.add_argument
     add("--output_dir", required=True, help="where data sets, runs and seeds.json go")
     add("--num_seeds", type=positive_int, default=5, help="seeds 0 .. num_seeds - 1")
-    add("--epochs", type=positive_int, default=2, help="epochs of training")
-    add("--steps_per_epoch", type=positive_int, default=400, help="batches an epoch")
+    add("--epochs", type=positive_int, default=4, help="epochs of training")
+    add("--steps_per_epoch", type=positive_int, default=200, help="batches an epoch")
     flags = parser.parse_args(arguments)
 
     from trainer.startup import import_tensorflow_quietly

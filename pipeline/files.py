@@ -61,14 +61,15 @@ def write_atomically(path: str, temporary_directory: str) -> Iterator[BinaryIO]:
     """
     name = FileSystems.split(path)[1]
     temporary = join(temporary_directory, f"{name}.{uuid.uuid4().hex}.tmp")
-    stream = FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED)
     try:
-        with stream:
+        with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
             yield stream
         rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         if exists(temporary):
             delete(temporary)
+        if isinstance(error, OSError) and error.errno is not None:  # A failed write does not say of what.
+            raise OSError(error.errno, error.strerror, path) from error
         raise
 
 

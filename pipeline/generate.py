@@ -72,7 +72,7 @@ def generate(
     done = workspace.finished_sequences(shards)
     try:
         with Progress(PROGRAM, total, done=done) as progress:
-            with _watch(lambda: progress.set(workspace.finished_sequences(shards))):
+            with _quiet_threads(), _watch(lambda: progress.set(workspace.finished_sequences(shards))):
                 pipeline.run().wait_until_finish()
             progress.set(total)
     except Exception as error:  # Runners raise what they like; the cause is in the last line.
@@ -98,11 +98,25 @@ def _watch(look: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Keep Beam's threads from printing tracebacks; what fails in them, the main thread raises too."""
+    before = threading.excepthook
+    threading.excepthook = lambda _: None
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def _cause(error: Exception) -> str:
     """The line that says why a job failed: workers' errors arrive as the text of a traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception"))]
-    return (named or lines or [type(error).__name__])[-1]
+    cause = (named or lines or [type(error).__name__])[-1]
+    if "Channel closed prematurely" in cause:
+        return "a worker process died (killed, or out of memory)"
+    return cause.partition(" [while running")[0]
 
 
 def summary(manifest: Manifest, output_dir: str, seconds: float | None) -> str:

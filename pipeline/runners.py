@@ -68,7 +68,8 @@ def choose_runner(
 
 
 def _process_environment() -> SubprocessSDKEnvironment:
-    command = f"{shlex.quote(sys.executable)} -m pipeline.local_worker"
+    # Beam starts it through a shell; exec leaves no shell behind that would outlive or speak for it.
+    command = f"exec {shlex.quote(sys.executable)} -m pipeline.local_worker"
     return SubprocessSDKEnvironment.from_command_string(command)
 
 

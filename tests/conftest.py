@@ -59,6 +59,7 @@ def program() -> Program:
     def run(module: str, *arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         command: Sequence[str] = [sys.executable, "-m", module, *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # Other libraries set it in this process.
         return subprocess.run(
             command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False
         )

@@ -56,4 +56,5 @@ def _choose_for_jax(device: str) -> str:
 def _no_gpu(library: str) -> RequestError:
     return RequestError(
         f"--device gpu: {library} sees no GPU on this machine; use --device cpu, or install the gpu extra"
+        " (TF_CPP_MIN_LOG_LEVEL=0 shows why)"
     )

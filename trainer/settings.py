@@ -24,7 +24,8 @@ class TrainingSettings:
         schedule: "cosine" lets it fall along half a cosine to 0 at the last step, "constant" keeps it.
         clip_norm: gradients with a larger global norm are scaled down to it.
         architecture: one of `model.ARCHITECTURES`.
-        readers: shards read in parallel; part of the order of the data.
+        readers: shards read in parallel, part of the order of the data; None means 16, or one for every
+            shard where there are fewer.
         seed: of the initial weights and of the order of the data.
 
     Raises:
@@ -38,7 +39,7 @@ class TrainingSettings:
     schedule: str = "cosine"
     clip_norm: float = 1.0
     architecture: str = "folded"
-    readers: int = 16
+    readers: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

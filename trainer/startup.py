@@ -8,10 +8,11 @@ import os
 def import_tensorflow_quietly() -> None:
     """Import TensorFlow; call it before anything else does.
 
-    While it is imported, TensorFlow writes notes on instruction sets straight to file descriptor 2, where
-    they would drown a program's one line of error. Set ``TF_CPP_MIN_LOG_LEVEL=0`` to see them.
+    While it is imported, TensorFlow writes notes on instruction sets straight to file descriptor 2, and later
+    an error wherever it finds no GPU; they would drown a program's one line. What really fails is raised as
+    an exception besides. Set ``TF_CPP_MIN_LOG_LEVEL=0`` to see all of it.
     """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         return
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--schedule", default=default.schedule, help="of the learning rate: cosine (to 0) or constant")
     add("--clip_norm", type=float, default=default.clip_norm, help="largest global norm of the gradients")
     add("--architecture", default=default.architecture, help="folded, layerwise or submodel")
-    add("--readers", type=positive_int, default=default.readers, help="shards read in parallel")
+    add("--readers", type=positive_int, help="shards read in parallel (default: 16, or every shard if fewer)")
     add("--seed", type=non_negative_int, default=default.seed, help="of weights and order of the data")
     add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: a GPU where there is one")
     flags = parser.parse_args(arguments)

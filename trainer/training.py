@@ -21,6 +21,7 @@ from trainer.settings import TrainingSettings
 from trainer.versions import versions
 
 _VALIDATION_BATCH_SIZE = 128
+_MAX_READERS = 16
 # The loss falls by orders of magnitude within hundreds of steps. Adam's usual 0.999 averages the squared
 # gradients over a thousand, so that a late hard example would meet steps sized by long forgotten ones.
 _ADAM_BETA_2 = 0.99
@@ -57,7 +58,8 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
     manifest = read_manifest(data_dir)
     files = split_files(data_dir, manifest, "train")
     validation_files = split_files(data_dir, manifest, "validation")
-    _check_fits(settings, files)
+    readers = settings.readers or min(_MAX_READERS, len(files.paths))
+    _check_fits(settings, files, readers)
     run = RunDirectory(model_dir)
     _claim(run, settings, manifest)
 
@@ -71,7 +73,7 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
                 files,
                 batch_size=settings.batch_size,
                 seed=settings.seed,
-                readers=settings.readers,
+                readers=readers,
                 first_step=first_step,
             ),
             epochs=settings.epochs,
@@ -93,14 +95,14 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
     return TrainingResult(int(model.optimizer.iterations.numpy()), first_step, history)
 
 
-def _check_fits(settings: TrainingSettings, files: SplitFiles) -> None:
+def _check_fits(settings: TrainingSettings, files: SplitFiles, readers: int) -> None:
     if settings.batch_size > files.num_sequences:
         raise RequestError(
             f"--batch_size {settings.batch_size}: the training split has only {files.num_sequences} sequences"
         )
-    if settings.readers > len(files.paths):
+    if readers > len(files.paths):
         raise RequestError(
-            f"--readers {settings.readers}: the training split has only {len(files.paths)} shards;"
+            f"--readers {readers}: the training split has only {len(files.paths)} shards;"
             f" use --readers {len(files.paths)} or generate with a smaller --sequences_per_shard"
         )
 

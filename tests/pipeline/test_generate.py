@@ -263,3 +263,55 @@ def test_large_shards_pass_through_in_blocks(tmp_path: Path) -> None:
     expected_paths, expected_labels = sample_sequences(3, "train", 5, 0, 20_000)
     np.testing.assert_array_equal(paths, expected_paths)
     np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_a_killed_worker_is_one_line_and_the_rerun_finishes(tmp_path: Path) -> None:
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    from tests.conftest import ROOT
+
+    flags = [f"--output_dir={tmp_path / 'd'}", "--num_train=400000", "--sequences_per_shard=20000"]
+    command = [sys.executable, "-m", "pipeline.generate", *flags, "--direct_num_workers=2"]
+    job = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(_finished(tmp_path / "d")) < 2:
+        time.sleep(0.05)
+    workers = _children(job.pid, "pipeline.local_worker")
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 1
+    assert [line for line in errors.splitlines() if "of 415,000" not in line] == [
+        "pipeline.generate: error: a worker process died (killed, or out of memory);"
+        " the same command goes on where it stopped"
+    ]
+    kept = {path: path.stat().st_mtime_ns for path in _finished(tmp_path / "d")}
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert again.returncode == 0
+    for path, written in kept.items():
+        assert path.stat().st_mtime_ns == written
+    paths, _ = Dataset.open(str(tmp_path / "d")).read("train", 399_990, 10)
+    np.testing.assert_array_equal(paths, sample_sequences(0, "train", 50, 399_990, 10)[0])
+
+
+def _finished(directory: Path) -> list[Path]:
+    """Shards that have their report beside them."""
+    reports = (directory / ".generation" / "reports").glob("*.json")
+    return [directory / path.name.removesuffix(".json") for path in reports]
+
+
+def _children(pid: int, module: str) -> list[int]:
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                command = (process / "cmdline").read_text().split("\0")
+                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if module in command and parent == pid:
+                found.append(int(process.name))
+    return found
