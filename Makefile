@@ -14,7 +14,7 @@ STEPS_PER_EPOCH ?= 200
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test lint format seeds constraints clean
+.PHONY: help install install-dev demo test lint format images seeds constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -41,8 +41,8 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 	$(RUN) trainer.task --data_dir $(DEMO_DIR)/data --model_dir $(DEMO_DIR)/run --seed $(SEED) \
 	    --epochs $(EPOCHS) --steps_per_epoch $(STEPS_PER_EPOCH)
 	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --seed $(SEED) --output $(DEMO_DIR)/prediction.png
-	$(RUN) pipeline.preview --output $(DEMO_DIR)/line.png --data_dir $(DEMO_DIR)/data --split test
-	$(RUN) pipeline.preview --output $(DEMO_DIR)/line.gif --data_dir $(DEMO_DIR)/data --split test
+	$(RUN) pipeline.preview --output $(DEMO_DIR)/line.png --data_dir $(DEMO_DIR)/data --split test --first 3
+	$(RUN) pipeline.preview --output $(DEMO_DIR)/line.gif --data_dir $(DEMO_DIR)/data --split test --first 3
 	$(RUN) trainer.evaluate --data_dir $(DEMO_DIR)/data --split test --model_dir $(DEMO_DIR)/run \
 	    --output $(DEMO_DIR)/metrics.json
 	@echo "data set     $(DEMO_DIR)/data/manifest.json"
@@ -62,6 +62,12 @@ lint: install-dev  ## Check style and types.
 format: install-dev  ## Format the sources.
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
+
+images: demo  ## Draw the README's pictures anew, from the demo.
+	$(RUN) pipeline.preview --output docs/images/small.png --image_size 5 --num_frames 5
+	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --data_dir $(DEMO_DIR)/data --first 3 --num_sequences 2 \
+	    --output docs/images/prediction.png
+	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
 	$(RUN) benchmarks.seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)

@@ -14,7 +14,7 @@ def with_sequence_inputs(classifier: keras.Model, image_size: int, encoding: str
     Args:
         classifier: from `model.build_classifier`.
         image_size: S.
-        encoding: "path" draws ``{"path": uint8 (batch, S), "label": int64 (batch,)}`` into frames on the
+        encoding: "path" draws ``{"path": uint8 (batch, S), "label": uint8 (batch,)}`` into frames on the
             device; "frames" takes ``{"frames": uint8 (batch, S, S, S, 1)}``.
 
     Returns:
@@ -22,7 +22,7 @@ def with_sequence_inputs(classifier: keras.Model, image_size: int, encoding: str
     """
     if encoding == "path":
         path = layers.Input((image_size,), dtype="uint8", name="path")
-        label = layers.Input((), dtype="int64", name="label")
+        label = layers.Input((), dtype="uint8", name="label")
         inputs = {"path": path, "label": label}
         frames = DrawLine(name="draw_line")(path, label)
     else:

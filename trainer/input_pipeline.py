@@ -13,7 +13,7 @@ depends on threads or on what was read before. A run may therefore start at any 
 and shards that lie before it are counted, not decoded.
 
     train = training_batches(files, batch_size=64, seed=0, readers=16)   # endless
-    features, label = next(iter(train))   # {"path": (64, S) uint8, "label": (64,) int64}, (64, 1) float32
+    features, label = next(iter(train))   # {"path": (64, S) uint8, "label": (64,) uint8}, (64, 1) float32
 
 Memory: two windows of serialized records and a few batches, whatever the data set's size.
 """
@@ -76,7 +76,7 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     than the manifest says.
 
     Returns:
-        Batches (features, labels). Features: ``{"path": uint8 (batch, S), "label": int64 (batch,)}`` or
+        Batches (features, labels). Features: ``{"path": uint8 (batch, S), "label": uint8 (batch,)}`` or
         ``{"frames": uint8 (batch, S, S, S, 1)}``. Labels: float32 (batch, 1), 0 = left, 1 = right.
     """
     shards = zip(files.paths, itertools.accumulate(files.counts), files.counts, strict=True)
@@ -176,7 +176,10 @@ def _parser(files: SplitFiles) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tenso
             content = tf.map_fn(lambda data: tf.io.decode_compressed(data, "ZLIB"), content)
         raw = tf.ensure_shape(tf.io.decode_raw(content, tf.uint8), (None, num_bytes))
         pixels = tf.reshape(raw, (-1, *shape))
-        features = {"path": pixels, "label": label} if feature == "path" else {"frames": pixels}
+        if feature == "frames":
+            features = {"frames": pixels}
+        else:  # A byte a label: 64-bit integers would cross to the device for nothing.
+            features = {"path": pixels, "label": tf.cast(label, tf.uint8)}
         return features, tf.cast(label, tf.float32)[:, None]
 
     return parse
