@@ -23,6 +23,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.20"],
         "jax": ["jax>=0.7"],
         "dev": [
+            "jax>=0.7",
             "mypy",
             "pytest",
             "pytest-cov",

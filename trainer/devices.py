@@ -23,9 +23,12 @@ def choose_device(device: str) -> str:
         What it is, for people: "CPU" or "GPU (its name)".
 
     Raises:
-        RequestError: if a GPU is asked for and there is none.
+        RequestError: if a GPU is asked for and there is none, or for another backend.
     """
-    if keras.backend.backend() == "jax":
+    backend = keras.backend.backend()
+    if backend not in ("tensorflow", "jax"):
+        raise RequestError(f"KERAS_BACKEND={backend}: this trainer runs on tensorflow and on jax")
+    if backend == "jax":
         return _choose_for_jax(device)
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:

@@ -54,10 +54,11 @@ def score_split(classifier: keras.Model, files: SplitFiles, batch_size: int, wha
     start = 0
     with Progress(what, files.num_sequences) as progress:
         try:
-            for features, expected in sequential_batches(files, batch_size=batch_size):
+            batches = sequential_batches(files, batch_size=batch_size)
+            for features, expected in batches.as_numpy_iterator():  # Both backends take NumPy arrays.
                 stop = start + len(expected)
                 right[start:stop] = model.predict_on_batch(features)[:, 0]
-                labels[start:stop] = np.asarray(expected)[:, 0]
+                labels[start:stop] = expected[:, 0]
                 progress.set(stop)
                 start = stop
         except tf_errors() as error:

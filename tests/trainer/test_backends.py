@@ -1,0 +1,56 @@
+"""The same programs on JAX, in processes of their own: Keras chooses its backend once a process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytest.importorskip("jax")
+
+
+def _run(backend: str, module: str, *flags: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    command = [sys.executable, "-m", module, *flags]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def jax_run(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("jax") / "run"
+    flags = ["--epochs=1", "--steps_per_epoch=40", "--learning_rate=0.01"]
+    done = _run("jax", "trainer.task", f"--data_dir={path_dataset_dir}", f"--model_dir={run}", *flags)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_a_model_trained_on_jax_is_judged_alike_by_both_backends(
+    tmp_path: Path, path_dataset_dir: Path, jax_run: Path
+) -> None:
+    metrics = {}
+    for backend in ("jax", "tensorflow"):
+        output = tmp_path / f"{backend}.json"
+        flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={jax_run}", f"--output={output}"]
+        done = _run(backend, "trainer.evaluate", *flags)
+        assert done.returncode == 0, done.stderr
+        document = json.loads(output.read_text())
+        assert document["environment"]["backend"] == backend
+        metrics[backend] = document["metrics"]
+    assert metrics["jax"]["accuracy"] > 0.6
+    for name in ("loss", "accuracy", "roc_auc", "brier_score"):
+        assert metrics["jax"][name] == pytest.approx(metrics["tensorflow"][name], abs=1e-5), name
+
+
+def test_other_backends_are_refused_in_one_line(tmp_path: Path, path_dataset_dir: Path) -> None:
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}"]
+    done = _run("numpy", "trainer.task", *flags)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == (
+        "trainer.task: error: KERAS_BACKEND=numpy: this trainer runs on tensorflow and on jax\n"
+    )
