@@ -37,7 +37,7 @@ class TrainingSettings:
     batch_size: int = 32
     learning_rate: float = 0.001
     schedule: str = "cosine"
-    clip_norm: float = 1.0
+    clip_norm: float = 0.1
     architecture: str = "folded"
     readers: int | None = None
     seed: int = 0
