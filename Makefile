@@ -8,8 +8,11 @@ IMAGE_SIZE ?= 50
 NUM_TRAIN ?= 200000
 NUM_VALIDATION ?= 5000
 NUM_TEST ?= 10000
-EPOCHS ?= 4
+EPOCHS ?= 5
 STEPS_PER_EPOCH ?= 200
+
+# With an NVIDIA driver on the machine, TensorFlow comes with CUDA.
+EXTRAS := $(if $(shell command -v nvidia-smi),[gpu])
 
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
@@ -27,7 +30,7 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: $(VENV)/bin/python setup.py constraints.txt
 	@echo "installing into $(VENV): TensorFlow and Beam, some minutes the first time"
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.$(EXTRAS)'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

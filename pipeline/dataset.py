@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,7 +13,7 @@ from pipeline import files
 from pipeline.encodings import ENCODINGS
 from pipeline.lines import Int64Array, Uint8Array
 from pipeline.manifest import MANIFEST_NAME, Manifest
-from pipeline.program import RequestError, WorkError
+from pipeline.program import RequestError, WorkError, one_line
 from pipeline.tfrecord import read_records
 
 
@@ -30,10 +31,15 @@ class Dataset:
         Raises:
             RequestError: if the directory is not there or is not a finished data set.
         """
-        path = files.join(directory, MANIFEST_NAME)
-        if not files.exists(path):
-            raise RequestError(missing_dataset(directory, os.path.isdir(directory)))
-        return cls(directory, Manifest.from_bytes(files.read_bytes(path), path))
+        try:
+            path = files.join(directory, MANIFEST_NAME)
+            if not files.exists(path):
+                raise Manifest.missing(directory, os.path.isdir(directory))
+            return cls(directory, Manifest.from_bytes(files.read_bytes(path), path))
+        except (OSError, ValueError) as error:
+            if isinstance(error, RequestError):
+                raise
+            raise RequestError(f"--data_dir {directory}: cannot be read ({one_line(error)})") from error
 
     def read(self, split: str, first: int, count: int) -> tuple[Uint8Array, Int64Array]:
         """Read sequences ``first`` .. ``first + count - 1`` of a split.
@@ -64,18 +70,12 @@ class Dataset:
                     wanted = islice(
                         read_records(stream), start - shard.first_sequence, stop - shard.first_sequence
                     )
-                    for position, payload in enumerate(wanted, start - first):
+                    position = start - first
+                    for payload in wanted:
                         paths[position], labels[position] = encoding.decode_record(payload, size)
-            except (OSError, ValueError) as error:
-                raise WorkError(f"{path}: {error}") from error
+                        position += 1
+            except (OSError, ValueError, zlib.error) as error:
+                raise WorkError(f"{path}: {one_line(error)}") from error
+            if position != stop - first:
+                raise WorkError(f"{path}: has fewer records than the manifest says")
         return paths, labels
-
-
-def missing_dataset(directory: str, exists: bool) -> str:
-    """What to tell somebody who named a directory that is not a data set."""
-    if not exists:
-        return f"--data_dir {directory}: no such directory; make it with python -m pipeline.generate"
-    return (
-        f"--data_dir {directory}: has no {MANIFEST_NAME}, so it is not a finished data set;"
-        " run pipeline.generate to its end"
-    )

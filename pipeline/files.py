@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from typing import BinaryIO, cast
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.manifest import Manifest
 from pipeline.program import one_line
 
 
@@ -34,16 +37,51 @@ def read_bytes(path: str) -> bytes:
         return stream.read()
 
 
-def list_files(directory: str) -> dict[str, int]:
-    """Names and sizes in bytes of the files directly in a directory; none if it is not there."""
-    (match,) = FileSystems.match([join(directory, "*")])
-    return {FileSystems.split(file.path)[1]: file.size_in_bytes for file in match.metadata_list}
+def is_local(path: str) -> bool:
+    """Whether a path is of this machine's own file system."""
+    return "://" not in path
+
+
+def resolve(path: str) -> str:
+    """A local path without links and dots; others as they are."""
+    return os.path.realpath(path) if is_local(path) else path.rstrip("/")
+
+
+def list_names(directory: str) -> set[str]:
+    """Names of what lies directly in a directory; none if it is not there."""
+    if is_local(directory):  # Beam would walk the whole tree, and take "[" in a name for a pattern.
+        return set(os.listdir(directory)) if os.path.isdir(directory) else set()
+    (match,) = FileSystems.match([join(directory, "**")])
+    prefix = directory.rstrip("/") + "/"
+    return {file.path.removeprefix(prefix).split("/")[0] for file in match.metadata_list}
+
+
+def missing_or_resized(directory: str, manifest: Manifest) -> str | None:
+    """The first shard of a manifest that is not there with its size, and what is wrong with it."""
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            path = join(directory, shard.file)
+            if not exists(path):
+                return f"{path}: is missing"
+            if (size := file_size(path)) != shard.num_bytes:
+                return f"{path}: has {size} bytes, the manifest says {shard.num_bytes}"
+    return None
+
+
+def file_size(path: str) -> int:
+    """Size in bytes."""
+    return os.path.getsize(path) if is_local(path) else int(FileSystems.open(path).size())
 
 
 def delete(path: str) -> None:
     """Remove a file, or a directory with all that is in it."""
-    with _readable_errors():
-        FileSystems.delete([path])
+    if not is_local(path):
+        with _readable_errors():
+            FileSystems.delete([path])
+    elif os.path.isdir(path):
+        shutil.rmtree(path)
+    else:
+        os.remove(path)
 
 
 def rename(source: str, destination: str) -> None:

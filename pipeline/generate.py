@@ -17,6 +17,7 @@ from pipeline.program import (
     WorkError,
     non_negative_int,
     one_line,
+    path_text,
     positive_int,
     run,
 )
@@ -54,20 +55,21 @@ def generate(
     """
     # Imported here: without Beam, help and wrong flags answer at once.
     from pipeline.job import build_job
-    from pipeline.output_directory import claim, publish
+    from pipeline.output_directory import choose_target, claim, publish
     from pipeline.runners import choose_runner
     from pipeline.workspace import Workspace
 
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
-    target = claim(output_dir, settings, overwrite)
+    target = choose_target(output_dir, settings, overwrite)
     if target.finished is not None:
-        return target.finished, False
+        return publish(target), target.directory != target.output_dir
     shards = plan_shards(settings)
     workspace = Workspace(target.directory)
     try:
         pipeline = build_job(settings, target.directory, chosen, options)
     except ValueError as error:
         raise RequestError(f"Beam: {one_line(error)}") from error
+    claim(target, settings)
     total = sum(shard.num_sequences for shard in shards)
     done = workspace.finished_sequences(shards)
     try:
@@ -77,7 +79,7 @@ def generate(
             progress.set(total)
     except Exception as error:  # Runners raise what they like; the cause is in the last line.
         raise WorkError(f"{_cause(error)}; the same command goes on where it stopped") from error
-    return publish(target, output_dir), True
+    return publish(target), True
 
 
 @contextmanager
@@ -147,7 +149,7 @@ def _parser() -> ArgumentParser:
         f"python -m {PROGRAM} --output_dir /tmp/lines --num_train 200000 --encoding path",
     )
     add = parser.add_argument
-    add("--output_dir", required=True, help="directory to fill; a local path, gs://, ...")
+    add("--output_dir", required=True, type=path_text, help="directory to fill; a local path, gs://, ...")
     add("--num_train", type=positive_int, default=200_000, help="training sequences")
     add("--num_validation", type=positive_int, default=5_000, help="validation sequences")
     add("--num_test", type=positive_int, default=10_000, help="test sequences")
@@ -177,7 +179,9 @@ def _parser() -> ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Parse, generate, print the summary."""
     start = time.monotonic()
-    flags, beam_flags = _parser().parse_known_args(arguments)
+    parser = _parser()
+    flags, beam_flags = parser.parse_known_args(arguments)
+    parser.check_passed_on(beam_flags)
     settings = DatasetSettings(
         **{field.name: getattr(flags, field.name) for field in fields(DatasetSettings)}
     )

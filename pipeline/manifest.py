@@ -118,7 +118,7 @@ class Manifest:
         """
         try:
             document = json.loads(content)
-            version = document["format_version"]
+            version, fingerprint = document["format_version"], document["fingerprint"]
             manifest = cls._from_document(document) if version == FORMAT_VERSION else None
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise RequestError(
@@ -126,11 +126,23 @@ class Manifest:
             ) from error
         if manifest is None:
             raise RequestError(f"{where} has format version {version}: this program reads {FORMAT_VERSION}")
-        if manifest.fingerprint != document["fingerprint"]:
+        if manifest.fingerprint != fingerprint:
             raise RequestError(
                 f"{where} does not agree with its own fingerprint: restore it or generate the data set again"
             )
         return manifest
+
+    @staticmethod
+    def missing(directory: str, exists: bool) -> RequestError:
+        """What to tell somebody who named a directory that is not a data set."""
+        if not exists:
+            return RequestError(
+                f"--data_dir {directory}: no such directory; make it with python -m pipeline.generate"
+            )
+        return RequestError(
+            f"--data_dir {directory}: has no {MANIFEST_NAME}, so it is not a finished data set;"
+            " run pipeline.generate to its end"
+        )
 
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> Manifest:

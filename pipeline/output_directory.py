@@ -3,70 +3,79 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 from pipeline import files
-from pipeline.manifest import Manifest
+from pipeline.manifest import MANIFEST_NAME, Manifest
 from pipeline.program import RequestError, one_line
-from pipeline.settings import DatasetSettings
-from pipeline.workspace import Workspace
+from pipeline.settings import DATASET_NAME, DatasetSettings
+from pipeline.tfds_metadata import METADATA_NAMES
+from pipeline.workspace import STATE_DIRECTORY, Workspace
 
-# A replacement is made beside the old data set and takes its place when it is whole.
-_REPLACEMENT_SUFFIX = ".replacement"
-_REPLACED_SUFFIX = ".replaced"
+_SHARD_NAME = re.compile(rf"{DATASET_NAME}-\w+\.tfrecord-\d{{5,}}-of-\d{{5,}}")
+_OWN_NAMES = {MANIFEST_NAME, STATE_DIRECTORY, *METADATA_NAMES}
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to work.
+    """Where a request is to be worked on.
 
     Attributes:
-        directory: the output directory, or the replacement beside it.
-        finished: the manifest, if the request is already fulfilled.
+        output_dir: where the data set is to lie, resolved.
+        directory: where to work: the output directory, or the replacement beside it.
+        finished: the manifest, if the request is already fulfilled in ``directory``.
     """
 
+    output_dir: str
     directory: str
     finished: Manifest | None = None
 
 
-def claim(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Target:
-    """Take an output directory for a request, or say why not.
+def choose_target(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Target:
+    """Decide where a request may be worked on, or say why not. Nothing is written for a wrong request.
 
     Raises:
-        RequestError: if the directory holds something else, or cannot be written; nothing has changed then.
+        RequestError: if the directory holds something else.
     """
-    if os.path.exists(output_dir) and not os.path.isdir(output_dir):
-        raise RequestError(f"--output_dir {output_dir}: is a file; name a directory")
-    finished = read_manifest(output_dir)
-    if finished is not None and finished.settings == settings:
-        return Target(output_dir, finished)
-    workspace = Workspace(output_dir)
-    holds = finished.settings if finished is not None else workspace.read_request()
-    if holds is None:
-        if found := _first_entry(output_dir):
-            raise RequestError(
-                f"--output_dir {output_dir}: holds something else ({found}); name an empty or new directory"
-            )
-    elif holds != settings:
-        if not overwrite:
-            raise RequestError(
-                f"--output_dir {output_dir}: holds a data set with other settings"
-                f" ({_difference(holds, settings)}); name another directory or add --overwrite"
-            )
-        return _claim_empty(_beside(output_dir, _REPLACEMENT_SUFFIX), settings)
-    return _claim_empty(output_dir, settings)
+    output_dir = files.resolve(output_dir)
+    try:
+        if files.is_local(output_dir):
+            _finish_exchange(output_dir)
+            if os.path.exists(output_dir) and not os.path.isdir(output_dir):
+                raise RequestError(f"--output_dir {output_dir}: is a file; name a directory")
+        return _choose(output_dir, settings, overwrite)
+    except (OSError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(f"--output_dir {output_dir}: cannot be read ({one_line(error)})") from error
 
 
-def publish(target: Target, output_dir: str) -> Manifest:
+def claim(target: Target, settings: DatasetSettings) -> None:
+    """Write the request into the directory to work in.
+
+    Raises:
+        RequestError: if it cannot be written.
+    """
+    workspace = Workspace(target.directory)
+    try:
+        if workspace.read_request() != settings:
+            workspace.write_request(settings)
+    except (OSError, ValueError) as error:
+        raise RequestError(
+            f"--output_dir {target.directory}: cannot be written ({one_line(error)})"
+        ) from error
+
+
+def publish(target: Target) -> Manifest:
     """Put a finished data set in its place and return its manifest."""
-    if target.directory != output_dir:
-        replaced = _beside(output_dir, _REPLACED_SUFFIX)
-        files.rename(output_dir, replaced)
-        files.rename(target.directory, output_dir)
-        files.delete(replaced)
-    manifest = read_manifest(output_dir)
+    if target.directory != target.output_dir:
+        if os.path.isdir(target.output_dir):
+            os.rename(target.output_dir, _replaced(target.output_dir))
+        _finish_exchange(target.output_dir)
+    manifest = read_manifest(target.output_dir)
     if manifest is None:
-        raise OSError(f"{output_dir}: the job ended but there is no manifest")
+        raise OSError(f"{target.output_dir}: the job ended but there is no manifest")
     return manifest
 
 
@@ -80,27 +89,79 @@ def read_manifest(directory: str) -> Manifest | None:
     return Manifest.from_bytes(files.read_bytes(path), path) if files.exists(path) else None
 
 
-def _claim_empty(directory: str, settings: DatasetSettings) -> Target:
-    workspace = Workspace(directory)
-    if workspace.read_request() == settings:
-        return Target(directory)
-    if files.exists(directory) and _first_entry(directory):
-        files.delete(directory)
+def _choose(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Target:
+    names = files.list_names(output_dir)
+    if foreign := sorted(name for name in names if not _is_own(name)):
+        raise RequestError(
+            f"--output_dir {output_dir}: holds something else ({foreign[0]}); name an empty or new directory"
+        )
+    workspace = Workspace(output_dir)
     try:
-        workspace.write_request(settings)
-    except OSError as error:
-        raise RequestError(f"--output_dir {directory}: cannot be written ({one_line(error)})") from error
-    return Target(directory)
+        manifest = read_manifest(output_dir)
+    except RequestError as error:
+        if not overwrite:
+            raise RequestError(f"{error}, or add --overwrite") from error
+        return _replacement(output_dir, settings)
+    holds = manifest.settings if manifest is not None else workspace.read_request()
+    if holds == settings:
+        whole = manifest is not None and files.missing_or_resized(output_dir, manifest) is None
+        if whole and STATE_DIRECTORY in names:  # Left behind between the manifest and the end.
+            files.delete(workspace.state)
+        return Target(output_dir, output_dir, manifest if whole else None)
+    if holds is None:
+        if names - {STATE_DIRECTORY}:
+            raise RequestError(
+                f"--output_dir {output_dir}: holds shards of an unknown request ({min(names)});"
+                " remove them or name another directory"
+            )
+        return Target(output_dir, output_dir)
+    if not overwrite:
+        raise RequestError(
+            f"--output_dir {output_dir}: holds a data set with other settings"
+            f" ({_difference(holds, settings)}); name another directory or add --overwrite"
+        )
+    return _replacement(output_dir, settings)
 
 
-def _first_entry(directory: str) -> str | None:
-    if os.path.isdir(directory):
-        return min(os.listdir(directory), default=None)
-    return min(files.list_files(directory), default=None) if files.exists(directory) else None
+def _replacement(output_dir: str, settings: DatasetSettings) -> Target:
+    """Work beside the old data set, which stays until the new one is whole."""
+    if not files.is_local(output_dir):
+        raise RequestError(
+            f"--overwrite: {output_dir} cannot be exchanged at once; remove it or name another directory"
+        )
+    directory = _beside(output_dir, "replacement")
+    manifest = read_manifest(directory)
+    holds = manifest.settings if manifest is not None else Workspace(directory).read_request()
+    if holds is None and files.list_names(directory):
+        raise RequestError(f"--overwrite needs {directory}, which holds something else; move it away")
+    if holds is not None and holds != settings:
+        files.delete(directory)
+        manifest = None
+    return Target(output_dir, directory, manifest)
 
 
-def _beside(directory: str, suffix: str) -> str:
-    return directory.rstrip("/") + suffix
+def _finish_exchange(output_dir: str) -> None:
+    """Exchange old and new, or finish what a killed process began: every step can be the last one done."""
+    replaced, replacement = _replaced(output_dir), _beside(output_dir, "replacement")
+    if not os.path.isdir(replaced) or not all(map(_is_own, files.list_names(replaced))):
+        return  # Nothing there, or not ours whatever its name.
+    if not os.path.exists(output_dir):
+        os.rename(replacement if read_manifest(replacement) is not None else replaced, output_dir)
+    if os.path.isdir(replaced):
+        files.delete(replaced)
+
+
+def _is_own(name: str) -> bool:
+    return name in _OWN_NAMES or _SHARD_NAME.fullmatch(name) is not None
+
+
+def _replaced(output_dir: str) -> str:
+    return _beside(output_dir, "replaced")
+
+
+def _beside(directory: str, role: str) -> str:
+    parent, name = os.path.split(directory)
+    return os.path.join(parent, f".{name}.{role}")
 
 
 def _difference(old: DatasetSettings, new: DatasetSettings) -> str:

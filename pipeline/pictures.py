@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.image import AxesImage
 from pipeline.lines import Uint8Array
 from pipeline.program import RequestError
 
+MAX_SEQUENCES = 64  # More would make a picture that nobody can look at.
 PICTURE_TYPES = (".png", ".svg", ".pdf", ".gif")
 
 _COLORS = ListedColormap(["#12203a", "#ffd166"])
@@ -30,10 +32,22 @@ def check_picture_path(path: str, types: Sequence[str] = PICTURE_TYPES) -> str:
     """
     if not path.endswith(tuple(types)):
         raise RequestError(f"--output {path}: a picture's name ends in {', '.join(types)}")
-    directory = os.path.dirname(path) or "."
-    if not os.path.isdir(directory):
+    directory, name = os.path.split(path)
+    if not os.path.isdir(directory or "."):
         raise RequestError(f"--output {path}: no such directory {directory}; make it first")
+    if os.path.isdir(path) or name in types:
+        raise RequestError(f"--output {path}: name a file, as in line{types[0]}")
     return path
+
+
+def check_num_sequences(count: int) -> None:
+    """Refuse more sequences than a picture can show.
+
+    Raises:
+        RequestError: for more than `MAX_SEQUENCES`.
+    """
+    if count > MAX_SEQUENCES:
+        raise RequestError(f"--num_sequences {count}: a picture shows at most {MAX_SEQUENCES}")
 
 
 def draw_sequences(frames: Uint8Array, titles: Sequence[str], path: str, num_frames: int) -> None:
@@ -45,10 +59,19 @@ def draw_sequences(frames: Uint8Array, titles: Sequence[str], path: str, num_fra
         path: where the picture goes; see `check_picture_path`.
         num_frames: how many frames a strip shows, evenly spaced from first to last; at most T.
     """
-    if path.endswith(".gif"):
-        _animate(frames, titles, path)
-    else:
-        _draw_strips(frames, titles, path, num_frames)
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{uuid.uuid4().hex}.{name}")
+    try:
+        if path.endswith(".gif"):
+            _animate(frames, titles, temporary)
+        else:
+            _draw_strips(frames, titles, temporary, num_frames)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
 
 
 def _draw_strips(frames: Uint8Array, titles: Sequence[str], path: str, num_frames: int) -> None:

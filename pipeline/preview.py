@@ -13,8 +13,8 @@ from pipeline.lines import (
     draw_frames,
     sample_sequences,
 )
-from pipeline.pictures import PICTURE_TYPES, check_picture_path, draw_sequences
-from pipeline.program import ArgumentParser, RequestError, non_negative_int, positive_int, run
+from pipeline.pictures import PICTURE_TYPES, check_num_sequences, check_picture_path, draw_sequences
+from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
 from pipeline.settings import SPLITS
 
 PROGRAM = "pipeline.preview"
@@ -41,6 +41,7 @@ def preview(
         RequestError: if the request is wrong; nothing is written then.
     """
     check_picture_path(output)
+    check_num_sequences(num_sequences)
     if data_dir is not None:
         from pipeline.dataset import Dataset  # Needs Beam, which takes seconds to import.
 
@@ -56,8 +57,8 @@ def preview(
 
 def _titles(paths: Uint8Array, labels: Int64Array, split: str, first: int) -> list[str]:
     return [
-        f"{split} {first + i}: {CLASS_NAMES[label]}, from row {path[0]}"
-        for i, (path, label) in enumerate(zip(paths, labels, strict=True))
+        f"{split} {first + i}: {CLASS_NAMES[label]}, from row {rows[0]}"
+        for i, (rows, label) in enumerate(zip(paths, labels, strict=True))
     ]
 
 
@@ -69,8 +70,14 @@ def main(arguments: Sequence[str]) -> int:
         f"python -m {PROGRAM} --output line.png --image_size 5 --num_frames 5",
     )
     add = parser.add_argument
-    add("--output", required=True, help=f"the picture: {', '.join(PICTURE_TYPES)}; .gif moves")
-    add("--data_dir", help="a data set to read; without it, sequences come straight from the seed")
+    add(
+        "--output", required=True, type=path_text, help=f"the picture: {', '.join(PICTURE_TYPES)}; .gif moves"
+    )
+    add(
+        "--data_dir",
+        type=path_text,
+        help="a data set to read; without it, sequences come straight from the seed",
+    )
     add("--seed", type=non_negative_int, help="without --data_dir: decides the sequences (default: 0)")
     add("--image_size", type=positive_int, help="without --data_dir: S in pixels, 2..256 (default: 50)")
     add("--split", choices=SPLITS, default="train", help="which split's sequences")

@@ -6,10 +6,14 @@ Exit codes: 0 done; 1 the work failed or a check did not hold; 2 the request was
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
+
+TRACEBACK_VARIABLE = "MOVING_LINES_TRACEBACK"
 
 
 class RequestError(ValueError):
@@ -31,6 +35,20 @@ class ArgumentParser(argparse.ArgumentParser):
             formatter_class=_HelpFormatter,
             allow_abbrev=False,
         )
+
+    def check_passed_on(self, flags: Sequence[str]) -> None:
+        """Refuse what is left over after `parse_known_args` but cannot be meant for somebody else.
+
+        Raises:
+            RequestError: for values without a flag and for flags that are nearly one of ours.
+        """
+        own = [flag for action in self._actions for flag in action.option_strings]
+        for before, flag in zip(["", *flags], flags, strict=False):
+            if flag.startswith("-"):
+                if close := difflib.get_close_matches(flag.partition("=")[0], own, n=1, cutoff=0.85):
+                    self.error(f"unknown flag {flag}; did you mean {close[0]}?")
+            elif not before.startswith("-") or "=" in before:
+                self.error(f"unexpected argument {flag!r}")
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print and exit for."""
@@ -55,9 +73,14 @@ def run(program: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
     except WorkError as error:
         sys.exit(_fail(program, str(error), 1))
     except KeyboardInterrupt:
-        sys.exit(_fail(program, "interrupted; the same command goes on from here", 1))
+        sys.exit(_fail(program, "interrupted; what was finished is kept, the same command goes on", 1))
     except OSError as error:
         sys.exit(_fail(program, one_line(error), 1))
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        hint = f"{type(error).__name__}: {one_line(error)[:300]} (a traceback: {TRACEBACK_VARIABLE}=1)"
+        sys.exit(_fail(program, hint, 1))
 
 
 def one_line(error: BaseException) -> str:
@@ -74,20 +97,27 @@ def _fail(program: str, message: str, code: int) -> int:
 
 
 def positive_int(text: str) -> int:
-    """Argparse type: a whole number of at least 1."""
-    return _bounded_int(text, 1)
+    """Argparse type: a whole number from 1 to 2**40."""
+    return _bounded_int(text, 1, 2**40)
 
 
 def non_negative_int(text: str) -> int:
-    """Argparse type: a whole number of at least 0."""
-    return _bounded_int(text, 0)
+    """Argparse type: a whole number from 0 to 2**63 - 1."""
+    return _bounded_int(text, 0, 2**63 - 1)
 
 
-def _bounded_int(text: str, minimum: int) -> int:
+def path_text(text: str) -> str:
+    """Argparse type: a path; an empty one is refused, for it is a shell variable that was never set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name a path")
+    return text
+
+
+def _bounded_int(text: str, minimum: int, maximum: int) -> int:
     try:
         value = int(text)
     except ValueError:
         value = minimum - 1
-    if value < minimum:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
+    if not minimum <= value <= maximum:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} to {maximum}")
     return value

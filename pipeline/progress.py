@@ -54,10 +54,6 @@ class Progress:
         if self._bar is None and time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._print_line()
 
-    def advance(self, count: int) -> None:
-        """Say that ``count`` more items are done."""
-        self.set(self._done + count)
-
     def _print_line(self) -> None:
         self._last_line = time.monotonic()
         seconds = max(self._last_line - self._start, 1e-9)

@@ -22,7 +22,14 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline.program import RequestError, one_line
 
-_LOCAL_NAMES = ("direct", "directrunner", "switchingdirectrunner", "bundlebaseddirectrunner", "fnapirunner")
+_LOCAL_NAMES = (
+    "direct",
+    "directrunner",
+    "switchingdirectrunner",
+    "bundlebaseddirectrunner",
+    "fnapirunner",
+    "testdirectrunner",
+)
 
 
 def choose_runner(

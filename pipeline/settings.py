@@ -11,6 +11,7 @@ from pipeline.program import RequestError
 DATASET_NAME = "moving_line"
 SPLITS = ("train", "validation", "test")
 
+MAX_SHARDS = 1_000_000
 # With automatic sharding a split has this many shards, so that as many readers can share it ...
 _MIN_SHARDS = 16
 # ... and more when a shard would grow beyond this size.
@@ -56,6 +57,12 @@ class DatasetSettings:
             raise RequestError(
                 f"--sequences_per_shard {self.sequences_per_shard}: give a whole number of at least 1"
             )
+        for split, count in self.num_sequences.items():
+            if (shards := _num_shards(self, count)) > MAX_SHARDS:
+                raise RequestError(
+                    f"--num_{split} {count} makes {shards} shards: at most {MAX_SHARDS} are possible;"
+                    " ask for fewer sequences, or more in a shard"
+                )
 
     @property
     def num_sequences(self) -> dict[str, int]:

@@ -18,13 +18,14 @@ _DESCRIPTION = (
 _FEATURES = "tensorflow_datasets.core.features"
 
 
+METADATA_NAMES = ("dataset_info.json", "features.json", "label.labels.txt")
+
+
 def metadata_files(manifest: Manifest) -> dict[str, bytes]:
-    """File names and contents: ``dataset_info.json``, ``features.json`` and ``label.labels.txt``."""
-    return {
-        "dataset_info.json": _json(_dataset_info(manifest)),
-        "features.json": _json(_features(manifest)),
-        "label.labels.txt": "".join(f"{name}\n" for name in CLASS_NAMES).encode(),
-    }
+    """File names and contents, names as in `METADATA_NAMES`."""
+    labels = "".join(f"{name}\n" for name in CLASS_NAMES).encode()
+    contents = (_json(_dataset_info(manifest)), _json(_features(manifest)), labels)
+    return dict(zip(METADATA_NAMES, contents, strict=True))
 
 
 def _dataset_info(manifest: Manifest) -> dict[str, Any]:

@@ -19,6 +19,8 @@ HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
 _MASK_DELTA = 0xA282EAD8
+# A length beyond this is damage that its checksum missed; believing it would ask for that much memory.
+_MAX_PAYLOAD_BYTES = 2**31
 
 
 class CorruptRecordError(ValueError):
@@ -92,6 +94,8 @@ def read_records(stream: BinaryIO) -> Iterator[bytes]:
         (size,) = struct.unpack("<Q", header[:8])
         if struct.unpack("<I", header[8:])[0] != masked_crc32c(header[:8]):
             raise CorruptRecordError(record, offset, "the length's checksum does not match")
+        if size > _MAX_PAYLOAD_BYTES:
+            raise CorruptRecordError(record, offset, f"a length of {size} bytes")
         body = stream.read(size + FOOTER_BYTES)
         if len(body) < size + FOOTER_BYTES:
             raise CorruptRecordError(record, offset, "the file ends inside the record")

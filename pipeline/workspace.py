@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 from pipeline import files
 from pipeline.manifest import MANIFEST_NAME, Manifest, ShardRecord, Split
+from pipeline.program import RequestError
 from pipeline.settings import DatasetSettings, Shard, plan_shards
 from pipeline.statistics import Statistics
 from pipeline.tfds_metadata import metadata_files
@@ -77,7 +78,12 @@ class Workspace:
         """The request that the directory was claimed for, if any."""
         if not files.exists(self.request_path):
             return None
-        return DatasetSettings(**json.loads(files.read_bytes(self.request_path)))
+        try:
+            return DatasetSettings(**json.loads(files.read_bytes(self.request_path)))
+        except (ValueError, TypeError) as error:
+            raise RequestError(
+                f"{self.request_path} is damaged; remove {self.directory} or name another directory"
+            ) from error
 
     def write_report(self, shard: Shard, report: ShardReport) -> None:
         """Say that a shard is finished."""
@@ -97,7 +103,7 @@ class Workspace:
 
     def finished_sequences(self, shards: list[Shard]) -> int:
         """Sequences in the shards finished so far, by one listing of the reports."""
-        reports = files.list_files(files.join(self.state, "reports"))
+        reports = files.list_names(files.join(self.state, "reports"))
         return sum(shard.num_sequences for shard in shards if f"{shard.file_name}.json" in reports)
 
     def finish(
@@ -115,7 +121,8 @@ class Workspace:
         for file_name, content in metadata_files(manifest).items():
             files.write_bytes(files.join(self.directory, file_name), content, self.state)
         files.write_bytes(self.manifest_path, manifest.to_bytes(), self.state)
-        files.delete(self.state)
+        if files.exists(self.state):
+            files.delete(self.state)
         return manifest
 
 

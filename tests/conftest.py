@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# The tests describe a machine without a GPU, also where there is one.
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
 import subprocess
 import sys
 from collections.abc import Callable, Sequence

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from pipeline.program import WorkError
 from trainer.run_directory import RunDirectory, write_atomically
 
 _CHECKPOINTS_KEPT = 2
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the whole training state (weights, optimizer, step) after every epoch; keeps the newest two."""
+    """Saves the whole training state (weights, optimizer, step) after every epoch; keeps the newest two.
+
+    A state whose loss is not finite is not saved: the training stops with `WorkError` instead.
+    """
 
     def __init__(self, run: RunDirectory) -> None:
         super().__init__()
@@ -24,6 +29,11 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save, then delete what is older."""
         step = int(self.model.optimizer.iterations.numpy())
+        if not all(math.isfinite(value) for value in (logs or {}).values()):
+            raise WorkError(
+                f"the loss at step {step} is not finite; the last good checkpoint is kept:"
+                " train into another directory with a lower --learning_rate"
+            )
         write_atomically(self._run.checkpoint_path(step), self.model.save)
         for path in list(self._run.checkpoints().values())[_CHECKPOINTS_KEPT:]:
             tf.io.gfile.remove(path)
@@ -71,8 +81,9 @@ class HistoryFile(keras.callbacks.Callback):
 
 
 def read_history(path: str) -> list[dict[str, str]]:
-    """The rows of a ``history.csv``; none if there is no such file."""
+    """The rows of a ``history.csv``; none if there is no such file. Rows without a step are passed over."""
     if not tf.io.gfile.exists(path):
         return []
     with tf.io.gfile.GFile(path) as stream:
-        return list(csv.DictReader(stream.read().splitlines()))
+        rows = list(csv.DictReader(stream.read().splitlines()))
+    return [row for row in rows if (row.get("step") or "").isdigit()]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from pipeline.encodings import ENCODINGS, Encoding
 from pipeline.manifest import MANIFEST_NAME, Manifest
-from pipeline.program import RequestError
+from pipeline.program import RequestError, WorkError, one_line
+from pipeline.tfrecord import CorruptRecordError, read_records
+
+_REMEDY = "run pipeline.generate with the data set's settings, which makes it again"
 
 
 @dataclass(frozen=True)
@@ -43,34 +49,61 @@ def read_manifest(data_dir: str) -> Manifest:
     path = os.path.join(data_dir, MANIFEST_NAME)
     try:
         return Manifest.from_bytes(tf.io.gfile.GFile(path, "rb").read(), path)
-    except tf.errors.NotFoundError:
-        pass
-    if not tf.io.gfile.exists(data_dir):
-        raise RequestError(
-            f"--data_dir {data_dir}: no such directory; make it with python -m pipeline.generate"
-        )
-    raise RequestError(
-        f"--data_dir {data_dir}: has no {MANIFEST_NAME}, so it is not a finished data set;"
-        " run pipeline.generate to its end"
-    )
+    except tf.errors.NotFoundError as error:
+        raise Manifest.missing(data_dir, tf.io.gfile.exists(data_dir)) from error
+    except tf.errors.OpError as error:
+        raise RequestError(f"--data_dir {data_dir}: cannot be read ({error.message})") from error
 
 
 def split_files(data_dir: str, manifest: Manifest, split: str) -> SplitFiles:
-    """The shards of a split.
+    """The shards of a split, each there with the size that the manifest says.
 
     Raises:
-        RequestError: if a shard is missing.
+        WorkError: naming the first shard that is missing or of another size.
     """
     shards = manifest.splits[split].shards
-    present = set(tf.io.gfile.listdir(data_dir))
-    if missing := [shard.file for shard in shards if shard.file not in present]:
-        raise RequestError(
-            f"--data_dir {data_dir}: {len(missing)} of {len(shards)} shards of split {split} are missing,"
-            f" the first is {missing[0]}; restore them or generate the data set again"
-        )
+    for shard in shards:
+        path = os.path.join(data_dir, shard.file)
+        try:
+            size = tf.io.gfile.stat(path).length
+        except tf.errors.NotFoundError as error:
+            raise WorkError(f"{path}: is missing; {_REMEDY}") from error
+        if size != shard.num_bytes:
+            raise WorkError(f"{path}: has {size} bytes, the manifest says {shard.num_bytes}; {_REMEDY}")
     return SplitFiles(
         tuple(os.path.join(data_dir, shard.file) for shard in shards),
         tuple(shard.num_sequences for shard in shards),
         manifest.settings.image_size,
         ENCODINGS[manifest.settings.encoding],
     )
+
+
+@contextmanager
+def damage_named(*splits: SplitFiles) -> Iterator[None]:
+    """Turn what TensorFlow raises for damaged records inside the block into one line that names the record.
+
+    Raises:
+        WorkError: naming the first damaged shard and record of the splits.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+        found = next(filter(None, map(_first_damage, splits)), None)
+        raise WorkError(found or one_line(error)[:300]) from error
+
+
+def _first_damage(files: SplitFiles) -> str | None:
+    for path, count in zip(files.paths, files.counts, strict=True):
+        records = 0
+        try:
+            with tf.io.gfile.GFile(path, "rb") as stream:
+                for payload in read_records(stream):
+                    files.encoding.decode_record(payload, files.image_size)
+                    records += 1
+        except (CorruptRecordError, OSError, tf.errors.OpError) as error:
+            return f"{path}: {one_line(error)}; {_REMEDY} once this file is removed"
+        except (ValueError, zlib.error) as error:
+            return f"{path}: record {records}: {one_line(error)}; {_REMEDY} once this file is removed"
+        if records != count:
+            return f"{path}: has {records} records, the manifest says {count}; {_REMEDY}"
+    return None

@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from pipeline.program import RequestError
 
-DEVICES = ("auto", "cpu", "gpu")
-
 
 def choose_device(device: str) -> str:
     """Make ``device`` the one that everything after runs on; call it before building a model.

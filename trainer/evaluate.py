@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.program import ArgumentParser, positive_int, run
+from pipeline.program import ArgumentParser, path_text, positive_int, run
 from pipeline.settings import SPLITS
 
 PROGRAM = "trainer.evaluate"
@@ -19,10 +19,10 @@ def main(arguments: Sequence[str]) -> int:
         f"python -m {PROGRAM} --data_dir /tmp/lines --split test --model_dir /tmp/run --output metrics.json",
     )
     add = parser.add_argument
-    add("--data_dir", required=True, help="a data set made by pipeline.generate")
-    add("--model_dir", required=True, help="the run directory of a finished training")
+    add("--data_dir", required=True, type=path_text, help="a data set made by pipeline.generate")
+    add("--model_dir", required=True, type=path_text, help="the run directory of a finished training")
     add("--split", choices=SPLITS, default="test", help="which split")
-    add("--output", default="metrics.json", help="where the metrics go")
+    add("--output", type=path_text, default="metrics.json", help="where the metrics go")
     add("--batch_size", type=positive_int, default=128, help="sequences a batch")
     add(
         "--device",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 import time
 from typing import Any
 
@@ -39,8 +40,14 @@ def evaluate(
         RequestError: if the request is wrong; an older document is left as it is then.
         WorkError: if the data is damaged; likewise.
     """
-    if not os.path.isdir(os.path.dirname(output) or ".") or os.path.isdir(output):
+    directory = os.path.dirname(output) or "."
+    if not os.path.isdir(directory) or os.path.isdir(output):
         raise RequestError(f"--output {output}: name a file in a directory that is there")
+    try:  # Minutes of work should not end at a place that takes no file.
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise RequestError(f"--output {output}: cannot be written ({error.strerror})") from error
     manifest = read_manifest(data_dir)
     files = split_files(data_dir, manifest, split)
     run = RunDirectory(model_dir)

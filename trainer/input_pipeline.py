@@ -15,7 +15,8 @@ and shards that lie before it are counted, not decoded.
     train = training_batches(files, batch_size=64, seed=0, readers=16)   # endless
     features, label = next(iter(train))   # {"path": (64, S) uint8, "label": (64,) uint8}, (64, 1) float32
 
-Memory: two windows of serialized records and a few batches, whatever the data set's size.
+Memory: about four windows of serialized records (one read ahead by the readers, one being shuffled, one
+shuffled ahead, one being batched) and a few batches, whatever the data set's size.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ def training_batches(
 def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) -> tf.data.Dataset:
     """Every sequence of a split once, in order, from number ``first`` on; the last batch may be smaller.
 
-    The number of batches is known beforehand, and tf.data raises if the shards hold fewer or more records
-    than the manifest says.
+    The number of batches is known beforehand, and tf.data raises if the shards together hold fewer or more
+    records than the manifest says.
 
     Returns:
         Batches (features, labels). Features: ``{"path": uint8 (batch, S), "label": uint8 (batch,)}`` or
@@ -83,13 +84,8 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     left = [(path, end, count) for path, end, count in shards if end > first]
     before = left[0][1] - left[0][2]
     records = tf.data.TFRecordDataset([path for path, _, _ in left]).skip(first - before)
-    num_batches = -(-(files.num_sequences - first) // batch_size)
-    return (
-        records.batch(batch_size)
-        .map(_parser(files), tf.data.AUTOTUNE)
-        .apply(tf.data.experimental.assert_cardinality(num_batches))
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    counted = records.apply(tf.data.experimental.assert_cardinality(files.num_sequences - first))
+    return counted.batch(batch_size).map(_parser(files), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 class _EpochOrder:

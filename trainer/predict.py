@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.pictures import PICTURE_TYPES, check_picture_path, draw_sequences
-from pipeline.program import ArgumentParser, RequestError, non_negative_int, positive_int, run
+from pipeline.pictures import PICTURE_TYPES, check_num_sequences, check_picture_path, draw_sequences
+from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
 from pipeline.settings import SPLITS
 
 PROGRAM = "trainer.predict"
@@ -19,13 +19,17 @@ def main(arguments: Sequence[str]) -> int:
         f"python -m {PROGRAM} --model_dir /tmp/run --num_sequences 4 --output predictions.png",
     )
     add = parser.add_argument
-    add("--model_dir", required=True, help="the run directory of a finished training")
-    add("--data_dir", help="a data set; without it, fresh sequences are drawn from the seed")
+    add("--model_dir", required=True, type=path_text, help="the run directory of a finished training")
+    add("--data_dir", type=path_text, help="a data set; without it, fresh sequences are drawn from the seed")
     add("--split", choices=SPLITS, help="with --data_dir: which split (default: test)")
     add("--seed", type=non_negative_int, help="without --data_dir: decides the sequences (default: 0)")
     add("--first", type=non_negative_int, default=0, help="index of the first sequence")
     add("--num_sequences", type=positive_int, default=1, help="how many sequences")
-    add("--output", help=f"picture of the frames with the verdict: {', '.join(PICTURE_TYPES)}; .gif moves")
+    add(
+        "--output",
+        type=path_text,
+        help=f"picture of the frames with the verdict: {', '.join(PICTURE_TYPES)}; .gif moves",
+    )
     add("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="auto: a GPU where there is one")
     flags = parser.parse_args(arguments)
     if flags.data_dir is not None and flags.seed is not None:
@@ -34,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError("--split is of a data set; add --data_dir or leave it out")
     if flags.output is not None:
         check_picture_path(flags.output)
+        check_num_sequences(flags.num_sequences)
 
     from trainer.startup import import_tensorflow_quietly
 

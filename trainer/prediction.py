@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array, draw_frames, sample_sequences
 from pipeline.program import RequestError
-from trainer.datasets import read_manifest, split_files
+from trainer.datasets import damage_named, read_manifest, split_files
 from trainer.input_pipeline import sequential_batches
 from trainer.run_directory import RunDirectory
 from trainer.scoring import check_image_size, compile_for_inference
@@ -84,6 +84,7 @@ def _read(data_dir: str, split: str, first: int, count: int) -> tuple[Uint8Array
             f"sequences {first} to {first + count - 1} of split {split}: {data_dir} has {files.num_sequences}"
         )
     wanted = sequential_batches(files, batch_size=count, first=first).take(1)
-    features, labels = next(iter(wanted.as_numpy_iterator()))
+    with damage_named(files):
+        features, labels = next(iter(wanted.as_numpy_iterator()))
     labels = labels[:, 0].astype(np.int64)
     return (features["frames"], labels) if "frames" in features else _frames(features["path"], labels)

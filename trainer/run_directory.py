@@ -59,6 +59,8 @@ class RunDirectory:
     def checkpoints(self) -> dict[int, str]:
         """Steps and paths of the checkpoints, the newest first."""
         if not tf.io.gfile.isdir(self.checkpoints_path):
+            if tf.io.gfile.exists(self.checkpoints_path):
+                raise RequestError(f"{self.checkpoints_path}: is a file; remove it")
             return {}
         found = (_CHECKPOINT.fullmatch(name) for name in tf.io.gfile.listdir(self.checkpoints_path))
         steps = sorted((int(match[1]) for match in found if match), reverse=True)
@@ -69,7 +71,7 @@ class RunDirectory:
         return os.path.join(self.checkpoints_path, f"step-{step:08d}.keras")
 
     def read_config(self) -> dict[str, Any] | None:
-        """The content of ``config.json``; None if there is none.
+        """The settings in ``config.json`` with the data's image size and fingerprint; None if there is none.
 
         Raises:
             RequestError: if it is damaged.
@@ -77,11 +79,21 @@ class RunDirectory:
         if not tf.io.gfile.exists(self.config_path):
             return None
         try:
-            return dict(json.loads(tf.io.gfile.GFile(self.config_path).read()))
-        except ValueError as error:
+            config = json.loads(tf.io.gfile.GFile(self.config_path).read())
+            return {**config["settings"], "image_size": config["dataset"]["image_size"]} | {
+                "dataset": config["dataset"]["fingerprint"]
+            }
+        except (ValueError, LookupError, TypeError, tf.errors.OpError) as error:
             raise RequestError(
                 f"{self.config_path} is damaged; restore it or name another directory"
             ) from error
+
+    def trained_steps(self) -> int | None:
+        """Steps that the trained model has behind it; None if there is none that can be read."""
+        try:
+            return self.load_classifier()[1]
+        except RequestError:
+            return None
 
     def load_classifier(self) -> tuple[keras.Model, int]:
         """The trained classifier of frames, and the number of steps that it was trained for.
@@ -94,7 +106,10 @@ class RunDirectory:
             raise RequestError(f"--model_dir {self.path}: {reason}; train with python -m trainer.task")
         try:
             classifier = keras.models.load_model(self.model_path)
-            return classifier, int(classifier.optimizer.iterations.numpy())
+            step = int(classifier.optimizer.iterations.numpy())
+            if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
+                raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")
+            return classifier, step
         except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
             raise RequestError(
                 f"{self.model_path} is damaged ({one_line(error)[:120]}); train again"

@@ -12,7 +12,7 @@ from model import with_sequence_inputs
 from pipeline.lines import Int64Array
 from pipeline.program import RequestError, WorkError
 from pipeline.progress import Progress
-from trainer.datasets import SplitFiles
+from trainer.datasets import SplitFiles, damage_named
 from trainer.input_pipeline import sequential_batches
 
 
@@ -46,25 +46,23 @@ def score_split(classifier: keras.Model, files: SplitFiles, batch_size: int, wha
 
     Raises:
         RequestError: if the classifier is of another image size.
-        WorkError: if the shards hold fewer or more sequences than the manifest says, or are damaged.
+        WorkError: if a shard is damaged or the answers are not finite.
     """
     check_image_size(classifier, files.image_size)
     model = compile_for_inference(with_sequence_inputs(classifier, files.image_size, files.encoding.name))
     right, labels = np.empty(files.num_sequences), np.empty(files.num_sequences, np.int64)
     start = 0
     with Progress(what, files.num_sequences) as progress:
-        try:
-            batches = sequential_batches(files, batch_size=batch_size)
+        batches = sequential_batches(files, batch_size=batch_size)
+        with damage_named(files):
             for features, expected in batches.as_numpy_iterator():  # Both backends take NumPy arrays.
                 stop = start + len(expected)
                 right[start:stop] = model.predict_on_batch(features)[:, 0]
                 labels[start:stop] = expected[:, 0]
                 progress.set(stop)
                 start = stop
-        except tf_errors() as error:
-            raise WorkError(
-                f"reading {files.paths[0]} and its fellows: {str(error).splitlines()[0]}"
-            ) from error
+    if not np.isfinite(right).all():
+        raise WorkError("the model's answers are not finite numbers: its training diverged; train again")
     return Scores(right, labels)
 
 
@@ -80,10 +78,3 @@ def check_image_size(classifier: keras.Model, image_size: int) -> None:
             f"the model was trained on images of size {trained_on}, the sequences have size {image_size};"
             " name a matching --model_dir or --data_dir"
         )
-
-
-def tf_errors() -> type[Exception]:
-    """What tf.data raises for damaged or missing records."""
-    import tensorflow as tf
-
-    return tf.errors.OpError  # type: ignore[no-any-return]

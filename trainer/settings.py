@@ -35,9 +35,9 @@ class TrainingSettings:
     epochs: int = 4
     steps_per_epoch: int | None = None
     batch_size: int = 32
-    learning_rate: float = 0.001
+    learning_rate: float = 0.0005
     schedule: str = "cosine"
-    clip_norm: float = 0.1
+    clip_norm: float = 1.0
     architecture: str = "folded"
     readers: int | None = None
     seed: int = 0
@@ -47,6 +47,8 @@ class TrainingSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RequestError(f"--{name} {value}: give a whole number of at least 1")
+        if self.epochs * (self.steps_per_epoch or 1) >= 2**31:
+            raise RequestError(f"--epochs {self.epochs}: give fewer, 2**31 steps are the most in a run")
         if not 0 <= self.seed < 2**32:
             raise RequestError(f"--seed {self.seed}: give a whole number from 0 to {2**32 - 1}")
         for name in ("learning_rate", "clip_norm"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
-from pipeline.program import ArgumentParser, non_negative_int, positive_int, run
+from pipeline.program import ArgumentParser, non_negative_int, path_text, positive_int, run
 
 PROGRAM = "trainer.task"
 
@@ -24,8 +24,8 @@ def main(arguments: Sequence[str]) -> int:
         f"python -m {PROGRAM} --data_dir /tmp/lines --model_dir /tmp/run --epochs 4 --steps_per_epoch 100",
     )
     add = parser.add_argument
-    add("--data_dir", required=True, help="a data set made by pipeline.generate")
-    add("--model_dir", required=True, help="the run directory; made if it is not there")
+    add("--data_dir", required=True, type=path_text, help="a data set made by pipeline.generate")
+    add("--model_dir", required=True, type=path_text, help="the run directory; made if it is not there")
     add("--epochs", type=positive_int, default=default.epochs, help="epochs, each with validation")
     add("--steps_per_epoch", type=positive_int, help="batches an epoch (default: a pass over the data)")
     add("--batch_size", type=positive_int, default=default.batch_size, help="sequences a step")
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str]) -> int:
     result = train(settings, flags.data_dir, flags.model_dir)
     if result.resumed_from == result.step:
         print(f"already trained for {result.step} steps: nothing to do")
-    last = result.history[-1]
-    print(
-        f"trained for {result.step} steps:"
-        f" loss {float(last['loss']):.3g}, accuracy {float(last['accuracy']):.4f},"
-        f" validation loss {float(last['val_loss']):.3g}, accuracy {float(last['val_accuracy']):.4f}"
-    )
+    for last in result.history[-1:]:
+        print(
+            f"trained for {result.step} steps:"
+            f" loss {float(last['loss']):.3g}, accuracy {float(last['accuracy']):.4f},"
+            f" validation loss {float(last['val_loss']):.3g}, accuracy {float(last['val_accuracy']):.4f}"
+        )
     print(f"run directory: {flags.model_dir}")
     return 0
 

@@ -14,7 +14,7 @@ from pipeline.manifest import Manifest
 from pipeline.program import RequestError
 from trainer.callbacks import Checkpoints, HistoryFile, read_history
 from trainer.curves import draw_curves
-from trainer.datasets import SplitFiles, read_manifest, split_files
+from trainer.datasets import SplitFiles, damage_named, read_manifest, split_files
 from trainer.input_pipeline import sequential_batches, steps_per_pass, training_batches
 from trainer.run_directory import RunDirectory, write_atomically, write_json
 from trainer.settings import TrainingSettings
@@ -54,6 +54,7 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
 
     Raises:
         RequestError: if the request is wrong or the directory holds another run; nothing has changed then.
+        WorkError: if the data is damaged or the loss is not finite; checkpoints written before are kept.
     """
     manifest = read_manifest(data_dir)
     files = split_files(data_dir, manifest, "train")
@@ -64,34 +65,39 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
     _claim(run, settings, manifest)
 
     steps = settings.steps_per_epoch or steps_per_pass(files, settings.batch_size)
+    if run.trained_steps() == settings.epochs * steps:
+        return TrainingResult(
+            settings.epochs * steps, settings.epochs * steps, read_history(run.history_path)
+        )
     keras.utils.set_random_seed(settings.seed)
     model = _newest_checkpoint(run) or _new_model(settings, files, settings.epochs * steps)
     first_step = int(model.optimizer.iterations.numpy())
     if first_step < settings.epochs * steps:
-        model.fit(
-            training_batches(
-                files,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                readers=readers,
-                first_step=first_step,
-            ),
-            epochs=settings.epochs,
-            initial_epoch=first_step // steps,
-            steps_per_epoch=steps,
-            validation_data=sequential_batches(validation_files, batch_size=_VALIDATION_BATCH_SIZE),
-            shuffle=False,  # The batches come shuffled.
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                HistoryFile(run, settings.batch_size, first_step),
-                keras.callbacks.TensorBoard(run.tensorboard_path, write_graph=False),
-                Checkpoints(run),
-            ],
+        batches = training_batches(
+            files,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            readers=readers,
+            first_step=first_step,
         )
+        with damage_named(files, validation_files):
+            model.fit(
+                batches,
+                epochs=settings.epochs,
+                initial_epoch=first_step // steps,
+                steps_per_epoch=steps,
+                validation_data=sequential_batches(validation_files, batch_size=_VALIDATION_BATCH_SIZE),
+                shuffle=False,  # The batches come shuffled.
+                verbose=1 if sys.stdout.isatty() else 2,
+                callbacks=[
+                    Checkpoints(run),
+                    HistoryFile(run, settings.batch_size, first_step),
+                    keras.callbacks.TensorBoard(run.tensorboard_path, write_graph=False),
+                ],
+            )
     history = read_history(run.history_path)
     draw_curves(history, run.picture_path)
-    if not tf.io.gfile.exists(run.model_path):
-        write_atomically(run.model_path, _with_optimizer(model).save)
+    write_atomically(run.model_path, _with_optimizer(model).save)
     return TrainingResult(int(model.optimizer.iterations.numpy()), first_step, history)
 
 
@@ -116,16 +122,11 @@ def _claim(run: RunDirectory, settings: TrainingSettings, manifest: Manifest) ->
     }
     config = run.read_config()
     if config is not None:
-        have = {
-            **config["settings"],
-            "image_size": config["dataset"]["image_size"],
-            "dataset": config["dataset"]["fingerprint"],
-        }
-        if have != wanted:
+        if config != wanted:
             differences = (
-                f"{name} {have.get(name)}, not {value}"
+                f"{name} {config.get(name)}, not {value}"
                 for name, value in wanted.items()
-                if have.get(name) != value
+                if config.get(name) != value
             )
             raise RequestError(
                 f"--model_dir {run.path}: holds another run ({', '.join(differences)});"

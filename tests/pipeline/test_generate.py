@@ -246,7 +246,7 @@ def test_the_summary_tells_counts_bytes_rate_and_fingerprint(path_dataset_dir: P
     assert manifest.fingerprint in text
 
 
-def test_no_worker_imports_tensorflow_or_matplotlib(program: Program) -> None:
+def test_no_worker_imports_tensorflow_or_matplotlib() -> None:
     code = (
         "import sys, pipeline.job, pipeline.shard_writer, pipeline.local_worker;"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'matplotlib')))"
@@ -315,3 +315,82 @@ def _children(pid: int, module: str) -> list[int]:
             if module in command and parent == pid:
                 found.append(int(process.name))
     return found
+
+
+@pytest.mark.parametrize("change", ["missing", "short"])
+def test_a_finished_data_set_that_lost_a_shard_is_made_again(tmp_path: Path, change: str) -> None:
+    directory = make_dataset(tmp_path / "d")
+    before = _files(directory)
+    shard = directory / "moving_line-train.tfrecord-00003-of-00016"
+    shard.unlink()
+    if change == "short":
+        shard.write_bytes(b"short")
+    _, made = generate(_settings(), str(directory), direct_num_workers=1)
+    assert made
+    assert _shards(directory) == {name: content for name, content in before.items() if "tfrecord" in name}
+    assert not (directory / ".generation").exists()
+
+
+def test_a_damaged_manifest_can_be_overwritten(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    before = _shards(directory)
+    (directory / "manifest.json").write_text("{")
+    with pytest.raises(RequestError, match="or add --overwrite"):
+        generate(_settings(), str(directory), direct_num_workers=1)
+    generate(_settings(), str(directory), direct_num_workers=1, overwrite=True)
+    assert _shards(directory) == before
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    beside = tmp_path / ".d.replacement"
+    beside.mkdir()
+    (beside / "thesis.txt").write_text("mine")
+    with pytest.raises(RequestError, match="holds something else"):
+        generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    (beside / "thesis.txt").rename(directory / "thesis.txt")
+    with pytest.raises(RequestError, match=r"holds something else \(thesis.txt\)"):
+        generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    assert (directory / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("killed", ["before the exchange", "within the exchange", "before the old one went"])
+def test_an_exchange_that_was_killed_is_finished_by_the_rerun(tmp_path: Path, killed: str) -> None:
+    old, new = make_dataset(tmp_path / "old", seed=3), make_dataset(tmp_path / "new", seed=4)
+    wanted = _shards(new)
+    directory = tmp_path / "d"
+    if killed == "before the exchange":
+        old.rename(directory)
+        new.rename(tmp_path / ".d.replacement")
+    elif killed == "within the exchange":
+        old.rename(tmp_path / ".d.replaced")
+        new.rename(tmp_path / ".d.replacement")
+    else:
+        new.rename(directory)
+        old.rename(tmp_path / ".d.replaced")
+    generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    assert _shards(directory) == wanted
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_overwrite_through_a_link_keeps_the_link(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    (tmp_path / "link").symlink_to(directory)
+    manifest, _ = generate(_settings(seed=4), str(tmp_path / "link"), direct_num_workers=1, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert Dataset.open(str(directory)).manifest.fingerprint == manifest.fingerprint
+
+
+def test_odd_names_are_taken_as_they_are(tmp_path: Path) -> None:
+    directory = tmp_path / "b[1]*é"
+    generate(_settings(), str(directory), direct_num_workers=1)
+    assert not (directory / ".generation").exists()
+    assert not generate(_settings(), str(directory), direct_num_workers=1)[1]
+
+
+def test_a_leftover_state_folder_goes_with_the_next_call(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    (directory / ".generation").mkdir()
+    assert not generate(_settings(), str(directory), direct_num_workers=1)[1]
+    assert not (directory / ".generation").exists()

@@ -69,6 +69,10 @@ def test_strips_show_no_more_frames_than_there_are(tmp_path: Path) -> None:
         (["--output", "{tmp}/x.png", "--data_dir", "{data}", "--seed", "1"], "--seed"),
         (["--output", "{tmp}/x.png", "--data_dir", "{data}", "--first", "599"], "has 600"),
         (["--output", "{tmp}/x.png", "--size", "5"], "--size"),
+        (["--output", "{tmp}/x.png", "--num_sequences", "65"], "at most 64"),
+        (["--output", "{tmp}/x.png", "--first", "1" + "0" * 80], "--first"),
+        (["--output", "{tmp}/.png"], "name a file"),
+        (["--output", "{tmp}/x.png", "--data_dir", "foo://x"], "cannot be read"),
         ([], "--output"),
     ],
 )
@@ -76,3 +80,24 @@ def test_wrong_requests(tmp_path: Path, path_dataset_dir: Path, flags: list[str]
     with pytest.raises(RequestError, match=named):
         main([flag.format(tmp=tmp_path, data=path_dataset_dir) for flag in flags])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_short_shard_is_named_and_no_picture_is_drawn(tmp_path: Path) -> None:
+    from pipeline.program import WorkError
+    from tests.conftest import make_dataset
+
+    directory = make_dataset(tmp_path / "d")
+    shard = directory / "moving_line-train.tfrecord-00000-of-00016"
+    shard.write_bytes(b"")
+    with pytest.raises(WorkError, match=f"{shard.name}: has fewer records"):
+        preview(str(tmp_path / "x.png"), data_dir=str(directory))
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_text("old")
+    paths, labels = sample_sequences(0, "train", 3, 0, 2)
+    with pytest.raises(ValueError, match="zip"):
+        draw_sequences(draw_frames(paths, labels), ["one title too few"], str(tmp_path / "x.png"), 3)
+    assert (tmp_path / "x.png").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]

@@ -33,6 +33,15 @@ def _snapshot(directory: Path) -> dict[str, bytes]:
         ("--output_dir={tmp}/d --direct_num_workers=-1", "--direct_num_workers"),
         ("--output_dir={tmp}/d --direct_running_mode=fast", "--direct_running_mode"),
         ("--output_dir={tmp}/d --job_port=x", "--job_port"),
+        ("--output_dir={tmp}/d --num_train 200 000", "unexpected argument '000'"),
+        ("--output_dir={tmp}/d --runner=TestDataflowRunner --num_trian=3", "did you mean --num_train"),
+        ("--output_dir={tmp}/d --runner=DataflowRunner", "Beam"),
+        ("--output_dir={tmp}/d --num_train=1000000000000000000000000000000", "--num_train"),
+        ("--output_dir={tmp}/d --num_train=1000000000 --sequences_per_shard=1", "1000000000 shards"),
+        ("--output_dir=", "--output_dir"),
+        ("--output_dir=foo://bar", "foo://bar"),
+        ("--output_dir={tmp}/request", "request.json is damaged"),
+        ("--output_dir={tmp}/nofingerprint", "manifest.json is damaged"),
         ("--output_dir={tmp}/file", "is a file"),
         ("--output_dir={tmp}/file/below", "below"),
         ("--output_dir={tmp}/other", "holds something else"),
@@ -55,7 +64,10 @@ def test_wrong_requests(
         "damaged": "{}",
         "edited": json.dumps({**manifest, "settings": {**manifest["settings"], "seed": 7}}),
         "newer": json.dumps({**manifest, "format_version": 99}),
+        "nofingerprint": json.dumps({k: v for k, v in manifest.items() if k != "fingerprint"}),
     }
+    (tmp_path / "request" / ".generation").mkdir(parents=True)
+    (tmp_path / "request" / ".generation" / "request.json").write_text('{"seed": 1}')
     for name, text in damaged.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_text(text)

@@ -55,10 +55,14 @@ def test_a_file_that_is_cut_short_is_found(kept: int) -> None:
         list(read_records(io.BytesIO((record + record)[: len(record) + kept])))
 
 
-def test_a_huge_length_with_a_right_checksum_does_not_allocate() -> None:
+def test_a_huge_length_with_a_right_checksum_does_not_allocate(tmp_path: Path) -> None:
     from pipeline.tfrecord import masked_crc32c
 
     length = struct.pack("<Q", 2**40)
     header = length + struct.pack("<I", masked_crc32c(length))
-    with pytest.raises(CorruptRecordError):
-        list(read_records(io.BytesIO(header + b"rest")))
+    (tmp_path / "records").write_bytes(header + b"rest")
+    with (
+        (tmp_path / "records").open("rb") as stream,
+        pytest.raises(CorruptRecordError, match="a length of 1099511627776 bytes"),
+    ):
+        list(read_records(stream))

@@ -80,6 +80,9 @@ def test_the_program_evaluates_in_its_own_process(
         ("--data_dir={data} --model_dir={run} --device=gpu", "sees no GPU"),
         ("--data_dir={data} --model_dir={run} --output={tmp}/no/m.json", "--output"),
         ("--data_dir={data} --model_dir={run} --output={tmp}", "--output"),
+        ("--data_dir={data} --model_dir={run} --output=", "--output"),
+        ("--data_dir={data} --model_dir={run} --output=/proc/m.json", "cannot be written"),
+        ("--data_dir={data} --model_dir={tmp}/other", "model.keras is damaged"),
     ],
 )
 def test_wrong_requests(
@@ -92,13 +95,19 @@ def test_wrong_requests(
 ) -> None:
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "model.keras").write_bytes(b"PK not a model")
+    import keras
+
+    (tmp_path / "other").mkdir()
+    foreign = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    foreign.compile("adam", "mse")
+    foreign.save(tmp_path / "other" / "model.keras")
     output = tmp_path / "m.json"
     output.write_text("old")
     text = flags.format(tmp=tmp_path, data=path_dataset_dir, run=run_dir, large=large_dataset_dir)
     with pytest.raises(RequestError, match=named):
         main([f"--output={output}", *text.split()])
     assert output.read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged", "m.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged", "m.json", "other"]
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +123,23 @@ def test_damaged_data_fails_and_leaves_the_old_metrics(tmp_path: Path, run_dir: 
     shard.write_bytes(bytes(content))
     output = tmp_path / "m.json"
     output.write_text("old")
-    with pytest.raises(WorkError, match="corrupted record"):
+    with pytest.raises(WorkError, match=f"{shard.name}: record 1 at byte"):
         main([f"--model_dir={run_dir}", f"--data_dir={directory}", f"--output={output}"])
     assert output.read_text() == "old"
+
+
+@pytest.mark.parametrize("change", ["emptied", "a record short", "a record more"])
+def test_a_shard_of_another_size_is_named(tmp_path: Path, run_dir: Path, change: str) -> None:
+    directory = make_dataset(tmp_path / "d")
+    shard = directory / "moving_line-test.tfrecord-00005-of-00016"
+    content = shard.read_bytes()
+    record = len(content) // 9
+    changed = {
+        "emptied": b"",
+        "a record short": content[record:],
+        "a record more": content[:record] + content,
+    }
+    shard.write_bytes(changed[change])
+    with pytest.raises(WorkError, match=f"{shard.name}: has .* bytes, the manifest says {len(content)}"):
+        main([f"--model_dir={run_dir}", f"--data_dir={directory}", f"--output={tmp_path / 'm.json'}"])
+    assert not (tmp_path / "m.json").exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from pipeline.program import RequestError
+from pipeline.program import RequestError, WorkError
 from tests.conftest import Program, make_dataset
 from trainer.callbacks import read_history
 from trainer.run_directory import RunDirectory
@@ -68,7 +68,7 @@ def test_training_learns(tmp_path: Path, dataset_dir: Path) -> None:
     assert float(result.history[-1]["val_accuracy"]) > 0.95
 
 
-def test_the_model_takes_frames_and_loads_with_plain_keras(run_dir: Path, program: Program) -> None:
+def test_the_model_takes_frames_and_loads_with_plain_keras(run_dir: Path) -> None:
     import subprocess
     import sys
 
@@ -126,10 +126,10 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 def test_a_finished_run_is_left_alone(
     run_dir: Path, path_dataset_dir: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = (run_dir / "model.keras").read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
     assert main(_flags(run_dir, path_dataset_dir)) == 0
     assert "nothing to do" in capfd.readouterr().out
-    assert (run_dir / "model.keras").read_bytes() == before
+    assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
 
 
 def test_an_epoch_is_a_pass_over_the_data_by_default(tmp_path: Path, path_dataset_dir: Path) -> None:
@@ -180,6 +180,13 @@ def _flags(run: Path, data: Path, *more: str) -> list[str]:
         ("--model_dir={new} --data_dir={data} --device=tpu", "--device"),
         ("--model_dir={new} --data_dir={data} --device=gpu", "sees no GPU"),
         ("--model_dir={new} --data_dir={data} --batchsize=3", "--batchsize"),
+        ("--model_dir= --data_dir={data}", "--model_dir"),
+        ("--model_dir={new} --data_dir=", "--data_dir"),
+        ("--model_dir={new} --data_dir={tmp}/other/file", "cannot be read"),
+        ("--model_dir={new} --data_dir=foo://x", "cannot be read"),
+        ("--model_dir={new} --data_dir={data} --epochs=1000000000000000000000", "--epochs"),
+        ("--model_dir={new} --data_dir={data} --epochs=99999 --steps_per_epoch=99999", "2\\*\\*31"),
+        ("--model_dir={tmp}/odd --data_dir={data}", "config.json is damaged"),
         ("--model_dir={tmp}/other --data_dir={data}", "holds something else"),
         ("--model_dir={tmp}/other/file --data_dir={data}", "holds something else"),
         ("--model_dir={tmp}/damaged --data_dir={data}", "config.json is damaged"),
@@ -194,6 +201,8 @@ def test_wrong_requests(
     (tmp_path / "other" / "file").write_text("mine")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text("{")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "config.json").write_text("[]")
     new = tmp_path / "new"
     before = sorted(path.stat().st_mtime_ns for path in run_dir.rglob("*"))
     text = flags.format(tmp=tmp_path, new=new, data=path_dataset_dir, run=run_dir, frames=frames_dir)
@@ -212,8 +221,56 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     directory = make_dataset(tmp_path / "d")
     gone = "moving_line-train.tfrecord-00007-of-00016"
     (directory / gone).unlink()
-    with pytest.raises(RequestError, match=f"1 of 16 shards of split train are missing, the first is {gone}"):
+    with pytest.raises(WorkError, match=f"{gone}: is missing"):
         train(SETTINGS, str(directory), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_damaged_record_is_named(tmp_path: Path, split: str) -> None:
+    directory = make_dataset(tmp_path / "d")
+    shard = directory / f"moving_line-{split}.tfrecord-00002-of-00016"
+    content = bytearray(shard.read_bytes())
+    record_bytes = len(content) // {"train": 38, "validation": 4}[split]
+    content[record_bytes + 20] ^= 1
+    shard.write_bytes(bytes(content))
+    named = f"{shard.name}: record 1 at byte {record_bytes}: the payload's checksum does not match"
+    with pytest.raises(WorkError, match=named):
+        train(SETTINGS, str(directory), str(tmp_path / "run"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path, path_dataset_dir: Path) -> None:
+    settings = TrainingSettings(epochs=3, steps_per_epoch=5, learning_rate=1e30, clip_norm=1e30)
+    with pytest.raises(WorkError, match="is not finite"):
+        train(settings, str(path_dataset_dir), str(tmp_path / "run"))
+    assert not (tmp_path / "run" / "model.keras").exists()
+    for path in (tmp_path / "run" / "checkpoints").glob("*"):
+        weights = keras.models.load_model(path).get_weights()
+        assert all(np.isfinite(weight).all() for weight in weights)
+
+
+@pytest.mark.parametrize("content", [None, b"PK cut short"])
+def test_a_missing_or_damaged_model_is_written_again(
+    tmp_path: Path, run_dir: Path, path_dataset_dir: Path, content: bytes | None
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    (run / "model.keras").unlink()
+    if content is not None:
+        (run / "model.keras").write_bytes(content)
+    assert train(SETTINGS, str(path_dataset_dir), str(run)).step == 30
+    _assert_same_weights(run, run_dir)
+
+
+def test_a_finished_run_needs_neither_checkpoints_nor_history(
+    tmp_path: Path, run_dir: Path, path_dataset_dir: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    shutil.rmtree(run / "checkpoints")
+    (run / "history.csv").write_text("junk")
+    assert main(_flags(run, path_dataset_dir)) == 0
+    _assert_same_weights(run, run_dir)
 
 
 def test_the_program_trains_and_says_so(tmp_path: Path, path_dataset_dir: Path, program: Program) -> None:
