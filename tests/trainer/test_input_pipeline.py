@@ -84,13 +84,12 @@ def test_the_order_is_a_function_of_seed_epoch_and_readers(path_dataset_dir: Pat
     assert _paths_of(_train(files, seed=2**32 + 1), steps) != two_epochs[:steps]
 
 
-@pytest.mark.parametrize("readers", [1, 5, 16])
-@pytest.mark.parametrize("window", [7, 100, 10_000])
+@pytest.mark.parametrize(("readers", "window"), [(1, 7), (5, 7), (5, 100), (5, 10_000), (16, 100)])
 def test_a_run_starts_at_any_step(path_dataset_dir: Path, readers: int, window: int) -> None:
     files = _files(path_dataset_dir)
     steps = steps_per_pass(files, 32)
-    whole = _paths_of(_train(files, readers=readers, shuffle_window=window), 2 * steps + 4)
-    for first in (1, 3, 4, steps - 1, steps, steps + 1, 2 * steps + 2):
+    whole = _paths_of(_train(files, readers=readers, shuffle_window=window), steps + 3)
+    for first in (1, 4, steps - 1, steps, steps + 1):
         part = _train(files, readers=readers, shuffle_window=window, first_step=first)
         assert _paths_of(part, 2) == whole[first : first + 2]
 
