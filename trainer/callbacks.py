@@ -17,23 +17,32 @@ _CHECKPOINTS_KEPT = 2
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the whole training state (weights, optimizer, step) after every epoch; keeps the newest two.
+    """Saves the whole training state (weights, optimizer, step) after every epoch.
 
-    A state whose loss is not finite is not saved: the training stops with `WorkError` instead.
+    Keeps the newest two, and the one with the lowest validation loss. A state whose loss is not finite is not
+    saved: the training stops with `WorkError` instead.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, first_step: int) -> None:
         super().__init__()
         self._run = run
+        self._lowest_loss = math.inf
+        if tf.io.gfile.exists(run.best_checkpoint_path):
+            passed = [row for row in read_history(run.history_path) if int(row["step"]) <= first_step]
+            self._lowest_loss = min((float(row["val_loss"]) for row in passed), default=math.inf)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save, then delete what is older."""
+        logs = logs or {}
         step = int(self.model.optimizer.iterations.numpy())
-        if not all(math.isfinite(value) for value in (logs or {}).values()):
+        if not all(math.isfinite(value) for value in logs.values()):
             raise WorkError(
                 f"the loss at step {step} is not finite; the last good checkpoint is kept:"
                 " train into another directory with a lower --learning_rate"
             )
+        if logs["val_loss"] < self._lowest_loss:
+            self._lowest_loss = logs["val_loss"]
+            write_atomically(self._run.best_checkpoint_path, self.model.save)
         write_atomically(self._run.checkpoint_path(step), self.model.save)
         for path in list(self._run.checkpoints().values())[_CHECKPOINTS_KEPT:]:
             tf.io.gfile.remove(path)

@@ -33,7 +33,7 @@ class RunDirectory:
 
     @property
     def model_path(self) -> str:
-        """The trained classifier of frames; there when the run is finished."""
+        """The classifier of frames with the lowest validation loss; there when the run is finished."""
         return os.path.join(self.path, "model.keras")
 
     @property
@@ -55,6 +55,11 @@ class RunDirectory:
     def checkpoints_path(self) -> str:
         """Directory of checkpoints: whole training states, named by their step."""
         return os.path.join(self.path, "checkpoints")
+
+    @property
+    def best_checkpoint_path(self) -> str:
+        """The training state with the lowest validation loss so far."""
+        return os.path.join(self.checkpoints_path, "best.keras")
 
     def checkpoints(self) -> dict[int, str]:
         """Steps and paths of the checkpoints, the newest first."""

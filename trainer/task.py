@@ -48,11 +48,11 @@ def main(arguments: Sequence[str]) -> int:
     result = train(settings, flags.data_dir, flags.model_dir)
     if result.resumed_from == result.step:
         print(f"already trained for {result.step} steps: nothing to do")
-    for last in result.history[-1:]:
+    if result.history:
+        best = min(result.history, key=lambda row: float(row["val_loss"]))
         print(
-            f"trained for {result.step} steps:"
-            f" loss {float(last['loss']):.3g}, accuracy {float(last['accuracy']):.4f},"
-            f" validation loss {float(last['val_loss']):.3g}, accuracy {float(last['val_accuracy']):.4f}"
+            f"trained for {result.step} steps; kept the model after step {best['step']}:"
+            f" validation loss {float(best['val_loss']):.3g}, accuracy {float(best['val_accuracy']):.4f}"
         )
     print(f"run directory: {flags.model_dir}")
     return 0

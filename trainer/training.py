@@ -32,7 +32,7 @@ class TrainingResult:
     """What a call of `train` did.
 
     Attributes:
-        step: steps that the model has been trained for.
+        step: steps of the whole training; the model that is kept may be of an earlier epoch.
         resumed_from: the step it began at.
         history: rows of ``history.csv``, the last epoch last.
     """
@@ -65,14 +65,13 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
     _claim(run, settings, manifest)
 
     steps = settings.steps_per_epoch or steps_per_pass(files, settings.batch_size)
-    if run.trained_steps() == settings.epochs * steps:
-        return TrainingResult(
-            settings.epochs * steps, settings.epochs * steps, read_history(run.history_path)
-        )
+    total = settings.epochs * steps
+    if total in run.checkpoints() and run.trained_steps() is not None:
+        return TrainingResult(total, total, read_history(run.history_path))
     keras.utils.set_random_seed(settings.seed)
-    model = _newest_checkpoint(run) or _new_model(settings, files, settings.epochs * steps)
+    model = _newest_checkpoint(run) or _new_model(settings, files, total)
     first_step = int(model.optimizer.iterations.numpy())
-    if first_step < settings.epochs * steps:
+    if first_step < total:
         batches = training_batches(
             files,
             batch_size=settings.batch_size,
@@ -90,14 +89,16 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
                 shuffle=False,  # The batches come shuffled.
                 verbose=1 if sys.stdout.isatty() else 2,
                 callbacks=[
-                    Checkpoints(run),
+                    # The row before the checkpoint: a kill between them repeats an epoch and loses no row.
                     HistoryFile(run, settings.batch_size, first_step),
                     keras.callbacks.TensorBoard(run.tensorboard_path, write_graph=False),
+                    Checkpoints(run, first_step),
                 ],
             )
     history = read_history(run.history_path)
     draw_curves(history, run.picture_path)
-    write_atomically(run.model_path, _with_optimizer(model).save)
+    best = _load_checkpoint(run.best_checkpoint_path) or model
+    write_atomically(run.model_path, _with_optimizer(best).save)
     return TrainingResult(int(model.optimizer.iterations.numpy()), first_step, history)
 
 
@@ -151,17 +152,19 @@ def _claim(run: RunDirectory, settings: TrainingSettings, manifest: Manifest) ->
 def _newest_checkpoint(run: RunDirectory) -> keras.Model | None:
     """The newest training state that can be read."""
     for step, path in run.checkpoints().items():
-        try:
-            model = keras.models.load_model(path)
-        except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
-            print(
-                f"checkpoint {path} is damaged ({type(error).__name__}); trying the one before",
-                file=sys.stderr,
-            )
-            continue
-        print(f"resuming after step {step} from {path}")
-        return model
+        if (model := _load_checkpoint(path)) is not None:
+            print(f"resuming after step {step} from {path}")
+            return model
     return None
+
+
+def _load_checkpoint(path: str) -> keras.Model | None:
+    """A training state; None, and a line that says so, if it cannot be read."""
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
+        print(f"checkpoint {path} is damaged ({type(error).__name__}); trying another", file=sys.stderr)
+        return None
 
 
 def _new_model(settings: TrainingSettings, files: SplitFiles, num_steps: int) -> keras.Model:

@@ -44,6 +44,7 @@ def test_a_run_leaves_everything_behind(run_dir: Path, path_dataset_dir: Path) -
     assert config["dataset"]["fingerprint"] == manifest["fingerprint"]
     assert config["versions"]["keras"] == keras.__version__
     assert [path.name for path in sorted((run_dir / "checkpoints").iterdir())] == [
+        "best.keras",
         "step-00000015.keras",
         "step-00000030.keras",
     ]
@@ -98,6 +99,7 @@ def test_a_resumed_run_ends_with_the_same_weights_and_history(
     (run / "checkpoints").mkdir(parents=True)
     for name in ("config.json", "history.csv", "checkpoints/step-00000015.keras"):
         shutil.copy(run_dir / name, run / name)
+    shutil.copy(run / "checkpoints/step-00000015.keras", run / "checkpoints/best.keras")
     result = train(SETTINGS, str(path_dataset_dir), str(run))
     assert (result.resumed_from, result.step) == (15, 30)
     _assert_same_weights(run, run_dir)
@@ -231,7 +233,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, split: str) -> None:
     directory = make_dataset(tmp_path / "d")
     shard = directory / f"moving_line-{split}.tfrecord-00002-of-00016"
     content = bytearray(shard.read_bytes())
-    record_bytes = 56  # 16 of framing, 32 of the Example around a path of 8.
+    record_bytes = 56  # 16 of framing, 40 of the Example that holds a path of 8.
     content[record_bytes + 20] ^= 1
     shard.write_bytes(bytes(content))
     named = f"{shard.name}: record 1 at byte {record_bytes}: the payload's checksum does not match"
@@ -262,12 +264,19 @@ def test_a_missing_or_damaged_model_is_written_again(
     _assert_same_weights(run, run_dir)
 
 
-def test_a_finished_run_needs_neither_checkpoints_nor_history(
-    tmp_path: Path, run_dir: Path, path_dataset_dir: Path
-) -> None:
+def test_the_model_is_the_one_with_the_lowest_validation_loss(tmp_path: Path, path_dataset_dir: Path) -> None:
+    # A constant rate this high makes the validation loss go up and down.
+    settings = TrainingSettings(epochs=5, steps_per_epoch=4, learning_rate=3.0, schedule="constant")
+    result = train(settings, str(path_dataset_dir), str(tmp_path / "run"))
+    losses = {int(row["step"]): float(row["val_loss"]) for row in result.history}
+    best = min(losses, key=lambda step: losses[step])
+    assert RunDirectory(str(tmp_path / "run")).load_classifier()[1] == best
+    assert best != result.step
+
+
+def test_a_finished_run_needs_no_history(tmp_path: Path, run_dir: Path, path_dataset_dir: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(run_dir, run)
-    shutil.rmtree(run / "checkpoints")
     (run / "history.csv").write_text("junk")
     assert main(_flags(run, path_dataset_dir)) == 0
     _assert_same_weights(run, run_dir)
@@ -277,7 +286,7 @@ def test_the_program_trains_and_says_so(tmp_path: Path, path_dataset_dir: Path, 
     done = program("trainer.task", *_flags(tmp_path / "run", path_dataset_dir))
     assert done.returncode == 0, done.stderr
     assert "device: CPU" in done.stdout
-    assert "trained for 30 steps" in done.stdout
+    assert "trained for 30 steps; kept the model after step" in done.stdout
     assert done.stderr == ""
 
 
