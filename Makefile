@@ -8,7 +8,7 @@ IMAGE_SIZE ?= 50
 NUM_TRAIN ?= 200000
 NUM_VALIDATION ?= 5000
 NUM_TEST ?= 10000
-EPOCHS ?= 5
+EPOCHS ?= 4
 STEPS_PER_EPOCH ?= 200
 
 # With an NVIDIA driver on the machine, TensorFlow comes with CUDA.

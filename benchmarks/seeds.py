@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     add = parser.add_argument
     add("--output_dir", required=True, help="where data sets, runs and seeds.json go")
     add("--num_seeds", type=positive_int, default=5, help="seeds 0 .. num_seeds - 1")
-    add("--epochs", type=positive_int, default=5, help="epochs of training")
+    add("--epochs", type=positive_int, default=4, help="epochs of training")
     add("--steps_per_epoch", type=positive_int, default=200, help="batches an epoch")
     flags = parser.parse_args(arguments)
 
@@ -44,11 +44,11 @@ def main(arguments: Sequence[str]) -> int:
     document = {"machine": machine, "seeds": results}
     path = Path(flags.output_dir) / "seeds.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
-    print(f"{'seed':>4} {'errors':>7} {'of':>7} {'loss':>10} {'training s':>11} {'sequences/s':>12}")
+    print("| seed | errors of 10,000 | loss | kept after step | training, seconds |")
+    print("|---:|---:|---:|---:|---:|")
     for row in results:
         print(
-            f"{row['seed']:>4} {row['errors']:>7} {row['num_sequences']:>7,} {row['loss']:>10.6f}"
-            f" {row['training_seconds']:>11.1f} {row['training_sequences_per_second']:>12,.0f}"
+            f"| {row['seed']} | {row['errors']} | {row['loss']:.6f} | {row['step']} | {row['training_seconds']} |"
         )
     print(f"{machine['processor']}, {machine['cores']} cores, trained on {device}; {path}")
     return 0
@@ -73,8 +73,8 @@ def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> 
         "errors": document["metrics"]["errors"],
         "num_sequences": document["dataset"]["num_sequences"],
         "loss": document["metrics"]["loss"],
+        "step": document["model"]["step"],
         "training_seconds": round(seconds, 1),
-        "training_sequences_per_second": float(result.history[-1]["sequences_per_second"]),
     }
 
 
