@@ -47,9 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     print("| seed | errors of 10,000 | loss | kept after step | training, seconds |")
     print("|---:|---:|---:|---:|---:|")
     for row in results:
-        print(
-            f"| {row['seed']} | {row['errors']} | {row['loss']:.6f} | {row['step']} | {row['training_seconds']} |"
-        )
+        seconds = row["training_seconds"]
+        print(f"| {row['seed']} | {row['errors']} | {row['loss']:.6f} | {row['step']} | {seconds} |")
     print(f"{machine['processor']}, {machine['cores']} cores, trained on {device}; {path}")
     return 0
 
