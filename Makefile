@@ -55,7 +55,7 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 	@echo "pictures     $(DEMO_DIR)/prediction.png, line.png, line.gif"
 
 test: install-dev  ## Run the tests and measure their coverage.
-	$(RUN) pytest --cov --cov-report=term
+	$(RUN) pytest --numprocesses 2 --cov --cov-report=term
 
 lint: install-dev  ## Check style and types.
 	$(RUN) ruff check .

@@ -27,6 +27,7 @@ setup(
             "mypy",
             "pytest",
             "pytest-cov",
+            "pytest-xdist",
             "ruff",
             "scikit-learn",
             "scipy",
