@@ -12,7 +12,6 @@ from typing import BinaryIO, cast
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.manifest import Manifest
 from pipeline.program import one_line
 
 
@@ -54,18 +53,6 @@ def list_names(directory: str) -> set[str]:
     (match,) = FileSystems.match([join(directory, "**")])
     prefix = directory.rstrip("/") + "/"
     return {file.path.removeprefix(prefix).split("/")[0] for file in match.metadata_list}
-
-
-def missing_or_resized(directory: str, manifest: Manifest) -> str | None:
-    """The first shard of a manifest that is not there with its size, and what is wrong with it."""
-    for split in manifest.splits.values():
-        for shard in split.shards:
-            path = join(directory, shard.file)
-            if not exists(path):
-                return f"{path}: is missing"
-            if (size := file_size(path)) != shard.num_bytes:
-                return f"{path}: has {size} bytes, the manifest says {shard.num_bytes}"
-    return None
 
 
 def file_size(path: str) -> int:

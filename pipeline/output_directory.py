@@ -104,7 +104,7 @@ def _choose(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Targ
         return _replacement(output_dir, settings)
     holds = manifest.settings if manifest is not None else workspace.read_request()
     if holds == settings:
-        whole = manifest is not None and files.missing_or_resized(output_dir, manifest) is None
+        whole = manifest is not None and _has_its_shards(output_dir, manifest)
         if whole and STATE_DIRECTORY in names:  # Left behind between the manifest and the end.
             files.delete(workspace.state)
         return Target(output_dir, output_dir, manifest if whole else None)
@@ -149,6 +149,16 @@ def _finish_exchange(output_dir: str) -> None:
         os.rename(replacement if read_manifest(replacement) is not None else replaced, output_dir)
     if os.path.isdir(replaced):
         files.delete(replaced)
+
+
+def _has_its_shards(directory: str, manifest: Manifest) -> bool:
+    """Whether every shard of a manifest is there with its size."""
+    shards = (shard for split in manifest.splits.values() for shard in split.shards)
+    return all(
+        files.exists(path) and files.file_size(path) == shard.num_bytes
+        for shard in shards
+        for path in [files.join(directory, shard.file)]
+    )
 
 
 def _is_own(name: str) -> bool:

@@ -111,10 +111,9 @@ class Workspace:
     ) -> Manifest:
         """Write the metadata and, last, the manifest; then remove the hidden folder."""
         by_file = {report.record.file: report for report in reports}
-        splits = {}
+        splits, plan = {}, plan_shards(settings)
         for name in settings.num_sequences:
-            shards = [shard for shard in plan_shards(settings) if shard.split == name]
-            of_split = [by_file[shard.file_name] for shard in shards]
+            of_split = [by_file[shard.file_name] for shard in plan if shard.split == name]
             statistics = sum((r.statistics for r in of_split), Statistics.zero(settings.image_size))
             splits[name] = Split(tuple(report.record for report in of_split), statistics)
         manifest = Manifest(settings, splits, environment)

@@ -85,20 +85,24 @@ class RunDirectory:
             return None
         try:
             config = json.loads(tf.io.gfile.GFile(self.config_path).read())
-            return {**config["settings"], "image_size": config["dataset"]["image_size"]} | {
-                "dataset": config["dataset"]["fingerprint"]
+            dataset = config["dataset"]
+            return {
+                **config["settings"],
+                "image_size": dataset["image_size"],
+                "dataset": dataset["fingerprint"],
             }
         except (ValueError, LookupError, TypeError, tf.errors.OpError) as error:
             raise RequestError(
                 f"{self.config_path} is damaged; restore it or name another directory"
             ) from error
 
-    def trained_steps(self) -> int | None:
-        """Steps that the trained model has behind it; None if there is none that can be read."""
+    def has_classifier(self) -> bool:
+        """Whether there is a trained classifier that can be read."""
         try:
-            return self.load_classifier()[1]
+            self.load_classifier()
         except RequestError:
-            return None
+            return False
+        return True
 
     def load_classifier(self) -> tuple[keras.Model, int]:
         """The trained classifier of frames, and the number of steps that it was trained for.

@@ -66,7 +66,7 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
 
     steps = settings.steps_per_epoch or steps_per_pass(files, settings.batch_size)
     total = settings.epochs * steps
-    if total in run.checkpoints() and run.trained_steps() is not None:
+    if total in run.checkpoints() and run.has_classifier():
         return TrainingResult(total, total, read_history(run.history_path))
     keras.utils.set_random_seed(settings.seed)
     model = _newest_checkpoint(run) or _new_model(settings, files, total)
