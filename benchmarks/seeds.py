@@ -7,11 +7,10 @@ directory; a rerun goes on where it stopped.
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.machine import machine
 from pipeline.program import ArgumentParser, positive_int, run
 
 PROGRAM = "benchmarks.seeds"
@@ -40,8 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     results = []
     for seed in range(flags.num_seeds):
         results.append(_chain(Path(flags.output_dir), seed, flags.epochs, flags.steps_per_epoch, device))
-    machine = {"processor": _processor(), "cores": os.cpu_count(), "device": device}
-    document = {"machine": machine, "seeds": results}
+    where = {**machine(), "device": device}
+    document = {"machine": where, "seeds": results}
     path = Path(flags.output_dir) / "seeds.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
     print("| seed | errors of 10,000 | loss | kept after step | training, seconds |")
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     for row in results:
         seconds = row["training_seconds"]
         print(f"| {row['seed']} | {row['errors']} | {row['loss']:.6f} | {row['step']} | {seconds} |")
-    print(f"{machine['processor']}, {machine['cores']} cores, trained on {device}; {path}")
+    print(f"{where['processor']}, {where['cores']} cores, trained on {device}; {path}")
     return 0
 
 
@@ -75,16 +74,6 @@ def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> 
         "step": document["model"]["step"],
         "training_seconds": round(seconds, 1),
     }
-
-
-def _processor() -> str:
-    """The processor's name, where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

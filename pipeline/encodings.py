@@ -9,23 +9,23 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
 
 import numpy as np
 
+from pipeline.deflate import compress_frames
 from pipeline.example import decode_example, encode_example
 from pipeline.lines import (
+    CLASS_NAMES,
     Int64Array,
     Uint8Array,
+    check_sequences,
     draw_frames,
     paths_from_frames,
 )
-from pipeline.tfrecord import frame_equal_records, frame_record
-
-# Level 4 is the fastest of zlib's levels that search for long matches lazily: two thirds of the time of
-# zlib's default at a third more bytes, half the bytes of the levels below it.
-_ZLIB_LEVEL = 4
-# Frames are drawn a few sequences at a time so that they stay in the processor's cache.
-_SEQUENCES_PER_DRAWING = 16
+from pipeline.path_records import path_records
+from pipeline.tfrecord import frame_record, read_records
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Encoding:
         tfds_encoding: how TFDS calls the feature's encoding.
         encode: (paths uint8 (n, S), labels int64 (n,)) -> the framed records, one after the other.
         decode: (the feature's bytes, label, S) -> path uint8 (S,).
+        record_bytes: S -> size of a record, framing included, if all records have the same; else None.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Encoding:
     tfds_encoding: str
     encode: Callable[[Uint8Array, Int64Array], bytes]
     decode: Callable[[bytes, int, int], Uint8Array]
+    record_bytes: Callable[[int], int | None]
 
     def shape(self, image_size: int) -> tuple[int, ...]:
         """Shape of the decoded feature, dtype uint8."""
@@ -54,28 +56,47 @@ class Encoding:
         """Path, uint8 of shape (S,), and label of one record.
 
         Raises:
-            ValueError: if the payload is not a record of this encoding and image size.
+            ValueError: if the payload is not a record of this encoding and image size, or holds a sequence
+                that the definition does not allow.
         """
         features = decode_example(payload)
         if set(features) != {self.feature, "label"}:
             raise ValueError(f"features {sorted(features)}, expected {[self.feature, 'label']}")
+        if any(len(values) != 1 for values in features.values()):
+            raise ValueError("a feature does not hold one value")
         (content,), (label,) = features[self.feature], features["label"]
         if not isinstance(content, bytes) or not isinstance(label, int):
             raise ValueError("a feature is of the wrong kind")
-        return self.decode(content, label, image_size), label
+        if label not in range(len(CLASS_NAMES)):
+            raise ValueError(f"label {label}, expected 0 or 1")
+        path = self.decode(content, label, image_size)
+        check_sequences(path[None], np.array([label]))
+        return path, label
+
+    def read_block(self, stream: BinaryIO, count: int, image_size: int) -> tuple[Uint8Array, Int64Array]:
+        """Read the next ``count`` records, checking every byte.
+
+        Returns:
+            paths, uint8 of shape (count, S), and labels, int64 of shape (count,).
+
+        Raises:
+            ValueError: if anything is wrong with any of them; what and where takes a slower look.
+        """
+        if self.name == "path":
+            records = path_records(image_size)
+            return records.decode(stream.read(count * records.record_bytes), count)
+        paths, labels = np.empty((count, image_size), np.uint8), np.empty(count, np.int64)
+        position = 0
+        for payload in islice(read_records(stream), count):
+            paths[position], labels[position] = self.decode_record(payload, image_size)
+            position += 1
+        if position < count:
+            raise ValueError("the file ends too early")
+        return paths, labels
 
 
 def _encode_paths(paths: Uint8Array, labels: Int64Array) -> bytes:
-    # Every record has the same size: fill in a template instead of serializing one by one.
-    count, image_size = paths.shape
-    template = encode_example({"label": 0, "path": bytes(image_size)})
-    other_label = encode_example({"label": 1, "path": bytes(image_size)})
-    (label_offset,) = (i for i in range(len(template)) if template[i] != other_label[i])
-    payloads = np.empty((count, len(template)), np.uint8)
-    payloads[:] = np.frombuffer(template, np.uint8)
-    payloads[:, label_offset] = labels
-    payloads[:, -image_size:] = paths
-    return frame_equal_records(payloads).tobytes()
+    return path_records(paths.shape[1]).encode(paths, labels)
 
 
 def _decode_path(content: bytes, label: int, image_size: int) -> Uint8Array:
@@ -85,25 +106,32 @@ def _decode_path(content: bytes, label: int, image_size: int) -> Uint8Array:
 
 
 def _encode_frames(paths: Uint8Array, labels: Int64Array) -> bytes:
-    records = []
-    for start in range(0, len(paths), _SEQUENCES_PER_DRAWING):
-        block = slice(start, start + _SEQUENCES_PER_DRAWING)
-        for frames, label in zip(draw_frames(paths[block], labels[block]), labels[block], strict=True):
-            content = zlib.compress(frames.data, _ZLIB_LEVEL)
-            records.append(frame_record(encode_example({"frames": content, "label": int(label)})))
-    return b"".join(records)
+    contents = compress_frames(paths, labels)
+    return b"".join(
+        frame_record(encode_example({"frames": content, "label": label}))
+        for content, label in zip(contents, labels.tolist(), strict=True)
+    )
 
 
 def _decode_frames(content: bytes, label: int, image_size: int) -> Uint8Array:
-    raw = zlib.decompress(content)
+    try:
+        raw = zlib.decompress(content)
+    except zlib.error as error:
+        raise ValueError(f"frames that cannot be decompressed ({error})") from error
     if len(raw) != image_size**3:
         raise ValueError(f"frames of {len(raw)} bytes, expected {image_size**3}")
     frames = np.frombuffer(raw, np.uint8).reshape(1, image_size, image_size, image_size, 1)
-    path: Uint8Array = paths_from_frames(frames, np.array([label]))[0]
+    labels = np.array([label])
+    paths = paths_from_frames(frames, labels)
+    if draw_frames(paths, labels).tobytes() != raw:
+        raise ValueError("frames that no path and label draw")
+    path: Uint8Array = paths[0]
     return path
 
 
 ENCODINGS = {
-    "path": Encoding("path", "path", "bytes", _encode_paths, _decode_path),
-    "frames": Encoding("frames", "frames", "zlib", _encode_frames, _decode_frames),
+    "path": Encoding(
+        "path", "path", "bytes", _encode_paths, _decode_path, lambda size: path_records(size).record_bytes
+    ),
+    "frames": Encoding("frames", "frames", "zlib", _encode_frames, _decode_frames, lambda size: None),
 }

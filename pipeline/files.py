@@ -1,4 +1,8 @@
-"""Files through Beam's ``FileSystems``, so that ``gs://`` and other paths work as local ones do."""
+"""Files of this machine, and by Beam's ``FileSystems`` those of ``gs://`` and other places, alike.
+
+Beam takes seconds to import and turns clear errors of the local file system into unclear ones, so it is asked
+only for paths with a scheme.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +11,37 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
-
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from typing import Any, BinaryIO, cast
 
 from pipeline.program import one_line
 
 
+def is_local(path: str) -> bool:
+    """Whether a path is of this machine's own file system."""
+    return "://" not in path
+
+
 def join(directory: str, *names: str) -> str:
     """A path below a directory."""
-    return str(FileSystems.join(directory, *names))
+    return os.path.join(directory, *names) if is_local(directory) else _beam().join(directory, *names)
 
 
 def exists(path: str) -> bool:
     """Whether a file or directory is there."""
-    return bool(FileSystems.exists(path))
+    return os.path.exists(path) if is_local(path) else bool(_beam().exists(path))
 
 
 def open_binary(path: str) -> BinaryIO:
     """Open a file's bytes for reading, as they are, whatever its name ends in."""
-    return cast(BinaryIO, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    if is_local(path):
+        return open(path, "rb")
+    return cast(BinaryIO, _beam().open(path, compression_type=_uncompressed()))
 
 
 def read_bytes(path: str) -> bytes:
     """A whole file."""
     with open_binary(path) as stream:
         return stream.read()
-
-
-def is_local(path: str) -> bool:
-    """Whether a path is of this machine's own file system."""
-    return "://" not in path
 
 
 def resolve(path: str) -> str:
@@ -48,23 +51,26 @@ def resolve(path: str) -> str:
 
 def list_names(directory: str) -> set[str]:
     """Names of what lies directly in a directory; none if it is not there."""
-    if is_local(directory):  # Beam would walk the whole tree, and take "[" in a name for a pattern.
+    if is_local(directory):
         return set(os.listdir(directory)) if os.path.isdir(directory) else set()
-    (match,) = FileSystems.match([join(directory, "**")])
+    (match,) = _beam().match([join(directory, "**")])
     prefix = directory.rstrip("/") + "/"
     return {file.path.removeprefix(prefix).split("/")[0] for file in match.metadata_list}
 
 
 def file_size(path: str) -> int:
     """Size in bytes."""
-    return os.path.getsize(path) if is_local(path) else int(FileSystems.open(path).size())
+    if is_local(path):
+        return os.path.getsize(path)
+    (match,) = _beam().match([path])
+    return int(match.metadata_list[0].size_in_bytes)
 
 
 def delete(path: str) -> None:
     """Remove a file, or a directory with all that is in it."""
     if not is_local(path):
         with _readable_errors():
-            FileSystems.delete([path])
+            _beam().delete([path])
     elif os.path.isdir(path):
         shutil.rmtree(path)
     else:
@@ -72,22 +78,26 @@ def delete(path: str) -> None:
 
 
 def rename(source: str, destination: str) -> None:
-    """Move a file or a local directory; an existing file at the destination is replaced."""
+    """Move a file; an existing one at the destination is replaced."""
+    if is_local(source):
+        os.replace(source, destination)
+        return
     with _readable_errors():
-        FileSystems.rename([source], [destination])
+        _beam().rename([source], [destination])
 
 
 @contextmanager
 def write_atomically(path: str, temporary_directory: str) -> Iterator[BinaryIO]:
     """Write a file that appears under its name only when it is whole.
 
-    The bytes go to a unique name in ``temporary_directory`` (of the same file system) and are renamed when
-    the block ends well. Two writers of one file do not disturb each other: the last rename wins.
+    The bytes go to a unique name in ``temporary_directory``, a place in the same file system that is made if
+    need be, and are renamed when the block ends well. Two writers of one file do not disturb each other: the
+    last rename wins.
     """
-    name = FileSystems.split(path)[1]
+    name = path.rpartition("/")[2]
     temporary = join(temporary_directory, f"{name}.{uuid.uuid4().hex}.tmp")
     try:
-        with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        with _create(temporary) as stream:
             yield stream
         rename(temporary, path)
     except BaseException as error:
@@ -104,16 +114,34 @@ def write_bytes(path: str, content: bytes, temporary_directory: str) -> None:
         stream.write(content)
 
 
+def _create(path: str) -> BinaryIO:
+    if is_local(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return open(path, "wb")
+    return cast(BinaryIO, _beam().create(path, compression_type=_uncompressed()))
+
+
+def _beam() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
+def _uncompressed() -> str:
+    from apache_beam.io.filesystem import CompressionTypes
+
+    return str(CompressionTypes.UNCOMPRESSED)
+
+
 @contextmanager
 def _readable_errors() -> Iterator[None]:
     """Beam reports failed renames and deletions as a dictionary of causes: raise the first cause."""
+    from apache_beam.io.filesystem import BeamIOError
+
     try:
         yield
     except BeamIOError as error:
         for path, cause in (error.exception_details or {}).items():
-            while isinstance(cause, OSError) and cause.errno is None and isinstance(cause.args[0], OSError):
-                cause = cause.args[0]  # The local file system wraps the system's error in another.
             where = path[-1] if isinstance(path, tuple) else path
-            reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else one_line(cause)
-            raise OSError(f"{where}: {reason}") from error
+            raise OSError(f"{where}: {one_line(cause)}") from error
         raise

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from typing import Any
 
 from pipeline.encodings import ENCODINGS
+from pipeline.estimate import DiskSpace, describe
 from pipeline.manifest import Manifest
 from pipeline.program import (
     ArgumentParser,
@@ -22,7 +24,9 @@ from pipeline.program import (
     run,
 )
 from pipeline.progress import Progress
-from pipeline.settings import DatasetSettings, plan_shards
+from pipeline.repair import rebuild_lost
+from pipeline.settings import DatasetSettings, Shard, plan_shards
+from pipeline.workspace import Workspace
 
 PROGRAM = "pipeline.generate"
 _SECONDS_BETWEEN_LISTINGS = 0.5
@@ -51,25 +55,53 @@ def generate(
 
     Raises:
         RequestError: the request is wrong; nothing on disk has changed.
-        WorkError: the job failed; finished shards are kept for the next run.
+        WorkError: the job failed, or another process works there; finished shards are kept.
     """
     # Imported here: without Beam, help and wrong flags answer at once.
     from pipeline.job import build_job
-    from pipeline.output_directory import choose_target, claim, publish
+    from pipeline.output_directory import choose_target, claim, held, publish
     from pipeline.runners import choose_runner
-    from pipeline.workspace import Workspace
 
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
+    with held(output_dir):
+        target = choose_target(output_dir, settings, overwrite)
+        if target.finished is not None:
+            made = rebuild_lost(target.directory, target.finished, PROGRAM)
+            return publish(target), made or target.directory != target.output_dir
+        DiskSpace.of(settings, target.directory).check(output_dir)
+        try:
+            pipeline = build_job(settings, target.directory, chosen, options)
+        except ValueError as error:
+            raise RequestError(f"Beam: {one_line(error)}") from error
+        claim(target, settings)
+        _run(pipeline, Workspace(target.directory), plan_shards(settings))
+        return publish(target), True
+
+
+def expect(
+    settings: DatasetSettings, output_dir: str, num_workers: int, overwrite: bool = False
+) -> list[str]:
+    """What `generate` would take, for people; nothing is written.
+
+    Args:
+        settings, output_dir, overwrite: as for `generate`.
+        num_workers: local processes.
+
+    Raises:
+        RequestError: if the request is wrong, or does not fit on the disk.
+    """
+    from pipeline.output_directory import choose_target
+
     target = choose_target(output_dir, settings, overwrite)
     if target.finished is not None:
-        return publish(target), target.directory != target.output_dir
-    shards = plan_shards(settings)
-    workspace = Workspace(target.directory)
-    try:
-        pipeline = build_job(settings, target.directory, chosen, options)
-    except ValueError as error:
-        raise RequestError(f"Beam: {one_line(error)}") from error
-    claim(target, settings)
+        return ["  it is already there: nothing to do, but for shards that were lost"]
+    space = DiskSpace.of(settings, target.directory)
+    space.check(output_dir)
+    return describe(settings, space, num_workers)
+
+
+def _run(pipeline: Any, workspace: Workspace, shards: list[Shard]) -> None:
+    """Run the job to its end and show how far it is."""
     total = sum(shard.num_sequences for shard in shards)
     done = workspace.finished_sequences(shards)
     try:
@@ -79,7 +111,6 @@ def generate(
             progress.set(total)
     except Exception as error:  # Runners raise what they like; the cause is in the last line.
         raise WorkError(f"{_cause(error)}; the same command goes on where it stopped") from error
-    return publish(target), True
 
 
 @contextmanager
@@ -166,6 +197,7 @@ def _parser() -> ArgumentParser:
         help="the most sequences in a shard (default: 16 shards a split, more beyond 128 MiB a shard)",
     )
     add("--overwrite", action="store_true", help="replace a data set of other settings")
+    add("--dry_run", action="store_true", help="say what it would take, and whether it fits; write nothing")
     add("--runner", help="Beam runner (default: local, on every core; downloads nothing)")
     add("--direct_num_workers", type=non_negative_int, help="local workers (default: 0, every core)")
     add(
@@ -187,6 +219,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     # The one line of a failed run is printed here; Beam would print its traceback several times first.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    if flags.dry_run:
+        from pipeline.runners import choose_runner, num_local_workers
+
+        workers = flags.direct_num_workers, flags.direct_running_mode
+        choose_runner(flags.runner, *workers, beam_flags)
+        lines = expect(settings, flags.output_dir, num_local_workers(*workers), flags.overwrite)
+        print("\n".join([f"data set of moving lines in {flags.output_dir}, not made yet", *lines]))
+        return 0
     manifest, made = generate(
         settings,
         flags.output_dir,

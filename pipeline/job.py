@@ -1,6 +1,7 @@
-"""The Beam job: one element a shard, and a manifest when all shards are there.
+"""The Beam job: one element a shard, then one a range of hashes, and a manifest when all are done.
 
-    Create(shards) -> Reshuffle -> make shard -> to list -> finish
+    Create(shards) -> Reshuffle -> make shard -> to list -> ranges -> Reshuffle -> count duplicates -> to list
+        -> finish
 
 Which worker makes a shard, and how often a runner retries it, has no influence on its bytes.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import platform
 import zlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import apache_beam as beam
@@ -16,9 +18,10 @@ import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner
 
-from pipeline.settings import DatasetSettings, plan_shards
+from pipeline.duplicates import Duplicates, count_in_range, num_ranges
+from pipeline.settings import SPLITS, DatasetSettings, plan_shards
 from pipeline.shard_writer import make_shard
-from pipeline.workspace import ShardReport, Workspace
+from pipeline.workspace import Workspace
 
 
 def build_job(
@@ -35,13 +38,29 @@ def build_job(
         | "Shards" >> beam.Create(plan_shards(settings))
         | "Spread" >> beam.Reshuffle()
         | "Make shard" >> beam.Map(make_shard, settings, directory)
+        | "Wait for all" >> beam.combiners.ToList()
+        | "Ranges" >> beam.FlatMap(_ranges, settings)
+        | "Spread ranges" >> beam.Reshuffle()
+        | "Count duplicates" >> beam.Map(_count_duplicates, settings, directory)
         | "Collect" >> beam.combiners.ToList()
         | "Finish" >> beam.Map(_finish, settings, directory)
     )
     return pipeline
 
 
-def _finish(reports: list[ShardReport], settings: DatasetSettings, directory: str) -> None:
+def _ranges(made: list[str], settings: DatasetSettings) -> Iterable[int]:
+    return range(num_ranges(sum(settings.num_sequences.values())))
+
+
+def _count_duplicates(index: int, settings: DatasetSettings, directory: str) -> Duplicates:
+    workspace, plan = Workspace(directory), plan_shards(settings)
+    paths = {
+        split: [workspace.hashes_path(shard) for shard in plan if shard.split == split] for split in SPLITS
+    }
+    return count_in_range(paths, index, num_ranges(sum(settings.num_sequences.values())))
+
+
+def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str) -> None:
     environment = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
@@ -51,4 +70,4 @@ def _finish(reports: list[ShardReport], settings: DatasetSettings, directory: st
         "apache_beam": beam.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
-    Workspace(directory).finish(settings, reports, environment)
+    Workspace(directory).finish(settings, sum(counts, Duplicates.zero()), environment)

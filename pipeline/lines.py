@@ -29,6 +29,10 @@ LEFT, RIGHT = 0, 1
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 2, 256
 
 _WORDS_PER_BLOCK = 8
+# The smallest words w with floor(w * 3 / 2**32) = 1, floor(w * 2 / 2**32) = 1, floor(w * 3 / 2**32) = 2.
+_THIRD = np.uint32(-(-(2**32) // 3))
+_HALF = np.uint32(2**31)
+_TWO_THIRDS = np.uint32(-(-(2**33) // 3))
 
 Uint8Array = npt.NDArray[np.uint8]
 Uint32Array = npt.NDArray[np.uint32]
@@ -63,18 +67,26 @@ def paths_from_words(words: Uint32Array, image_size: int) -> tuple[Uint8Array, I
     Returns:
         paths, uint8 of shape (n, image_size), and labels, int64 of shape (n,).
     """
-    # Time first: every step below then works on contiguous arrays.
-    drawn = np.ascontiguousarray(words[:, : image_size + 1].T)
-    last = image_size - 1
+    # A step has three choices, or two at a border. Both follow from how many of 1/3, 1/2 and 2/3 a word
+    # reaches: a number from 0 to 3, a quarter of the word's size, known before the row is.
+    reached = np.greater_equal(words, _THIRD).view(np.uint8)
+    reached += np.greater_equal(words, _HALF).view(np.uint8)
+    reached += np.greater_equal(words, _TWO_THIRDS).view(np.uint8)
+    drawn = np.ascontiguousarray(reached[:, : image_size + 1].T)  # Time first: steps on whole arrays.
+    two, three = drawn >> 1, drawn + np.uint8(1) >> 1
+    # All of it modulo 256: a step of -1 is 255.
+    inside = three - np.uint8(1)
+    at_last = two - three  # What is to be added to a step from inside where it starts in the last row.
     rows = np.empty((image_size, len(words)), np.uint8)
-    rows[0] = _choose(drawn[1], np.uint32(image_size))
+    rows[0] = words[:, 1].astype(np.uint64) * np.uint64(image_size) >> np.uint64(32)
     for t in range(1, image_size):
-        before = rows[t - 1]
-        above, below = before > 0, before < last
-        choices = above.astype(np.uint32) + below + np.uint32(1)
-        rows[t] = (before - above) + _choose(drawn[1 + t], choices)
-    labels = _choose(drawn[0], np.uint32(len(CLASS_NAMES))).astype(np.int64)
-    return np.ascontiguousarray(rows.T), labels
+        before, row = rows[t - 1], rows[t]
+        is_first = np.equal(before, 0).view(np.uint8)
+        is_last = np.equal(before, image_size - 1).view(np.uint8)
+        np.add(before, inside[t + 1], out=row)
+        row += (is_first | is_last) * at_last[t + 1]
+        row += is_first
+    return np.ascontiguousarray(rows.T), two[0].astype(np.int64)
 
 
 def sample_sequences(
@@ -86,6 +98,28 @@ def sample_sequences(
         paths, uint8 of shape (count, image_size), and labels, int64 of shape (count,).
     """
     return paths_from_words(random_words(seed, split, image_size, first, count), image_size)
+
+
+def check_sequences(paths: Uint8Array, labels: Int64Array) -> None:
+    """Check that the definition allows sequences.
+
+    Args:
+        paths: uint8 of shape (n, S).
+        labels: integers of shape (n,).
+
+    Raises:
+        ValueError: naming the first fault: a label, a row or a step out of range.
+    """
+    if (wrong := (labels < 0) | (labels >= len(CLASS_NAMES))).any():
+        raise ValueError(f"label {labels[wrong][0]}, expected 0 or 1")
+    size = paths.shape[1]
+    if paths.max(initial=0) >= size:
+        raise ValueError(f"row {paths[paths >= size][0]}, expected 0 to {size - 1}")
+    before, after = paths[:, :-1], paths[:, 1:]
+    if (wrong := np.maximum(before, after) - np.minimum(before, after) > 1).any():
+        sequence, t = np.argwhere(wrong)[0]
+        step = int(after[sequence, t]) - int(before[sequence, t])
+        raise ValueError(f"a step of {step:+d} rows at timestep {t + 1}, expected -1, 0 or +1")
 
 
 def draw_frames(paths: Uint8Array, labels: Int64Array) -> Uint8Array:
@@ -123,8 +157,3 @@ def paths_from_frames(frames: Uint8Array, labels: Int64Array) -> Uint8Array:
     row_of = frames[:, -1, :, :, 0].argmax(axis=1).astype(np.uint8)
     paths: Uint8Array = np.where(np.asarray(labels)[:, None] == RIGHT, row_of, row_of[:, ::-1])
     return paths
-
-
-def _choose(words: Uint32Array, choices: np.uint32 | Uint32Array) -> Uint8Array:
-    """floor(word * choices / 2**32): one of 0 .. choices - 1 for every word."""
-    return ((words.astype(np.uint64) * choices) >> np.uint64(32)).astype(np.uint8)

@@ -2,8 +2,9 @@
 
 The manifest is written last, so a directory without one is not (yet) a data set. Its **fingerprint** is
 the SHA-256 of the canonical JSON (sorted keys, no spaces) of format version, data set name, settings and,
-for every shard in order, its file name, number of sequences, bytes and SHA-256. The statistics follow from
-those; library versions, times and host stand beside the fingerprint, not in it.
+for every shard in order, its file name, number of sequences, bytes and SHA-256. It names the bytes. The
+**content digest** (`pipeline.content`) names the sequences, whatever their encoding and sharding. Statistics
+and duplicates follow from the sequences; library versions, times and host are those of the run that wrote it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.content import content_digest
+from pipeline.duplicates import Duplicates
 from pipeline.program import RequestError
-from pipeline.settings import DATASET_NAME, DatasetSettings
+from pipeline.settings import DATASET_NAME, DatasetSettings, Shard, plan_shards
 from pipeline.statistics import Statistics
 
 MANIFEST_NAME = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,17 @@ class ShardRecord:
 
 @dataclass(frozen=True)
 class Split:
-    """The shards of a split, in the order of their sequences, and its statistics."""
+    """A split of a data set.
+
+    Attributes:
+        shards: in the order of their sequences.
+        statistics: counts over its sequences.
+        content_sha256: hexadecimal digest of its sequences; see `pipeline.content`.
+    """
 
     shards: tuple[ShardRecord, ...]
     statistics: Statistics
+    content_sha256: str
 
     @property
     def num_sequences(self) -> int:
@@ -64,12 +74,21 @@ class Manifest:
     Attributes:
         settings: what was asked for.
         splits: by name, in the order train, validation, test.
+        duplicates: sequences that occur more than once.
         environment: versions, host and time of the run that wrote it; not part of the fingerprint.
     """
 
     settings: DatasetSettings
     splits: dict[str, Split]
+    duplicates: Duplicates
     environment: dict[str, str]
+
+    @property
+    def content_digest(self) -> str:
+        """``sha256:`` and 64 hexadecimal digits; equal for data sets of the same sequences."""
+        return content_digest(
+            self.settings.image_size, {name: split.content_sha256 for name, split in self.splits.items()}
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -85,25 +104,37 @@ class Manifest:
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
+    def listed_shards(self) -> dict[Shard, ShardRecord]:
+        """The shards that the settings make, in order, and what is known of each."""
+        return dict(zip(plan_shards(self.settings), self._records(), strict=True))
+
+    def _records(self) -> list[ShardRecord]:
+        return [record for split in self.splits.values() for record in split.shards]
+
     def to_bytes(self) -> bytes:
         """The file's content."""
-        document = {
+        return (json.dumps(self._document(), indent=1) + "\n").encode()
+
+    def _document(self) -> dict[str, Any]:
+        return {
             "format_version": FORMAT_VERSION,
             "dataset": DATASET_NAME,
             "fingerprint": self.fingerprint,
+            "content_digest": self.content_digest,
             "settings": self.settings.to_json(),
             "splits": {
                 name: {
                     "num_sequences": split.num_sequences,
                     "num_bytes": split.num_bytes,
+                    "content_sha256": split.content_sha256,
                     "shards": [asdict(shard) for shard in split.shards],
                     "statistics": split.statistics.to_json(),
                 }
                 for name, split in self.splits.items()
             },
+            "duplicates": self.duplicates.to_json(),
             "environment": self.environment,
         }
-        return (json.dumps(document, indent=1) + "\n").encode()
 
     @classmethod
     def from_bytes(cls, content: bytes, where: str) -> Manifest:
@@ -114,11 +145,11 @@ class Manifest:
             where: its path, for the error.
 
         Raises:
-            RequestError: if it is not a manifest of this format or does not agree with its own fingerprint.
+            RequestError: if it is not a manifest of this format, or its digests are not those of the rest.
         """
         try:
             document = json.loads(content)
-            version, fingerprint = document["format_version"], document["fingerprint"]
+            version = document["format_version"]
             manifest = cls._from_document(document) if version == FORMAT_VERSION else None
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise RequestError(
@@ -126,9 +157,15 @@ class Manifest:
             ) from error
         if manifest is None:
             raise RequestError(f"{where} has format version {version}: this program reads {FORMAT_VERSION}")
-        if manifest.fingerprint != fingerprint:
+        if manifest._document() != document:
             raise RequestError(
-                f"{where} does not agree with its own fingerprint: restore it or generate the data set again"
+                f"{where} does not agree with its own digests: restore it or generate the data set again"
+            )
+        listed = [(r.file, r.first_sequence, r.num_sequences) for r in manifest._records()]
+        plan = plan_shards(manifest.settings)
+        if listed != [(shard.file_name, shard.first_sequence, shard.num_sequences) for shard in plan]:
+            raise RequestError(
+                f"{where} lists other shards than its settings make: restore it, or generate the set again"
             )
         return manifest
 
@@ -152,8 +189,10 @@ class Manifest:
                 name: Split(
                     tuple(ShardRecord(**shard) for shard in split["shards"]),
                     Statistics.from_json(split["statistics"]),
+                    str(split["content_sha256"]),
                 )
                 for name, split in document["splits"].items()
             },
+            Duplicates.from_json(document["duplicates"]),
             dict(document["environment"]),
         )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline import files
+from pipeline.directory_lock import locked
 from pipeline.manifest import MANIFEST_NAME, Manifest
 from pipeline.program import RequestError, one_line
-from pipeline.settings import DATASET_NAME, DatasetSettings
+from pipeline.settings import DatasetSettings, is_shard_name
 from pipeline.tfds_metadata import METADATA_NAMES
 from pipeline.workspace import STATE_DIRECTORY, Workspace
 
-_SHARD_NAME = re.compile(rf"{DATASET_NAME}-\w+\.tfrecord-\d{{5,}}-of-\d{{5,}}")
 _OWN_NAMES = {MANIFEST_NAME, STATE_DIRECTORY, *METADATA_NAMES}
 
 
@@ -24,7 +25,7 @@ class Target:
     Attributes:
         output_dir: where the data set is to lie, resolved.
         directory: where to work: the output directory, or the replacement beside it.
-        finished: the manifest, if the request is already fulfilled in ``directory``.
+        finished: the manifest, if the request was already fulfilled in ``directory``.
     """
 
     output_dir: str
@@ -32,18 +33,47 @@ class Target:
     finished: Manifest | None = None
 
 
+@contextmanager
+def held(output_dir: str) -> Iterator[None]:
+    """Hold the output directory for this process, making it if need be; see `pipeline.directory_lock`.
+
+    A wrong request leaves no directory behind.
+
+    Raises:
+        WorkError: if another process works there.
+        RequestError: if it cannot be made.
+    """
+    if not files.is_local(output_dir):
+        yield
+        return
+    output_dir = files.resolve(output_dir)
+    try:
+        replaced = _replaced(output_dir)
+        if _is_data_set(replaced):
+            with locked(replaced):
+                _finish_exchange(output_dir)
+        made = _make_directories(output_dir)
+    except OSError as error:
+        raise RequestError(f"--output_dir {output_dir}: cannot be made ({one_line(error)})") from error
+    try:
+        with locked(output_dir):
+            yield
+    except RequestError:
+        for directory in made:
+            os.rmdir(directory)
+        raise
+
+
 def choose_target(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Target:
-    """Decide where a request may be worked on, or say why not. Nothing is written for a wrong request.
+    """Decide where a request may be worked on, or say why not. Nothing is written.
 
     Raises:
         RequestError: if the directory holds something else.
     """
     output_dir = files.resolve(output_dir)
     try:
-        if files.is_local(output_dir):
-            _finish_exchange(output_dir)
-            if os.path.exists(output_dir) and not os.path.isdir(output_dir):
-                raise RequestError(f"--output_dir {output_dir}: is a file; name a directory")
+        if files.is_local(output_dir) and os.path.exists(output_dir) and not os.path.isdir(output_dir):
+            raise RequestError(f"--output_dir {output_dir}: is a file; name a directory")
         return _choose(output_dir, settings, overwrite)
     except (OSError, ValueError) as error:
         if isinstance(error, RequestError):
@@ -60,6 +90,8 @@ def claim(target: Target, settings: DatasetSettings) -> None:
     workspace = Workspace(target.directory)
     try:
         if workspace.read_request() != settings:
+            if target.directory != target.output_dir and files.exists(target.directory):
+                files.delete(target.directory)  # A replacement that was given up for another.
             workspace.write_request(settings)
     except (OSError, ValueError) as error:
         raise RequestError(
@@ -104,18 +136,15 @@ def _choose(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Targ
         return _replacement(output_dir, settings)
     holds = manifest.settings if manifest is not None else workspace.read_request()
     if holds == settings:
-        whole = manifest is not None and _has_its_shards(output_dir, manifest)
-        if whole and STATE_DIRECTORY in names:  # Left behind between the manifest and the end.
-            files.delete(workspace.state)
-        return Target(output_dir, output_dir, manifest if whole else None)
-    if holds is None:
-        if names - {STATE_DIRECTORY}:
-            raise RequestError(
-                f"--output_dir {output_dir}: holds shards of an unknown request ({min(names)});"
-                " remove them or name another directory"
-            )
+        return Target(output_dir, output_dir, manifest)
+    if holds is None and not names - {STATE_DIRECTORY}:
         return Target(output_dir, output_dir)
-    if not overwrite:
+    if not overwrite and holds is None:
+        raise RequestError(
+            f"--output_dir {output_dir}: holds shards of an unknown request ({min(names)});"
+            " name another directory or add --overwrite"
+        )
+    if not overwrite and holds is not None:
         raise RequestError(
             f"--output_dir {output_dir}: holds a data set with other settings"
             f" ({_difference(holds, settings)}); name another directory or add --overwrite"
@@ -132,37 +161,40 @@ def _replacement(output_dir: str, settings: DatasetSettings) -> Target:
     directory = _beside(output_dir, "replacement")
     manifest = read_manifest(directory)
     holds = manifest.settings if manifest is not None else Workspace(directory).read_request()
-    if holds is None and files.list_names(directory):
+    if not all(map(_is_own, files.list_names(directory))):
         raise RequestError(f"--overwrite needs {directory}, which holds something else; move it away")
-    if holds is not None and holds != settings:
-        files.delete(directory)
-        manifest = None
-    return Target(output_dir, directory, manifest)
+    return Target(output_dir, directory, manifest if holds == settings else None)
 
 
 def _finish_exchange(output_dir: str) -> None:
     """Exchange old and new, or finish what a killed process began: every step can be the last one done."""
     replaced, replacement = _replaced(output_dir), _beside(output_dir, "replacement")
-    if not os.path.isdir(replaced) or not all(map(_is_own, files.list_names(replaced))):
-        return  # Nothing there, or not ours whatever its name.
+    if not _is_data_set(replaced):
+        return
     if not os.path.exists(output_dir):
         os.rename(replacement if read_manifest(replacement) is not None else replaced, output_dir)
     if os.path.isdir(replaced):
         files.delete(replaced)
 
 
-def _has_its_shards(directory: str, manifest: Manifest) -> bool:
-    """Whether every shard of a manifest is there with its size."""
-    shards = (shard for split in manifest.splits.values() for shard in split.shards)
-    return all(
-        files.exists(path) and files.file_size(path) == shard.num_bytes
-        for shard in shards
-        for path in [files.join(directory, shard.file)]
-    )
+def _make_directories(directory: str) -> list[str]:
+    """Make a directory and those above it; those that were not there, the lowest first."""
+    made = []
+    while not os.path.lexists(directory):
+        made.append(directory)
+        directory = os.path.dirname(directory)
+    for missing in reversed(made):
+        os.mkdir(missing)
+    return made
+
+
+def _is_data_set(directory: str) -> bool:
+    """Whether a directory is there that holds nothing but ours, whatever its name."""
+    return os.path.isdir(directory) and all(map(_is_own, files.list_names(directory)))
 
 
 def _is_own(name: str) -> bool:
-    return name in _OWN_NAMES or _SHARD_NAME.fullmatch(name) is not None
+    return name in _OWN_NAMES or is_shard_name(name)
 
 
 def _replaced(output_dir: str) -> str:

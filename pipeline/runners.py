@@ -48,9 +48,7 @@ def choose_runner(
         RequestError: if there is no such runner, or Beam does not take a flag.
     """
     if name is None or name.lower() in _LOCAL_NAMES:
-        if num_workers is None:
-            num_workers = 0 if running_mode in (None, "multi_processing") else 1
-        workers = num_workers or os.cpu_count() or 1
+        workers = num_local_workers(num_workers, running_mode)
         mode = running_mode or ("multi_processing" if workers > 1 else "in_memory")
         # For processes the runner brings its own environment, so its mode stays at the default.
         by_process = mode == "multi_processing"
@@ -72,6 +70,13 @@ def choose_runner(
     if running_mode is not None:
         flags.append(f"--direct_running_mode={running_mode}")
     return runner, _parse_options(flags)
+
+
+def num_local_workers(num_workers: int | None, running_mode: str | None) -> int:
+    """How many workers a local run has; arguments as for `choose_runner`."""
+    if num_workers is None:
+        num_workers = 0 if running_mode in (None, "multi_processing") else 1
+    return num_workers or os.cpu_count() or 1
 
 
 def _process_environment() -> SubprocessSDKEnvironment:

@@ -41,16 +41,22 @@ class Statistics:
     def of(cls, paths: Uint8Array, labels: Int64Array) -> Statistics:
         """Count sequences: paths uint8 (n, S) whose steps are at most 1, labels int64 (n,)."""
         image_size = paths.shape[1]
-        before = paths[:, :-1]
+        # All paths as one row of bytes, so that NumPy works on long arrays.
+        rows = np.ascontiguousarray(paths).reshape(-1)
+        before = rows[:-1]
         # uint8 arithmetic: a step of -1 wraps to 255, adding 1 brings steps to 0, 1, 2.
-        step = paths[:, 1:] - before + np.uint8(1)
-        place = (before == 0) + np.uint8(2) * (before == image_size - 1)
-        cells = len(STEP_PLACES) * len(STEPS)
-        counts = np.bincount((place * np.uint8(len(STEPS)) + step).ravel(), minlength=cells)
+        step = rows[1:] - before + np.uint8(1)
+        step[image_size - 1 :: image_size] = len(STEPS)  # From one sequence to the next: no step.
+        is_first, is_last = before == 0, before == image_size - 1
+        steps = [step == change for change in range(len(STEPS))]
+        total, first, last = (
+            np.array([np.count_nonzero(place & taken) for taken in steps], np.int64)
+            for place in (np.True_, is_first, is_last)
+        )
         return cls(
             np.bincount(labels, minlength=len(CLASS_NAMES)).astype(np.int64),
             np.bincount(paths[:, 0], minlength=image_size).astype(np.int64),
-            counts.reshape(len(STEP_PLACES), len(STEPS)).astype(np.int64),
+            np.array([total - first - last, first, last]),
         )
 
     def __add__(self, other: Statistics) -> Statistics:

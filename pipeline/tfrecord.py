@@ -20,7 +20,7 @@ FOOTER_BYTES = 4
 
 _MASK_DELTA = 0xA282EAD8
 # A length beyond this is damage that its checksum missed; believing it would ask for that much memory.
-_MAX_PAYLOAD_BYTES = 2**31
+MAX_PAYLOAD_BYTES = 2**31
 
 
 class CorruptRecordError(ValueError):
@@ -39,9 +39,20 @@ class CorruptRecordError(ValueError):
         self.reason = reason
 
 
-def masked_crc32c(data: bytes) -> int:
-    """The checksum that TFRecord files store, uint32."""
+def crc32c(data: bytes) -> int:
+    """CRC-32C of bytes, unmasked, uint32."""
     crc: int = google_crc32c.value(data)
+    return crc
+
+
+def mask_crc32c(crc: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Checksums as TFRecord files store them: uint32 of any shape."""
+    return (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(_MASK_DELTA)
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of bytes as TFRecord files store it, uint32."""
+    crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
@@ -58,29 +69,6 @@ def frame_record(payload: bytes) -> bytes:
     )
 
 
-def frame_equal_records(payloads: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Frame many payloads of one size at once.
-
-    Args:
-        payloads: uint8 of shape (n, payload bytes).
-
-    Returns:
-        uint8 of shape (n, payload bytes + 16): the records, ready to be written one after the other.
-    """
-    count, size = payloads.shape
-    records = np.empty((count, HEADER_BYTES + size + FOOTER_BYTES), np.uint8)
-    length = struct.pack("<Q", size)
-    header = length + struct.pack("<I", masked_crc32c(length))
-    records[:, :HEADER_BYTES] = np.frombuffer(header, np.uint8)
-    records[:, HEADER_BYTES:-FOOTER_BYTES] = payloads
-    data, crc32c = payloads.tobytes(), google_crc32c.value
-    checksums = (crc32c(data[start : start + size]) for start in range(0, len(data), size))
-    crc = np.fromiter(checksums, np.uint32, count)
-    masked = (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(_MASK_DELTA)
-    records[:, -FOOTER_BYTES:] = masked.astype("<u4")[:, None].view(np.uint8)
-    return records
-
-
 def read_records(stream: BinaryIO) -> Iterator[bytes]:
     """Yield the payloads of a TFRecord file, with both checksums of each verified.
 
@@ -94,7 +82,7 @@ def read_records(stream: BinaryIO) -> Iterator[bytes]:
         (size,) = struct.unpack("<Q", header[:8])
         if struct.unpack("<I", header[8:])[0] != masked_crc32c(header[:8]):
             raise CorruptRecordError(record, offset, "the length's checksum does not match")
-        if size > _MAX_PAYLOAD_BYTES:
+        if size > MAX_PAYLOAD_BYTES:
             raise CorruptRecordError(record, offset, f"a length of {size} bytes")
         body = stream.read(size + FOOTER_BYTES)
         if len(body) < size + FOOTER_BYTES:

@@ -1,8 +1,8 @@
 """A data set's directory while it is being made.
 
 Everything unfinished lives in a hidden folder of the output directory: the request itself, temporary
-files and a small report beside every finished shard. The folder goes when the manifest is there. A rerun
-of the same request finds the reports and makes only what is missing.
+files and, for every finished shard, a small report and its sequences' hashes. The folder goes when the
+manifest is there. A rerun of the same request finds the reports and makes only what is missing.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import json
 from dataclasses import asdict, dataclass
 
 from pipeline import files
+from pipeline.content import split_digest
+from pipeline.duplicates import Duplicates
 from pipeline.manifest import MANIFEST_NAME, Manifest, ShardRecord, Split
 from pipeline.program import RequestError
 from pipeline.settings import DatasetSettings, Shard, plan_shards
 from pipeline.statistics import Statistics
+from pipeline.summary import ShardSummary
 from pipeline.tfds_metadata import metadata_files
 
 STATE_DIRECTORY = ".generation"
@@ -27,17 +30,17 @@ class ShardReport:
     """What is known of a finished shard."""
 
     record: ShardRecord
-    statistics: Statistics
+    summary: ShardSummary
 
     def to_bytes(self) -> bytes:
         """The content of the report's file."""
-        return json.dumps({"record": asdict(self.record), "statistics": self.statistics.to_json()}).encode()
+        return json.dumps({"record": asdict(self.record), "summary": self.summary.to_json()}).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> ShardReport:
         """The inverse of `to_bytes`."""
         document = json.loads(content)
-        return cls(ShardRecord(**document["record"]), Statistics.from_json(document["statistics"]))
+        return cls(ShardRecord(**document["record"]), ShardSummary.from_json(document["summary"]))
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,15 @@ class Workspace:
         """The report that lies beside a shard until the data set is finished."""
         return files.join(self.state, "reports", f"{shard.file_name}.json")
 
+    @property
+    def hashes(self) -> str:
+        """Directory of the hashes of sequences, a file a shard; see `pipeline.duplicates`."""
+        return files.join(self.state, "hashes")
+
+    def hashes_path(self, shard: Shard) -> str:
+        """The hashes of a shard's sequences, which lie there until the data set is finished."""
+        return files.join(self.hashes, shard.file_name)
+
     def write_request(self, settings: DatasetSettings) -> None:
         """Claim the directory for a request."""
         content = json.dumps(settings.to_json()).encode()
@@ -92,14 +104,18 @@ class Workspace:
 
     def finished_report(self, shard: Shard) -> ShardReport | None:
         """The report of a shard that an earlier run finished and whose bytes still check out."""
-        report_path, path = self.report_path(shard), self.path(shard)
-        if not (files.exists(report_path) and files.exists(path)):
+        path = self.path(shard)
+        if not all(map(files.exists, (self.report_path(shard), self.hashes_path(shard), path))):
             return None
         try:
-            report = ShardReport.from_bytes(files.read_bytes(report_path))
+            report = self.read_report(shard)
         except (ValueError, LookupError, TypeError):
             return None
         return report if _sha256(path) == report.record.sha256 else None
+
+    def read_report(self, shard: Shard) -> ShardReport:
+        """The report of a finished shard."""
+        return ShardReport.from_bytes(files.read_bytes(self.report_path(shard)))
 
     def finished_sequences(self, shards: list[Shard]) -> int:
         """Sequences in the shards finished so far, by one listing of the reports."""
@@ -107,16 +123,18 @@ class Workspace:
         return sum(shard.num_sequences for shard in shards if f"{shard.file_name}.json" in reports)
 
     def finish(
-        self, settings: DatasetSettings, reports: list[ShardReport], environment: dict[str, str]
+        self, settings: DatasetSettings, duplicates: Duplicates, environment: dict[str, str]
     ) -> Manifest:
         """Write the metadata and, last, the manifest; then remove the hidden folder."""
-        by_file = {report.record.file: report for report in reports}
         splits, plan = {}, plan_shards(settings)
         for name in settings.num_sequences:
-            of_split = [by_file[shard.file_name] for shard in plan if shard.split == name]
-            statistics = sum((r.statistics for r in of_split), Statistics.zero(settings.image_size))
-            splits[name] = Split(tuple(report.record for report in of_split), statistics)
-        manifest = Manifest(settings, splits, environment)
+            reports = [self.read_report(shard) for shard in plan if shard.split == name]
+            splits[name] = Split(
+                tuple(report.record for report in reports),
+                sum((r.summary.statistics for r in reports), Statistics.zero(settings.image_size)),
+                split_digest(leaf for report in reports for leaf in report.summary.leaves),
+            )
+        manifest = Manifest(settings, splits, duplicates, environment)
         for file_name, content in metadata_files(manifest).items():
             files.write_bytes(files.join(self.directory, file_name), content, self.state)
         files.write_bytes(self.manifest_path, manifest.to_bytes(), self.state)

@@ -2,11 +2,10 @@ import io
 import struct
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.tfrecord import CorruptRecordError, frame_equal_records, frame_record, read_records
+from pipeline.tfrecord import CorruptRecordError, frame_record, read_records
 
 PAYLOADS = [b"", b"a", bytes(range(256)), b"x" * 70_000]
 
@@ -23,12 +22,6 @@ def test_bytes_are_those_of_tensorflow(tmp_path: Path) -> None:
         for payload in PAYLOADS:
             writer.write(payload)
     assert file.read_bytes() == b"".join(map(frame_record, PAYLOADS))
-
-
-def test_many_equal_records_are_framed_as_single_ones() -> None:
-    payloads = np.random.default_rng(0).integers(0, 256, (100, 83), np.uint8)
-    expected = b"".join(frame_record(row.tobytes()) for row in payloads)
-    assert frame_equal_records(payloads).tobytes() == expected
 
 
 def test_payloads_come_back() -> None:

@@ -1,0 +1,122 @@
+"""What a request will take, before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import resource
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+
+from pipeline import files
+from pipeline.content import SEQUENCES_PER_LEAF
+from pipeline.duplicates import HASH_BYTES, HashWriter
+from pipeline.encodings import ENCODINGS
+from pipeline.lines import sample_sequences
+from pipeline.program import RequestError
+from pipeline.settings import DatasetSettings, estimated_record_bytes, plan_shards
+from pipeline.summary import Summarizer
+
+_SAMPLE_SECONDS = 0.3
+# Import of Beam, start of the job and of its workers.
+_START_SECONDS = 3.0
+# What a shard adds to the manifest, and to its own report until the data set is finished.
+_BYTES_PER_SHARD = 1024
+
+
+@dataclass(frozen=True)
+class DiskSpace:
+    """Space that a request takes.
+
+    Attributes:
+        num_bytes: of the finished data set.
+        temporary_bytes: besides, until it is finished.
+        free_bytes: on the disk where it is to lie; None where that cannot be known.
+        present_bytes: what of it lies there already.
+    """
+
+    num_bytes: int
+    temporary_bytes: int
+    free_bytes: int | None
+    present_bytes: int
+
+    @classmethod
+    def of(cls, settings: DatasetSettings, directory: str) -> DiskSpace:
+        """Of a request worked on in a directory, which need not be there yet."""
+        total, num_shards = sum(settings.num_sequences.values()), len(plan_shards(settings))
+        return cls(
+            total * estimated_record_bytes(settings) + num_shards * _BYTES_PER_SHARD,
+            total * HASH_BYTES + num_shards * _BYTES_PER_SHARD,
+            _free_bytes(directory) if files.is_local(directory) else None,
+            sum(files.file_size(files.join(directory, name)) for name in files.list_names(directory)),
+        )
+
+    def check(self, output_dir: str) -> None:
+        """Refuse a request that does not fit.
+
+        Raises:
+            RequestError: naming what is needed and what is free.
+        """
+        missing = self.num_bytes + self.temporary_bytes - self.present_bytes
+        if self.free_bytes is not None and missing > self.free_bytes:
+            raise RequestError(
+                f"--output_dir {output_dir}: needs about {missing:,} bytes, {self.free_bytes:,} are free;"
+                " make room, ask for fewer sequences or name another disk"
+            )
+
+
+def describe(settings: DatasetSettings, space: DiskSpace, num_workers: int) -> list[str]:
+    """What to expect of a request, for people; times a sample in memory, for a third of a second.
+
+    Args:
+        settings: the request.
+        space: what it needs on disk.
+        num_workers: local processes that will work on it.
+    """
+    splits = settings.num_sequences.items()
+    total = sum(settings.num_sequences.values())
+    seconds = _START_SECONDS + total * _seconds_per_sequence(settings) / num_workers
+    memory = _peak_resident_bytes() * (num_workers + 1)
+    free = "unknown" if space.free_bytes is None else f"{space.free_bytes:,} bytes"
+    return [
+        f"  sequences    {total:,} ({', '.join(f'{count:,} {name}' for name, count in splits)})",
+        f"  shards       {len(plan_shards(settings)):,}",
+        f"  on disk      about {space.num_bytes:,} bytes, and {space.temporary_bytes:,} until it is finished",
+        f"  free disk    {free}",
+        f"  peak memory  about {memory / 2**20:,.0f} MiB in {num_workers + 1} processes",
+        f"  time         about {seconds:,.0f} s with {num_workers} local workers",
+    ]
+
+
+def _seconds_per_sequence(settings: DatasetSettings) -> float:
+    """Time of one core, from as many sequences as can be made in a moment."""
+    shard = plan_shards(settings)[0]
+    encode = ENCODINGS[settings.encoding].encode
+    count, made, seconds = 4, 0, 0.0
+    with HashWriter(io.BytesIO()) as hashes:
+        while seconds < _SAMPLE_SECONDS:
+            start = time.perf_counter()
+            paths, labels = sample_sequences(settings.seed, shard.split, settings.image_size, 0, count)
+            hashlib.sha256(encode(paths, labels))
+            Summarizer(settings, shard, hashes).add(paths, labels)
+            passed = time.perf_counter() - start
+            # Only the largest samples count: the first ones build tables, and small ones are slow.
+            if count == SEQUENCES_PER_LEAF or passed >= _SAMPLE_SECONDS:
+                made, seconds = made + count, seconds + passed
+            count = min(8 * count, SEQUENCES_PER_LEAF)
+    return seconds / made
+
+
+def _free_bytes(directory: str) -> int:
+    while not os.path.exists(directory):
+        directory = os.path.dirname(directory)
+    return shutil.disk_usage(directory).free
+
+
+def _peak_resident_bytes() -> int:
+    """The most memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,96 @@
+"""Program: verify a data set, and repair it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+
+from pipeline import files
+from pipeline.directory_lock import locked
+from pipeline.goodness_of_fit import SIGNIFICANCE, Fit
+from pipeline.manifest import Manifest
+from pipeline.program import ArgumentParser, path_text, run
+from pipeline.verification import Verification, verify
+
+PROGRAM = "pipeline.verify"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, verify, print what was found."""
+    start = time.monotonic()
+    parser = ArgumentParser(
+        PROGRAM,
+        "Read every byte of a data set: framing, checksums, digests, counts, and whether every record is the"
+        " sequence that the settings define. Names what is wrong and exits 1; on every core.",
+        f"python -m {PROGRAM} /tmp/lines --repair",
+    )
+    add = parser.add_argument
+    add("data_dir", type=path_text, help="a data set made by pipeline.generate")
+    add("--repair", action="store_true", help="make again what is damaged or missing, byte for byte")
+    add("--json", action="store_true", help="print the report as JSON instead of text")
+    flags = parser.parse_args(arguments)
+    if flags.repair and files.exists(flags.data_dir):
+        with locked(flags.data_dir):
+            found = verify(flags.data_dir, repair=True, what=PROGRAM)
+    else:
+        found = verify(flags.data_dir, what=PROGRAM)
+    if flags.json:
+        print(json.dumps(found.to_json(), indent=1, allow_nan=False))
+    else:
+        print("\n".join(_lines(found, time.monotonic() - start)))
+    return 0 if found.passed else 1
+
+
+def _lines(found: Verification, seconds: float) -> Iterator[str]:
+    """The report for people."""
+    yield f"data set of moving lines in {found.directory}"
+    if found.manifest is not None:
+        yield from _describe(found.manifest)
+    if found.fits:
+        yield from _judge(found.fits)
+    for problem in found.problems:
+        yield f"{problem}{' (repaired)' if problem.file in found.repaired else ''}"
+    wrong = {problem.file for problem in found.problems} - found.repaired
+    if found.passed:
+        repaired = f", {len(found.repaired)} files repaired" if found.repaired else ""
+        yield f"verified in {seconds:,.1f} s: every byte is as it should be{repaired}"
+    elif wrong:
+        yield f"{len(wrong)} files are damaged, missing or unwanted"
+        if found.manifest is not None and not found.repaired:
+            yield f"to repair: python -m {PROGRAM} {found.directory} --repair"
+    else:
+        yield "the sequences do not follow the definition"
+
+
+def _describe(manifest: Manifest) -> Iterator[str]:
+    yield f"  fingerprint    {manifest.fingerprint}"
+    yield f"  content digest {manifest.content_digest}"
+    for name, split in manifest.splits.items():
+        counts = split.statistics.to_json()["labels"].items()
+        labels = ", ".join(f"{count:,} {label}" for label, count in counts)
+        yield (
+            f"  {name:<10} {split.num_sequences:>13,} sequences ({labels})  {len(split.shards):>6,} shards"
+            f"  {split.num_bytes:>16,} bytes"
+        )
+    duplicates = manifest.duplicates
+    within = ", ".join(f"{count:,} in {split}" for split, count in duplicates.within.items())
+    across = ", ".join(f"{count:,} of {two} in {one}" for (one, two), count in duplicates.across.items())
+    yield f"  sequences seen before: {within}; {across}"
+
+
+def _judge(fits: list[Fit]) -> Iterator[str]:
+    for fit in fits:
+        verdict = "too few to judge"
+        if fit.p_value is not None:
+            verdict = (
+                f"chi-squared {fit.statistic:.2f}, {fit.degrees_of_freedom} degrees of freedom,"
+                f" p = {fit.p_value:.3g}"
+            )
+        yield f"  {fit.split:<10} {fit.counts:<18} {fit.total:>15,} counted: {verdict}"
+    answer = "follow" if all(fit.holds for fit in fits) else "do NOT follow"
+    yield f"  the sequences {answer} the definition (a p below {SIGNIFICANCE:g} would speak against it)"
+
+
+if __name__ == "__main__":
+    run(PROGRAM, main)
