@@ -9,15 +9,19 @@ import numpy as np
 from scipy.special import chdtrc
 
 from pipeline.lines import CLASS_NAMES
-from pipeline.statistics import STEP_PLACES, STEPS, Statistics
+from pipeline.statistics import STEP_PLACES, Statistics
 
 # Below this it is no accident: of right data sets, each with 15 tests, one in 67,000 falls below it.
 SIGNIFICANCE = 1e-6
 # With fewer expected in a cell the statistic is not distributed as chi-squared (Cochran 1954).
 _MIN_EXPECTED = 5
 
-_STEP_PROBABILITIES = {"interior": (1 / 3, 1 / 3, 1 / 3), "lower_border": (0, 1 / 2, 1 / 2)}
-_STEP_PROBABILITIES["upper_border"] = _STEP_PROBABILITIES["lower_border"][::-1]
+# Of a step of -1, 0 and +1, by the place where it starts.
+STEP_PROBABILITIES = {
+    "interior": (1 / 3, 1 / 3, 1 / 3),
+    "lower_border": (0.0, 1 / 2, 1 / 2),
+    "upper_border": (1 / 2, 1 / 2, 0.0),
+}
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,8 @@ def fits(split: str, statistics: Statistics) -> list[Fit]:
     for place, counts in zip(STEP_PLACES, statistics.steps, strict=True):
         if place == "interior" and size == 2:
             continue  # Both rows are borders.
-        tests.append(_fit(split, f"steps_{place}", counts, np.array(_STEP_PROBABILITIES[place])))
+        tests.append(_fit(split, f"steps_{place}", counts, np.array(STEP_PROBABILITIES[place])))
     return tests
-
-
-def expected_steps(place: str, total: int) -> dict[int, float]:
-    """How often each change of row is expected among ``total`` steps from a place."""
-    return dict(zip(STEPS, (total * p for p in _STEP_PROBABILITIES[place]), strict=True))
 
 
 def _fit(split: str, name: str, counts: np.ndarray[Any, Any], probabilities: np.ndarray[Any, Any]) -> Fit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
@@ -24,19 +24,19 @@ _GIF_FRAMES_PER_SECOND = 12
 _INCHES_PER_FRAME = 1.3
 
 
-def check_picture_path(path: str, types: Sequence[str] = PICTURE_TYPES) -> str:
-    """Return the path if a picture can be written there.
+def check_picture_path(path: str, types: Sequence[str] = PICTURE_TYPES, flag: str = "--output") -> str:
+    """Return the path, given with a flag, if a picture can be written there.
 
     Raises:
         RequestError: for an unknown type or a directory that is not there.
     """
     if not path.endswith(tuple(types)):
-        raise RequestError(f"--output {path}: a picture's name ends in {', '.join(types)}")
+        raise RequestError(f"{flag} {path}: a picture's name ends in {', '.join(types)}")
     directory, name = os.path.split(path)
     if not os.path.isdir(directory or "."):
-        raise RequestError(f"--output {path}: no such directory {directory}; make it first")
+        raise RequestError(f"{flag} {path}: no such directory {directory}; make it first")
     if os.path.isdir(path) or name in types:
-        raise RequestError(f"--output {path}: name a file, as in line{types[0]}")
+        raise RequestError(f"{flag} {path}: name a file, as in line{types[0]}")
     return path
 
 
@@ -59,13 +59,18 @@ def draw_sequences(frames: Uint8Array, titles: Sequence[str], path: str, num_fra
         path: where the picture goes; see `check_picture_path`.
         num_frames: how many frames a strip shows, evenly spaced from first to last; at most T.
     """
+    if path.endswith(".gif"):
+        save_atomically(path, lambda temporary: _animate(frames, titles, temporary))
+    else:
+        save_atomically(path, lambda temporary: _draw_strips(frames, titles, temporary, num_frames))
+
+
+def save_atomically(path: str, save: Callable[[str], None]) -> None:
+    """Call ``save`` with a temporary path beside ``path`` (same suffix) and rename the result into place."""
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{uuid.uuid4().hex}.{name}")
     try:
-        if path.endswith(".gif"):
-            _animate(frames, titles, temporary)
-        else:
-            _draw_strips(frames, titles, temporary, num_frames)
+        save(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error

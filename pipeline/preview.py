@@ -18,6 +18,7 @@ from pipeline.program import ArgumentParser, RequestError, non_negative_int, pat
 from pipeline.settings import SPLITS
 
 PROGRAM = "pipeline.preview"
+_STILL_TYPES = tuple(kind for kind in PICTURE_TYPES if kind != ".gif")
 
 
 def preview(
@@ -55,6 +56,22 @@ def preview(
     draw_sequences(draw_frames(paths, labels), _titles(paths, labels, split, first), output, num_frames)
 
 
+def preview_statistics(output: str, data_dir: str) -> None:
+    """Draw a data set's statistics, as its manifest has them, against the definition.
+
+    Args:
+        output: the picture; not a ``.gif``.
+
+    Raises:
+        RequestError: if the request is wrong; nothing is written then.
+    """
+    check_picture_path(output, _STILL_TYPES, "--statistics")
+    from pipeline.dataset import Dataset
+    from pipeline.statistics_picture import draw_statistics
+
+    draw_statistics(Dataset.open(data_dir).manifest, output)
+
+
 def _titles(paths: Uint8Array, labels: Int64Array, split: str, first: int) -> list[str]:
     return [
         f"{split} {first + i}: {CLASS_NAMES[label]}, from row {rows[0]}"
@@ -66,12 +83,15 @@ def main(arguments: Sequence[str]) -> int:
     """Parse, draw, say where the picture is."""
     parser = ArgumentParser(
         PROGRAM,
-        "Draw sequences: frames side by side, or moving as a GIF.",
+        "Draw sequences, as frames side by side or moving as a GIF, and a data set's statistics.",
         f"python -m {PROGRAM} --output line.png --image_size 5 --num_frames 5",
     )
     add = parser.add_argument
+    add("--output", type=path_text, help=f"picture of sequences: {', '.join(PICTURE_TYPES)}; .gif moves")
     add(
-        "--output", required=True, type=path_text, help=f"the picture: {', '.join(PICTURE_TYPES)}; .gif moves"
+        "--statistics",
+        type=path_text,
+        help=f"picture of a data set's statistics against the definition: {', '.join(_STILL_TYPES)}",
     )
     add(
         "--data_dir",
@@ -87,6 +107,15 @@ def main(arguments: Sequence[str]) -> int:
     flags = parser.parse_args(arguments)
     if flags.data_dir is not None and not (flags.seed is None and flags.image_size is None):
         raise RequestError("--data_dir brings its own seed and size; leave --seed and --image_size out")
+    if flags.output is None and flags.statistics is None:
+        parser.error("give --output, --statistics or both")
+    if flags.statistics is not None:
+        if flags.data_dir is None:
+            parser.error("--statistics needs a data set: give --data_dir")
+        preview_statistics(flags.statistics, flags.data_dir)
+        print(flags.statistics)
+    if flags.output is None:
+        return 0
     preview(
         flags.output,
         data_dir=flags.data_dir,

@@ -11,9 +11,7 @@ from pipeline.lines import sample_sequences
 from pipeline.settings import DatasetSettings
 
 
-@pytest.mark.parametrize(
-    ("first", "count"), [(0, 1), (0, 4096), (0, 4097), (5, 4091), (3, 20_000)]
-)
+@pytest.mark.parametrize(("first", "count"), [(0, 1), (0, 4096), (0, 4097), (5, 4091), (3, 20_000)])
 def test_blocks_meet_where_leaves_begin(first: int, count: int) -> None:
     cut = list(blocks(first, count))
     assert [i for start, n in cut for i in (start, start + n)][1:-1:2] == [start for start, _ in cut[1:]]

@@ -12,6 +12,7 @@ from pipeline.manifest import Manifest
 from pipeline.program import RequestError, WorkError
 from pipeline.settings import SPLITS, DatasetSettings
 from tests.conftest import SMALL, Program, make_dataset
+from tests.processes import children
 
 
 def _settings(**changes: object) -> DatasetSettings:
@@ -279,7 +280,7 @@ def test_a_killed_worker_is_one_line_and_the_rerun_finishes(tmp_path: Path) -> N
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and len(_finished(tmp_path / "d")) < 2:
         time.sleep(0.05)
-    workers = _children(job.pid, "pipeline.local_worker")
+    workers = children(job.pid, "pipeline.local_worker")
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     _, errors = job.communicate(timeout=60)
@@ -301,20 +302,6 @@ def _finished(directory: Path) -> list[Path]:
     """Shards that have their report beside them."""
     reports = (directory / ".generation" / "reports").glob("*.json")
     return [directory / path.name.removesuffix(".json") for path in reports]
-
-
-def _children(pid: int, module: str) -> list[int]:
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                command = (process / "cmdline").read_text().split("\0")
-                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if module in command and parent == pid:
-                found.append(int(process.name))
-    return found
 
 
 @pytest.mark.parametrize("change", ["missing", "short"])

@@ -1,0 +1,35 @@
+"""Finding processes that a test started, and waiting for their end."""
+
+import time
+from pathlib import Path
+
+
+def children(pid: int, module: str) -> list[int]:
+    """Processes that run a module as children of a process."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                command = (process / "cmdline").read_text().split("\0")
+                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if module in command and parent == pid:
+                found.append(int(process.name))
+    return sorted(found)
+
+
+def wait_until_gone(pids: list[int], seconds: float) -> None:
+    """Wait until processes have ended, or fail."""
+    deadline = time.monotonic() + seconds
+    while left := [pid for pid in pids if _is_running(pid)]:
+        assert time.monotonic() < deadline, f"processes {left} outlived their job"
+        time.sleep(0.05)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
