@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import resource
 import shutil
 import sys
@@ -25,6 +24,8 @@ _SAMPLE_SECONDS = 0.3
 _START_SECONDS = 3.0
 # What a shard adds to the manifest, and to its own report until the data set is finished.
 _BYTES_PER_SHARD = 1024
+# The rest of the manifest, and the metadata of TFDS.
+_OTHER_BYTES = 8192
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class DiskSpace:
         """Of a request worked on in a directory, which need not be there yet."""
         total, num_shards = sum(settings.num_sequences.values()), len(plan_shards(settings))
         return cls(
-            total * estimated_record_bytes(settings) + num_shards * _BYTES_PER_SHARD,
+            total * estimated_record_bytes(settings) + num_shards * _BYTES_PER_SHARD + _OTHER_BYTES,
             total * HASH_BYTES + num_shards * _BYTES_PER_SHARD,
-            _free_bytes(directory) if files.is_local(directory) else None,
+            shutil.disk_usage(files.nearest_existing(directory)).free if files.is_local(directory) else None,
             sum(files.file_size(files.join(directory, name)) for name in files.list_names(directory)),
         )
 
@@ -108,12 +109,6 @@ def _seconds_per_sequence(settings: DatasetSettings) -> float:
                 made, seconds = made + count, seconds + passed
             count = min(8 * count, SEQUENCES_PER_LEAF)
     return seconds / made
-
-
-def _free_bytes(directory: str) -> int:
-    while not os.path.exists(directory):
-        directory = os.path.dirname(directory)
-    return shutil.disk_usage(directory).free
 
 
 def _peak_resident_bytes() -> int:

@@ -49,6 +49,13 @@ def resolve(path: str) -> str:
     return os.path.realpath(path) if is_local(path) else path.rstrip("/")
 
 
+def nearest_existing(path: str) -> str:
+    """A local path, or the lowest one above it that is there."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path) or "."
+    return path
+
+
 def list_names(directory: str) -> set[str]:
     """Names of what lies directly in a directory; none if it is not there."""
     if is_local(directory):
@@ -62,8 +69,7 @@ def file_size(path: str) -> int:
     """Size in bytes."""
     if is_local(path):
         return os.path.getsize(path)
-    (match,) = _beam().match([path])
-    return int(match.metadata_list[0].size_in_bytes)
+    return int(_beam().get_filesystem(path).metadata(path).size_in_bytes)
 
 
 def delete(path: str) -> None:

@@ -72,8 +72,8 @@ def choose_target(output_dir: str, settings: DatasetSettings, overwrite: bool) -
     """
     output_dir = files.resolve(output_dir)
     try:
-        if files.is_local(output_dir) and os.path.exists(output_dir) and not os.path.isdir(output_dir):
-            raise RequestError(f"--output_dir {output_dir}: is a file; name a directory")
+        if files.is_local(output_dir) and not os.path.isdir(above := files.nearest_existing(output_dir)):
+            raise RequestError(f"--output_dir {output_dir}: {above} is a file; name a directory")
         return _choose(output_dir, settings, overwrite)
     except (OSError, ValueError) as error:
         if isinstance(error, RequestError):
@@ -179,8 +179,8 @@ def _finish_exchange(output_dir: str) -> None:
 
 def _make_directories(directory: str) -> list[str]:
     """Make a directory and those above it; those that were not there, the lowest first."""
-    made = []
-    while not os.path.lexists(directory):
+    made, above = [], files.nearest_existing(directory)
+    while directory != above:
         made.append(directory)
         directory = os.path.dirname(directory)
     for missing in reversed(made):

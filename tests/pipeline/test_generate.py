@@ -305,17 +305,84 @@ def _finished(directory: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("change", ["missing", "short"])
-def test_a_finished_data_set_that_lost_a_shard_is_made_again(tmp_path: Path, change: str) -> None:
+def test_a_finished_data_set_that_lost_a_shard_gets_it_back(tmp_path: Path, change: str) -> None:
     directory = make_dataset(tmp_path / "d")
     before = _files(directory)
-    shard = directory / "moving_line-train.tfrecord-00003-of-00016"
-    shard.unlink()
+    lost = "moving_line-train.tfrecord-00003-of-00016"
+    written = {path: path.stat().st_mtime_ns for path in directory.iterdir() if path.name != lost}
+    (directory / lost).unlink()
     if change == "short":
-        shard.write_bytes(b"short")
+        (directory / lost).write_bytes(b"short")
     _, made = generate(_settings(), str(directory), direct_num_workers=1)
     assert made
-    assert _shards(directory) == {name: content for name, content in before.items() if "tfrecord" in name}
-    assert not (directory / ".generation").exists()
+    assert _files(directory) == before
+    assert {path: path.stat().st_mtime_ns for path in directory.iterdir() if path.name != lost} == written
+
+
+def test_shards_of_an_unknown_request_can_be_overwritten(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    before = _shards(directory)
+    (directory / "manifest.json").unlink()
+    with pytest.raises(RequestError, match="unknown request"):
+        generate(_settings(), str(directory), direct_num_workers=1)
+    generate(_settings(), str(directory), direct_num_workers=1, overwrite=True)
+    assert _shards(directory) == before
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_a_replacement_that_was_given_up_makes_room_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dataset(tmp_path / "d")
+    _interrupt(tmp_path / ".d.replacement", monkeypatch, after=5)
+    manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
+    assert manifest.settings.seed == 4
+    assert os.listdir(tmp_path) == ["d"]
+
+
+@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("image_size", [5, 50, 182])
+def test_the_disk_that_a_data_set_takes_is_known_before(
+    tmp_path: Path, encoding: str, image_size: int
+) -> None:
+    from pipeline.estimate import DiskSpace
+
+    settings = DatasetSettings(0, image_size, encoding, 40 if image_size > 100 else 3000, 20, 20, 1000)
+    space = DiskSpace.of(settings, str(tmp_path / "not" / "there"))
+    generate(settings, str(tmp_path / "d"), direct_num_workers=1)
+    taken = sum(path.stat().st_size for path in (tmp_path / "d").iterdir())
+    assert 0.8 * taken <= space.num_bytes <= 1.25 * taken + 16_384
+    assert DiskSpace.of(settings, str(tmp_path / "d")).present_bytes == taken
+
+
+def test_a_dry_run_tells_what_to_expect_and_writes_nothing(tmp_path: Path, program: Program) -> None:
+    done = program("pipeline.generate", *_flags(tmp_path / "new" / "d"), "--dry_run")
+    assert done.returncode == 0, done.stderr
+    for told in ("sequences    820", "shards       48", "on disk", "free disk", "peak memory", "time"):
+        assert told in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    make_dataset(tmp_path / "d")
+    before = _files(tmp_path / "d")
+    assert "already there" in program("pipeline.generate", *_flags(tmp_path / "d"), "--dry_run").stdout
+    assert _files(tmp_path / "d") == before
+
+
+def test_two_runs_into_one_directory_one_works_the_other_says_so(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from tests.conftest import ROOT
+
+    command = [sys.executable, "-m", "pipeline.generate", f"--output_dir={tmp_path / 'd'}"]
+    command += ["--num_train=200000", "--sequences_per_shard=5000"]
+    jobs = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = {job.returncode: output for job in jobs for output in [job.communicate(timeout=120)]}
+    assert set(told) == {0, 1}
+    assert "another process is working there" in told[1][1]
+    assert "fingerprint" in told[0][0]
 
 
 def test_a_damaged_manifest_can_be_overwritten(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from PIL import Image
 
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.pictures import draw_sequences
-from pipeline.preview import main, preview
-from pipeline.program import RequestError
+from pipeline.preview import main, preview, preview_statistics
 
 YELLOW = np.array([0xFF, 0xD1, 0x66]) / 255
 
@@ -54,32 +53,22 @@ def test_strips_show_no_more_frames_than_there_are(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").read_text().count("frame 3") == 1
 
 
-@pytest.mark.parametrize(
-    ("flags", "named"),
-    [
-        (["--output", "x.jpg"], "x.jpg"),
-        (["--output", "{tmp}/no/x.png"], "no such directory"),
-        (["--output", "{tmp}/x.png", "--image_size", "1"], "--image_size 1"),
-        (["--output", "{tmp}/x.png", "--image_size", "300"], "--image_size 300"),
-        (["--output", "{tmp}/x.png", "--num_sequences", "0"], "--num_sequences"),
-        (["--output", "{tmp}/x.png", "--first", "-1"], "--first"),
-        (["--output", "{tmp}/x.png", "--split", "all"], "--split"),
-        (["--output", "{tmp}/x.png", "--data_dir", "{tmp}"], "not a finished data set"),
-        (["--output", "{tmp}/x.png", "--data_dir", "{tmp}/no"], "no such directory"),
-        (["--output", "{tmp}/x.png", "--data_dir", "{data}", "--seed", "1"], "--seed"),
-        (["--output", "{tmp}/x.png", "--data_dir", "{data}", "--first", "599"], "has 600"),
-        (["--output", "{tmp}/x.png", "--size", "5"], "--size"),
-        (["--output", "{tmp}/x.png", "--num_sequences", "65"], "at most 64"),
-        (["--output", "{tmp}/x.png", "--first", "1" + "0" * 80], "--first"),
-        (["--output", "{tmp}/.png"], "name a file"),
-        (["--output", "{tmp}/x.png", "--data_dir", "foo://x"], "cannot be read"),
-        ([], "--output"),
-    ],
-)
-def test_wrong_requests(tmp_path: Path, path_dataset_dir: Path, flags: list[str], named: str) -> None:
-    with pytest.raises(RequestError, match=named):
-        main([flag.format(tmp=tmp_path, data=path_dataset_dir) for flag in flags])
-    assert list(tmp_path.iterdir()) == []
+def test_statistics_are_drawn_from_the_manifest(tmp_path: Path, path_dataset_dir: Path) -> None:
+    output = tmp_path / "statistics.svg"
+    assert main(["--statistics", str(output), "--data_dir", str(path_dataset_dir)]) == 0
+    text = output.read_text()
+    for named in ("600 sequences", "70 sequences", "150 sequences", "start row", "from row 0"):
+        assert f"<!-- {named}" in text or named in text
+    assert [path.name for path in tmp_path.iterdir()] == ["statistics.svg"]
+
+
+@pytest.mark.parametrize("image_size", [2, 3])
+def test_statistics_of_the_smallest_images_are_drawn(tmp_path: Path, image_size: int) -> None:
+    from tests.conftest import make_dataset
+
+    directory = make_dataset(tmp_path / "d", image_size=image_size, num_train=3, num_validation=1, num_test=1)
+    preview_statistics(str(tmp_path / "x.png"), str(directory))
+    assert (tmp_path / "x.png").stat().st_size > 10_000
 
 
 def test_a_short_shard_is_named_and_no_picture_is_drawn(tmp_path: Path) -> None:

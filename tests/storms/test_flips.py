@@ -29,7 +29,7 @@ def _records(content: bytes) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("encoding", ["path", "frames"])
 def test_every_flipped_byte_is_found_named_and_repaired(tmp_path: Path, encoding: str) -> None:
-    counts = {"num_train": 60, "num_validation": 20, "num_test": 20}
+    counts = {"num_train": 40, "num_validation": 10, "num_test": 10, "sequences_per_shard": 10}
     directory = make_dataset(tmp_path / "d", encoding=encoding, image_size=12, **counts)
     manifest = Dataset.open(str(directory)).manifest
     shards = [record.file for split in manifest.splits.values() for record in split.shards]

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.storm
 
 OLD = "1.26.4"
-COUNTS = ["--num_train=20000", "--num_validation=300", "--num_test=300"]
+COUNTS = ["--num_train=5000", "--num_validation=300", "--num_test=300"]
 
 
 @pytest.fixture(scope="module")
