@@ -17,7 +17,7 @@ EXTRAS := $(if $(shell command -v nvidia-smi),[gpu])
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test lint format images seeds constraints clean
+.PHONY: help install install-dev demo test test-storms lint format images seeds constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,6 +57,9 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 test: install-dev  ## Run the tests and measure their coverage.
 	$(RUN) pytest --numprocesses 2 --cov --cov-report=term
 
+test-storms: install-dev  ## Kill, flip, fill disks, change NumPy: some minutes.
+	$(RUN) pytest -m storm --numprocesses 2
+
 lint: install-dev  ## Check style and types.
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -68,6 +71,7 @@ format: install-dev  ## Format the sources.
 
 images: demo  ## Draw the README's pictures anew, from the demo.
 	$(RUN) pipeline.preview --output docs/images/small.png --image_size 5 --num_frames 5
+	$(RUN) pipeline.preview --statistics docs/images/statistics.png --data_dir $(DEMO_DIR)/data
 	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --data_dir $(DEMO_DIR)/data --first 3 --num_sequences 2 \
 	    --output docs/images/prediction.png
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/

@@ -47,14 +47,13 @@ def test_runs_and_ranges_have_no_influence(
     counts = {"train": 400, "validation": 70, "test": 90}
     paths: dict[str, list[str]] = {}
     for split, count in counts.items():
-        sequences = sample_sequences(1, split, 4, 0, count)
+        rows, labels = sample_sequences(1, split, 4, 0, count)
         paths[split] = [str(tmp_path / f"{split}-{part}") for part in range(2)]
-        for path, half in zip(paths[split], (slice(0, count // 2), slice(count // 2, count)), strict=True):
+        for path, start, stop in zip(paths[split], (0, count // 2), (count // 2, count), strict=True):
             with open(path, "wb") as stream, HashWriter(stream) as writer:
-                for block in range(0, count // 2 + 1, 20):
-                    rows = [part[half][block : block + 20] for part in sequences]
-                    if len(rows[0]):
-                        writer.add(rows[0], rows[1])
+                for first in range(start, stop, 20):
+                    block = slice(first, min(first + 20, stop))
+                    writer.add(rows[block], labels[block])
     found = sum((count_in_range(paths, i, ranges) for i in range(ranges)), Duplicates.zero())
     assert found == _plainly({split: _keys(1, split, 4, n) for split, n in counts.items()})
     assert set(found.within) == set(SPLITS)

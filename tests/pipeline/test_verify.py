@@ -259,7 +259,7 @@ def test_frames_that_no_line_draws_are_named(tmp_path: Path, dataset_dirs: dict[
     paths, labels = sample_sequences(3, "train", 8, 117, 1)
     frames = draw_frames(paths, labels)[0]
     frames[4, 0, 0, 0] ^= 1
-    features = {"frames": zlib.compress(frames.tobytes()), "label": int(labels[0])}
+    features: dict[str, bytes | int] = {"frames": zlib.compress(frames.tobytes()), "label": int(labels[0])}
     record = frame_record(encode_example(features))
     (directory / SHARD).write_bytes(b"".join([*records[:5], record, *records[6:]]))
     _expect(directory, SHARD, 5, sum(map(len, records[:5])), "frames that no path and label draw")
