@@ -1,55 +1,26 @@
-"""Checks one shard: every byte of it, and, where something is wrong, which record and why."""
+"""Checks every byte of a shard."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, BinaryIO, cast
-
-import numpy as np
+from typing import BinaryIO, cast
 
 from pipeline import files
 from pipeline.content import SEQUENCES_PER_LEAF, blocks
 from pipeline.duplicates import HashWriter
 from pipeline.encodings import ENCODINGS
-from pipeline.lines import Int64Array, Uint8Array, sample_sequences
 from pipeline.manifest import ShardRecord
+from pipeline.problems import Problem, as_defined, find_problems
 from pipeline.program import one_line
-from pipeline.record_scan import Damage, Record, scan_records
 from pipeline.settings import DatasetSettings, Shard
 from pipeline.summary import ShardSummary, Summarizer
 
 _READ_BYTES = 2**20
 # A shard that lost its rhythm can have a problem a record: the first ones tell enough.
 MAX_PROBLEMS_PER_SHARD = 20
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong in a data set.
-
-    Attributes:
-        file: name of the file in the data set's directory.
-        reason: what is wrong.
-        record: number of the record in the file, from 0; None if the file as a whole is wrong.
-        offset_bytes: where the record starts in the file.
-    """
-
-    file: str
-    reason: str
-    record: int | None = None
-    offset_bytes: int | None = None
-
-    def __str__(self) -> str:
-        where = "" if self.record is None else f" record {self.record} at byte {self.offset_bytes}:"
-        return f"{self.file}:{where} {self.reason}"
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in the report of a verification."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -87,14 +58,14 @@ def check_shard(
             reader = _Reader(stream)
             with HashWriter(hash_stream) as hashes:
                 summarizer = Summarizer(settings, shard, hashes)
-                good, offset = _read_good(reader, shard, settings, summarizer)
+                good, _ = _read_good(reader, shard, settings, summarizer)
             if good == shard.num_sequences and not reader.read(1) and reader.sha256 == record.sha256:
                 return ShardCheck((), summarizer.summary())
-        if good == shard.num_sequences and offset == record.num_bytes:
-            good = offset = 0  # Nothing is wrong with any record: so some are others than they should be.
+        with files.open_binary(path) as stream:
+            good, offset = _read_good(_Reader(stream), shard, settings, None)
         with files.open_binary(path) as stream:
             _skip(stream, offset)
-            problems = _find_problems(stream, shard, record, settings, good, offset)
+            problems = find_problems(stream, shard, record, settings, good, offset)
             return ShardCheck(tuple(islice(problems, MAX_PROBLEMS_PER_SHARD)), None)
     except OSError as error:
         reason = f"cannot be read ({error.strerror or one_line(error)})"
@@ -102,9 +73,20 @@ def check_shard(
 
 
 def _read_good(
-    reader: _Reader, shard: Shard, settings: DatasetSettings, summarizer: Summarizer
+    reader: _Reader, shard: Shard, settings: DatasetSettings, summarizer: Summarizer | None
 ) -> tuple[int, int]:
-    """Read a shard up to the first block that is not whole: the records before it, and their bytes."""
+    """Read a shard up to the first block that is not whole.
+
+    Args:
+        reader: at the start of the shard.
+        shard: which sequences it should hold.
+        settings: of the data set.
+        summarizer: sums up the blocks; where it digests them, it is the manifest's digest that tells whether
+            they are the right ones. Without it, every block is compared with the definition.
+
+    Returns:
+        How many records are before that block, and how many bytes.
+    """
     encoding = ENCODINGS[settings.encoding]
     good = offset = 0
     for first, count in blocks(shard.first_sequence, shard.num_sequences):
@@ -112,84 +94,14 @@ def _read_good(
             paths, labels = encoding.read_block(cast(BinaryIO, reader), count, settings.image_size)
         except ValueError:
             break
-        # Of a leaf that begins in the shard before, the digest is made there, from the definition.
-        if first % SEQUENCES_PER_LEAF and not _as_defined(paths, labels, shard, settings, first).all():
+        # A leaf that begins in the shard before is digested there, what lies here being taken as defined.
+        is_digested = summarizer is not None and first % SEQUENCES_PER_LEAF == 0
+        if not is_digested and not as_defined(paths, labels, shard, settings, first).all():
             break
-        summarizer.add(paths, labels)
+        if summarizer is not None:
+            summarizer.add(paths, labels)
         good, offset = good + count, reader.num_bytes
     return good, offset
-
-
-def _find_problems(
-    stream: BinaryIO,
-    shard: Shard,
-    record: ShardRecord,
-    settings: DatasetSettings,
-    first_record: int,
-    offset_bytes: int,
-) -> Iterator[Problem]:
-    """All problems of a shard's bytes from a record on, before which there are none."""
-    encoding = ENCODINGS[settings.encoding]
-    scanned = scan_records(
-        stream,
-        encoding.record_bytes(settings.image_size),
-        first_record=first_record,
-        offset_bytes=offset_bytes,
-    )
-    found, good = False, first_record
-    while items := list(islice(scanned, SEQUENCES_PER_LEAF)):
-        for item, reason in zip(items, _faults(items, shard, settings), strict=True):
-            if reason is None:
-                good += 1
-            else:
-                found = True
-                yield Problem(record.file, reason, item.record, item.offset_bytes)
-    if not found and good < shard.num_sequences:
-        yield Problem(record.file, f"has {good} records, the manifest says {shard.num_sequences}")
-    elif not found:
-        yield Problem(
-            record.file,
-            "every sequence is right, but the bytes are not those that the manifest knows:"
-            " another program or another zlib wrote them",
-        )
-
-
-def _faults(items: Sequence[Record | Damage], shard: Shard, settings: DatasetSettings) -> list[str | None]:
-    """What is wrong with each of the records that follow each other; None where nothing is."""
-    encoding = ENCODINGS[settings.encoding]
-    faults: list[str | None] = [None] * len(items)
-    paths = np.zeros((len(items), settings.image_size), np.uint8)
-    labels = np.zeros(len(items), np.int64)
-    for position, item in enumerate(items):
-        if isinstance(item, Damage):
-            faults[position] = item.reason
-        elif item.record >= shard.num_sequences:
-            faults[position] = f"is one too many: the manifest says {shard.num_sequences} records"
-        else:
-            try:
-                paths[position], labels[position] = encoding.decode_record(item.payload, settings.image_size)
-            except ValueError as error:
-                faults[position] = one_line(error)
-    readable = [position for position, fault in enumerate(faults) if fault is None]
-    if readable:
-        # Compared all at once: sampling sequences one by one would be slow.
-        numbers = np.array([items[position].record for position in readable])
-        first, count = shard.first_sequence + int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
-        expected = sample_sequences(settings.seed, shard.split, settings.image_size, first, count)
-        expected_paths, expected_labels = (part[numbers - numbers[0]] for part in expected)
-        same = (paths[readable] == expected_paths).all(axis=1) & (labels[readable] == expected_labels)
-        for position, number in zip(np.array(readable)[~same], numbers[~same], strict=True):
-            faults[position] = f"is not sequence {shard.first_sequence + number} of split {shard.split}"
-    return faults
-
-
-def _as_defined(
-    paths: Uint8Array, labels: Int64Array, shard: Shard, settings: DatasetSettings, first: int
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which sequences, from number ``first`` on, are those that the settings define: bool (n,)."""
-    expected = sample_sequences(settings.seed, shard.split, settings.image_size, first, len(paths))
-    same: np.ndarray[Any, np.dtype[np.bool_]] = (paths == expected[0]).all(axis=1) & (labels == expected[1])
-    return same
 
 
 def _skip(stream: BinaryIO, count: int) -> None:

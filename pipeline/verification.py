@@ -14,11 +14,12 @@ from pipeline.duplicates import Duplicates, count_in_range, num_ranges
 from pipeline.goodness_of_fit import Fit, fits
 from pipeline.local_pool import Pool, local_pool
 from pipeline.manifest import MANIFEST_NAME, Manifest, ShardRecord, Split
+from pipeline.problems import Problem
 from pipeline.program import RequestError, one_line
 from pipeline.progress import Progress
 from pipeline.repair import MIN_PARALLEL_BYTES, rebuild
 from pipeline.settings import SPLITS, Shard, is_shard_name
-from pipeline.shard_check import Problem, ShardCheck, check_shard
+from pipeline.shard_check import ShardCheck, check_shard
 from pipeline.statistics import Statistics
 from pipeline.tfds_metadata import metadata_files
 from pipeline.workspace import Workspace
