@@ -115,7 +115,7 @@ def _encode_frames(paths: Uint8Array, labels: Int64Array) -> bytes:
 
 def _decode_frames(content: bytes, label: int, image_size: int) -> Uint8Array:
     try:
-        raw = zlib.decompress(content)
+        raw = zlib.decompress(content, bufsize=image_size**3 + 1)
     except zlib.error as error:
         raise ValueError(f"frames that cannot be decompressed ({error})") from error
     if len(raw) != image_size**3:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _BYTES_LIST, _INT64_LIST = 1, 3
+_SMALL_VARINTS = [bytes([value]) for value in range(0x80)]
 
 
 def encode_example(features: Mapping[str, bytes | int]) -> bytes:
@@ -98,6 +99,8 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    if 0 <= value < 0x80:  # Nearly all of them.
+        return _SMALL_VARINTS[value]
     value &= 2**64 - 1
     encoded = bytearray()
     while value >= 0x80:

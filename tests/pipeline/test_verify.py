@@ -14,7 +14,7 @@ from pipeline.example import encode_example
 from pipeline.lines import sample_sequences
 from pipeline.manifest import Manifest
 from pipeline.program import RequestError, WorkError
-from pipeline.shard_check import MAX_PROBLEMS_PER_SHARD
+from pipeline.shard_check import MAX_PROBLEMS_PER_SHARD, check_shard
 from pipeline.tfrecord import frame_record
 from pipeline.verification import verify
 from pipeline.verify import main
@@ -416,3 +416,15 @@ def test_a_directory_without_a_data_set_is_a_wrong_request(tmp_path: Path) -> No
     for directory in (tmp_path, tmp_path / "no"):
         with pytest.raises(RequestError, match=str(directory)):
             verify(str(directory))
+
+
+def test_a_full_place_for_temporary_files_is_not_taken_for_damage(
+    tmp_path: Path, dataset_dirs: dict[str, Path]
+) -> None:
+    directory = dataset_dirs["path"]
+    manifest = Dataset.open(str(directory)).manifest
+    listed = next(iter(manifest.listed_shards().items()))
+    (tmp_path / listed[0].file_name).symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device.*TMPDIR") as caught:
+        check_shard(listed, manifest.settings, str(directory), str(tmp_path))
+    assert caught.value.filename == str(tmp_path)
