@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, BinaryIO
@@ -14,10 +14,12 @@ from pipeline.encodings import ENCODINGS
 from pipeline.lines import Int64Array, Uint8Array, sample_sequences
 from pipeline.manifest import ShardRecord
 from pipeline.program import one_line
-from pipeline.record_scan import Damage, Record, scan_records
+from pipeline.record_scan import Damage, scan_records
 from pipeline.settings import DatasetSettings, Shard
 
-_RECORDS_PER_LOOK = 4096
+_RECORDS_PER_LOOK = 1024
+# More than these are not looked for behind a stretch of damage.
+_MAX_LOST_RECORDS = 1024
 
 
 @dataclass(frozen=True)
@@ -72,21 +74,13 @@ def find_problems(
         first_record, offset_bytes: number and place of the record where the stream stands; nothing is wrong
             with those before it.
     """
-    encoding = ENCODINGS[settings.encoding]
-    scanned = scan_records(
-        stream,
-        encoding.record_bytes(settings.image_size),
-        first_record=first_record,
-        offset_bytes=offset_bytes,
-    )
     found, good = False, first_record
-    while items := list(islice(scanned, _RECORDS_PER_LOOK)):
-        for item, reason in zip(items, _faults(items, shard, settings), strict=True):
-            if reason is None:
-                good += 1
-            else:
-                found = True
-                yield Problem(record.file, reason, item.record, item.offset_bytes)
+    for item in examine(stream, shard, settings, first_record, offset_bytes):
+        if item.reason is None:
+            good += 1
+        else:
+            found = True
+            yield Problem(record.file, item.reason, item.record, item.offset_bytes)
     if not found and good < shard.num_sequences:
         yield Problem(record.file, f"has {good} records, the manifest says {shard.num_sequences}")
     elif not found:
@@ -97,30 +91,65 @@ def find_problems(
         )
 
 
-def _faults(items: Sequence[Record | Damage], shard: Shard, settings: DatasetSettings) -> list[str | None]:
-    """What is wrong with each of the records that follow each other; None where nothing is."""
+@dataclass(frozen=True)
+class Examined:
+    """A record of a shard, or a stretch of damage.
+
+    Attributes:
+        record: its number in the file, from 0.
+        offset_bytes: where it starts in the file.
+        reason: what is wrong with it; None if it is the sequence that it should be.
+        payload: of the record; empty for damage.
+    """
+
+    record: int
+    offset_bytes: int
+    reason: str | None
+    payload: bytes = b""
+
+
+def examine(
+    stream: BinaryIO, shard: Shard, settings: DatasetSettings, first_record: int = 0, offset_bytes: int = 0
+) -> Iterator[Examined]:
+    """Look at a shard record by record, and go on behind damage.
+
+    Args:
+        stream: the shard, at the start of a record.
+        shard: which sequences it should hold.
+        settings: of the data set.
+        first_record, offset_bytes: number and place of the record where the stream stands.
+    """
     encoding = ENCODINGS[settings.encoding]
-    faults: list[str | None] = [None] * len(items)
-    paths = np.zeros((len(items), settings.image_size), np.uint8)
-    labels = np.zeros(len(items), np.int64)
-    for position, item in enumerate(items):
-        if isinstance(item, Damage):
-            faults[position] = item.reason
-        elif item.record >= shard.num_sequences:
-            faults[position] = f"is one too many: the manifest says {shard.num_sequences} records"
-        else:
+    record_bytes = encoding.record_bytes(settings.image_size)
+    scanned = scan_records(stream, record_bytes, first_record=first_record, offset_bytes=offset_bytes)
+    # Records of different sizes do not tell how many were lost in a stretch of damage: the next one does.
+    uncounted, is_after_damage = 0, False
+    while items := list(islice(scanned, _RECORDS_PER_LOOK)):
+        # What is expected is sampled for many records at once: one by one would be slow.
+        start = min(items[0].record + uncounted, shard.num_sequences)
+        stop = min(items[-1].record + uncounted + _MAX_LOST_RECORDS, shard.num_sequences)
+        paths, labels = sample_sequences(
+            settings.seed, shard.split, settings.image_size, shard.first_sequence + start, stop - start
+        )
+        for item in items:
+            number = item.record + uncounted
+            if isinstance(item, Damage):
+                yield Examined(number, item.offset_bytes, item.reason)
+                is_after_damage = record_bytes is None
+                continue
             try:
-                paths[position], labels[position] = encoding.decode_record(item.payload, settings.image_size)
+                path, label = encoding.decode_record(item.payload, settings.image_size)
             except ValueError as error:
-                faults[position] = one_line(error)
-    readable = [position for position, fault in enumerate(faults) if fault is None]
-    if readable:
-        # Compared all at once: sampling sequences one by one would be slow.
-        numbers = np.array([items[position].record for position in readable])
-        first, count = shard.first_sequence + int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
-        expected = sample_sequences(settings.seed, shard.split, settings.image_size, first, count)
-        expected_paths, expected_labels = (part[numbers - numbers[0]] for part in expected)
-        same = (paths[readable] == expected_paths).all(axis=1) & (labels[readable] == expected_labels)
-        for position, number in zip(np.array(readable)[~same], numbers[~same], strict=True):
-            faults[position] = f"is not sequence {shard.first_sequence + number} of split {shard.split}"
-    return faults
+                yield Examined(number, item.offset_bytes, one_line(error))
+                continue
+            if is_after_damage:
+                same = (paths[number - start :] == path).all(axis=1) & (labels[number - start :] == label)
+                is_after_damage = not same.any()
+                passed = 0 if is_after_damage else int(same.argmax())
+                number, uncounted = number + passed, uncounted + passed
+            place, reason = number - start, None
+            if number >= shard.num_sequences:
+                reason = f"is one too many: the manifest says {shard.num_sequences} records"
+            elif place >= len(paths) or labels[place] != label or (paths[place] != path).any():
+                reason = f"is not sequence {shard.first_sequence + number} of split {shard.split}"
+            yield Examined(number, item.offset_bytes, reason, item.payload)

@@ -428,3 +428,16 @@ def test_a_full_place_for_temporary_files_is_not_taken_for_damage(
     with pytest.raises(OSError, match=r"No space left on device.*TMPDIR") as caught:
         check_shard(listed, manifest.settings, str(directory), str(tmp_path))
     assert caught.value.filename == str(tmp_path)
+
+
+def test_a_lost_page_costs_the_records_that_it_touches(copied: Path) -> None:
+    before, records = _files(copied), _records(copied, SHARD)
+    starts = [sum(map(len, records[:i])) for i in range(len(records) + 1)]
+    content = bytearray(before[SHARD])
+    lost = slice(starts[4] + 7, starts[9] + 20)
+    content[lost] = bytes(lost.stop - lost.start)
+    (copied / SHARD).write_bytes(bytes(content))
+    first, *others = verify(str(copied)).problems
+    assert (first.record, first.offset_bytes) == (4, starts[4])
+    assert all(4 < problem.record < 10 for problem in others if problem.record is not None)
+    _repairs(copied, before)
