@@ -122,34 +122,46 @@ def examine(
     encoding = ENCODINGS[settings.encoding]
     record_bytes = encoding.record_bytes(settings.image_size)
     scanned = scan_records(stream, record_bytes, first_record=first_record, offset_bytes=offset_bytes)
-    # Records of different sizes do not tell how many were lost in a stretch of damage: the next one does.
-    uncounted, is_after_damage = 0, False
+    # How many records were lost in a stretch of damage is a guess; the next whole one tells by its sequence.
+    correction, first_lost = 0, None
     while items := list(islice(scanned, _RECORDS_PER_LOOK)):
         # What is expected is sampled for many records at once: one by one would be slow.
-        start = min(items[0].record + uncounted, shard.num_sequences)
-        stop = min(items[-1].record + uncounted + _MAX_LOST_RECORDS, shard.num_sequences)
+        start = items[0].record + correction
+        start = min(start if first_lost is None else first_lost, shard.num_sequences)
+        stop = min(items[-1].record + correction + _MAX_LOST_RECORDS, shard.num_sequences)
         paths, labels = sample_sequences(
-            settings.seed, shard.split, settings.image_size, shard.first_sequence + start, stop - start
+            settings.seed,
+            shard.split,
+            settings.image_size,
+            shard.first_sequence + start,
+            max(stop - start, 0),
         )
         for item in items:
-            number = item.record + uncounted
+            number = item.record + correction
             if isinstance(item, Damage):
                 yield Examined(number, item.offset_bytes, item.reason)
-                is_after_damage = record_bytes is None
+                first_lost = number if first_lost is None else first_lost
                 continue
             try:
                 path, label = encoding.decode_record(item.payload, settings.image_size)
             except ValueError as error:
                 yield Examined(number, item.offset_bytes, one_line(error))
                 continue
-            if is_after_damage:
-                same = (paths[number - start :] == path).all(axis=1) & (labels[number - start :] == label)
-                is_after_damage = not same.any()
-                passed = 0 if is_after_damage else int(same.argmax())
-                number, uncounted = number + passed, uncounted + passed
-            place, reason = number - start, None
+            is_expected = _is_at(number - start, paths, labels, path, label)
+            if first_lost is not None and not is_expected:
+                lost = slice(first_lost - start, None)
+                same = (paths[lost] == path).all(axis=1) & (labels[lost] == label)
+                if is_expected := bool(same.any()):
+                    number = first_lost + int(same.argmax())
+            if is_expected:
+                correction, first_lost = number - item.record, None
+            reason = None
             if number >= shard.num_sequences:
                 reason = f"is one too many: the manifest says {shard.num_sequences} records"
-            elif place >= len(paths) or labels[place] != label or (paths[place] != path).any():
+            elif not is_expected:
                 reason = f"is not sequence {shard.first_sequence + number} of split {shard.split}"
             yield Examined(number, item.offset_bytes, reason, item.payload)
+
+
+def _is_at(place: int, paths: Uint8Array, labels: Int64Array, path: Uint8Array, label: int) -> bool:
+    return place < len(paths) and labels[place] == label and bool((paths[place] == path).all())

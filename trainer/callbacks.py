@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -52,11 +53,14 @@ class HistoryFile(keras.callbacks.Callback):
     """Rewrites ``history.csv`` after every epoch; a resumed run goes on where its checkpoint stood.
 
     Columns: epoch (from 1), step, the metrics of training and validation, seconds and training sequences a
-    second of the epoch, validation not counted.
+    second of the epoch, validation not counted, and what was left out of the data as FILE:SEQUENCES.
     """
 
-    def __init__(self, run: RunDirectory, batch_size: int, first_step: int) -> None:
+    def __init__(
+        self, run: RunDirectory, batch_size: int, first_step: int, left_out: Mapping[str, int]
+    ) -> None:
         super().__init__()
+        self._left_out = " ".join(f"{file}:{count}" for file, count in left_out.items())
         self._path = run.history_path
         self._batch_size = batch_size
         self._rows = [row for row in read_history(self._path) if int(row["step"]) <= first_step]
@@ -79,6 +83,7 @@ class HistoryFile(keras.callbacks.Callback):
         self._first_step = step
         row = {"epoch": epoch + 1, "step": step, **{k: f"{v:.9g}" for k, v in sorted((logs or {}).items())}}
         row |= {"seconds": f"{seconds:.3f}", "sequences_per_second": f"{sequences / seconds:.1f}"}
+        row["left_out"] = self._left_out
         self._rows.append({name: str(value) for name, value in row.items()})
         write_atomically(self._path, self._write)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 
@@ -14,8 +13,6 @@ from pipeline.encodings import ENCODINGS, Encoding
 from pipeline.manifest import MANIFEST_NAME, Manifest
 from pipeline.program import RequestError, WorkError, one_line
 from pipeline.tfrecord import CorruptRecordError, read_records
-
-_REMEDY = "run pipeline.generate with the data set's settings, which makes it again"
 
 
 @dataclass(frozen=True)
@@ -25,14 +22,18 @@ class SplitFiles:
     Attributes:
         paths: of its shards, in order.
         counts: sequences in each shard.
+        num_bytes: of all shards together.
         image_size: S.
         encoding: how the records hold the sequences.
+        left_out: by shard, how many of its sequences are damaged and left out; see `trainer.salvage`.
     """
 
     paths: tuple[str, ...]
     counts: tuple[int, ...]
+    num_bytes: int
     image_size: int
     encoding: Encoding
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def num_sequences(self) -> int:
@@ -67,12 +68,14 @@ def split_files(data_dir: str, manifest: Manifest, split: str) -> SplitFiles:
         try:
             size = tf.io.gfile.stat(path).length
         except tf.errors.NotFoundError as error:
-            raise WorkError(f"{path}: is missing; {_REMEDY}") from error
+            raise WorkError(f"{path}: is missing; {remedy(data_dir)}") from error
         if size != shard.num_bytes:
-            raise WorkError(f"{path}: has {size} bytes, the manifest says {shard.num_bytes}; {_REMEDY}")
+            reason = f"has {size} bytes, the manifest says {shard.num_bytes}"
+            raise WorkError(f"{path}: {reason}; {remedy(data_dir)}")
     return SplitFiles(
         tuple(os.path.join(data_dir, shard.file) for shard in shards),
         tuple(shard.num_sequences for shard in shards),
+        manifest.splits[split].num_bytes,
         manifest.settings.image_size,
         ENCODINGS[manifest.settings.encoding],
     )
@@ -92,6 +95,11 @@ def damage_named(*splits: SplitFiles) -> Iterator[None]:
         raise WorkError(found or one_line(error)[:300]) from error
 
 
+def remedy(data_dir: str) -> str:
+    """What to do about a damaged data set."""
+    return f"run python -m pipeline.verify {data_dir} --repair, or go on without it by --on_corrupt skip"
+
+
 def _first_damage(files: SplitFiles) -> str | None:
     for path, count in zip(files.paths, files.counts, strict=True):
         records = 0
@@ -101,9 +109,10 @@ def _first_damage(files: SplitFiles) -> str | None:
                     files.encoding.decode_record(payload, files.image_size)
                     records += 1
         except (CorruptRecordError, OSError, tf.errors.OpError) as error:
-            return f"{path}: {one_line(error)}; {_REMEDY} once this file is removed"
-        except (ValueError, zlib.error) as error:
-            return f"{path}: record {records}: {one_line(error)}; {_REMEDY} once this file is removed"
+            return f"{path}: {one_line(error)}; {remedy(os.path.dirname(path))}"
+        except ValueError as error:
+            return f"{path}: record {records}: {one_line(error)}; {remedy(os.path.dirname(path))}"
         if records != count:
-            return f"{path}: has {records} records, the manifest says {count}; {_REMEDY}"
+            reason = f"has {records} records, the manifest says {count}"
+            return f"{path}: {reason}; {remedy(os.path.dirname(path))}"
     return None

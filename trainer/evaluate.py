@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.program import ArgumentParser, path_text, positive_int, run
 from pipeline.settings import SPLITS
+from trainer.flags import add_on_corrupt
 
 PROGRAM = "trainer.evaluate"
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         default="cpu",
         help="cpu leaves a GPU to the training that may hold it; auto: a GPU where there is one",
     )
+    add_on_corrupt(parser)
     flags = parser.parse_args(arguments)
 
     from trainer.startup import import_tensorflow_quietly
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         flags.output,
         batch_size=flags.batch_size,
         device=device,
+        on_corrupt=flags.on_corrupt,
     )
     print(summary(document))
     print(flags.output)
@@ -57,8 +60,10 @@ def summary(document: dict[str, Any]) -> str:
     metrics, dataset, throughput = document["metrics"], document["dataset"], document["throughput"]
     low, high = metrics["accuracy_interval"]
     shown = ("loss", "precision", "recall", "f1", "roc_auc", "brier_score", "expected_calibration_error")
+    lost = dataset["left_out"]["num_sequences"]
     lines = [
-        f"{dataset['num_sequences']:,} sequences of split {dataset['split']},"
+        f"{dataset['num_sequences']:,} sequences of split {dataset['split']}"
+        f"{f' ({lost:,} damaged ones left out)' if lost else ''},"
         f" model after {document['model']['step']} steps",
         f"  {'accuracy':<27}{metrics['accuracy']:.6f}  (95 % interval {low:.6f} to {high:.6f})",
         f"  {'errors':<27}{metrics['errors']}",

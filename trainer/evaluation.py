@@ -10,9 +10,10 @@ from typing import Any
 
 from pipeline.program import RequestError
 from pipeline.settings import DATASET_NAME
-from trainer.datasets import read_manifest, split_files
+from trainer.datasets import read_manifest
 from trainer.metrics import binary_metrics
 from trainer.run_directory import RunDirectory, file_sha256, write_json
+from trainer.salvage import open_split
 from trainer.scoring import score_split
 from trainer.versions import versions
 
@@ -20,7 +21,14 @@ SCHEMA_VERSION = 1
 
 
 def evaluate(
-    data_dir: str, split: str, model_dir: str, output: str, *, batch_size: int = 128, device: str
+    data_dir: str,
+    split: str,
+    model_dir: str,
+    output: str,
+    *,
+    batch_size: int = 128,
+    device: str,
+    on_corrupt: str = "fail",
 ) -> dict[str, Any]:
     """Evaluate and write ``metrics.json``.
 
@@ -31,6 +39,7 @@ def evaluate(
         output: where the document goes; replaced only by a whole new one.
         batch_size: sequences a batch; has no influence on the metrics but for float32 rounding.
         device: what it runs on, for the document.
+        on_corrupt: what to do about damaged records; see `trainer.salvage.open_split`.
 
     Returns:
         The document: ``schema_version``, ``model``, ``dataset``, ``metrics``, ``throughput`` and
@@ -49,12 +58,12 @@ def evaluate(
     except OSError as error:
         raise RequestError(f"--output {output}: cannot be written ({error.strerror})") from error
     manifest = read_manifest(data_dir)
-    files = split_files(data_dir, manifest, split)
     run = RunDirectory(model_dir)
     classifier, step = run.load_classifier()
-    start = time.perf_counter()
-    scores = score_split(classifier, files, batch_size, f"evaluating {split}")
-    seconds = time.perf_counter() - start
+    with open_split(data_dir, manifest, split, on_corrupt) as files:
+        start = time.perf_counter()
+        scores = score_split(classifier, files, batch_size, f"evaluating {split}")
+        seconds = time.perf_counter() - start
     document = {
         "schema_version": SCHEMA_VERSION,
         "model": {
@@ -68,6 +77,7 @@ def evaluate(
             "split": split,
             "fingerprint": manifest.fingerprint,
             "num_sequences": files.num_sequences,
+            "left_out": {"num_sequences": sum(files.left_out.values()), "shards": dict(files.left_out)},
         },
         "metrics": binary_metrics(scores.right, scores.labels),
         "throughput": {

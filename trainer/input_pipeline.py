@@ -5,7 +5,7 @@ Contract of the training order:
 - Every epoch, the shards are shuffled and dealt in turn to the readers, as cards are. A reader reads its
   shards one after the other.
 - A **window** takes the next ``shuffle_window / readers`` records of every reader, reader by reader, until
-  the readers run out. The records of a window are shuffled, still serialized, and windows follow each other.
+  the readers run out. The records of a window are shuffled, and windows follow each other.
 - Batches of ``batch_size`` are cut from that stream; the rest of an epoch that fills no batch is left out.
 
 Both shuffles sort stateless Philox random numbers of (seed, epoch) and (seed, epoch, window), so nothing
@@ -15,21 +15,25 @@ and shards that lie before it are counted, not decoded.
     train = training_batches(files, batch_size=64, seed=0, readers=16)   # endless
     features, label = next(iter(train))   # {"path": (64, S) uint8, "label": (64,) uint8}, (64, 1) float32
 
-Memory: about four windows of serialized records (one read ahead by the readers, one being shuffled, one
-shuffled ahead, one being batched) and a few batches, whatever the data set's size.
+What is shuffled are parsed paths or compressed frames, the smallest form of each; `trainer.records` says how.
+
+Memory: about four windows (one read ahead by the readers, one being shuffled, one shuffled ahead, one being
+batched), of 64 MiB at most each, and a few batches, whatever the data set's size.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable
 
 import tensorflow as tf
 
 from trainer.datasets import SplitFiles
+from trainer.records import records_of
 
 SHUFFLE_WINDOW = 32_768
+
+# Large frames fill this before they are so many.
+_WINDOW_BYTES = 64 * 2**20
 
 _SHARD_SHUFFLE, _WINDOW_SHUFFLE = 0, 1  # Keep the two uses of (seed, epoch) apart.
 _MANY_EPOCHS = 2**31
@@ -57,17 +61,19 @@ def training_batches(
         seed: of the order.
         readers: shards read in parallel, at most as many as there are shards.
         first_step: batches to pass over, counted from the first batch of the first epoch.
-        shuffle_window: records shuffled together, rounded down to a multiple of ``readers``.
+        shuffle_window: records shuffled together, fewer if they would take more than 64 MiB as they are
+            stored; rounded down to a multiple of ``readers``.
 
     Returns:
         Batches (features, labels) as `sequential_batches` gives, all of ``batch_size``.
     """
     epoch, step = divmod(first_step, steps_per_pass(files, batch_size))
-    order = _EpochOrder(files, seed, readers, max(1, shuffle_window // readers), batch_size)
+    window = min(shuffle_window, _WINDOW_BYTES * files.num_sequences // files.num_bytes)
+    order = _EpochOrder(files, seed, readers, max(1, window // readers), batch_size)
     # The first epoch may begin in its middle, so it is built by itself.
     batches = order.batches(tf.constant(epoch, tf.int64), step * batch_size)
     rest = tf.data.Dataset.range(epoch + 1, _MANY_EPOCHS).flat_map(lambda e: order.batches(e, 0))
-    return batches.concatenate(rest).map(_parser(files), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.concatenate(rest).prefetch(tf.data.AUTOTUNE)
 
 
 def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) -> tf.data.Dataset:
@@ -85,13 +91,18 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     before = left[0][1] - left[0][2]
     records = tf.data.TFRecordDataset([path for path, _, _ in left]).skip(first - before)
     counted = records.apply(tf.data.experimental.assert_cardinality(files.num_sequences - first))
-    return counted.batch(batch_size).map(_parser(files), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    kind = records_of(files.encoding, files.image_size)
+    prepared = counted.batch(kind.chunk_size).map(kind.prepare, tf.data.AUTOTUNE)
+    num_batches = -(-(files.num_sequences - first) // batch_size)
+    batches = kind.batches(prepared, batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(tf.data.AUTOTUNE)
 
 
 class _EpochOrder:
     """The order of one epoch's records, as a graph over the epoch's number."""
 
     def __init__(self, files: SplitFiles, seed: int, readers: int, per_reader: int, batch_size: int) -> None:
+        self._kind = records_of(files.encoding, files.image_size)
         self._paths = tf.constant(files.paths)
         self._counts = tf.constant(files.counts, tf.int64)
         self._seed = seed
@@ -100,7 +111,7 @@ class _EpochOrder:
         self._batch_size = batch_size
 
     def batches(self, epoch: tf.Tensor, passed: int) -> tf.data.Dataset:
-        """Batches of serialized records, from the record number ``passed`` of the epoch's order on."""
+        """Batches (features, labels), from the record number ``passed`` of the epoch's order on."""
         shards = self._shuffled(tf.range(tf.size(self._paths)), epoch, _SHARD_SHUFFLE, 0)
         dealt = [shards[reader :: self._readers] for reader in range(self._readers)]
         totals = tf.stack([tf.reduce_sum(tf.gather(self._counts, hand)) for hand in dealt])
@@ -117,7 +128,7 @@ class _EpochOrder:
             .map(shuffle)
             .prefetch(1)
         )
-        return windows.rebatch(self._batch_size, drop_remainder=True)
+        return self._kind.batches(windows, self._batch_size, drop_remainder=True)
 
     def _locate(self, totals: tf.Tensor, passed: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The window that holds a record of the epoch's order, and the record's place within it."""
@@ -128,14 +139,15 @@ class _EpochOrder:
         return tf.cast(window, tf.int64), passed - before
 
     def _reader(self, hand: tf.Tensor, passed: tf.Tensor) -> tf.data.Dataset:
-        """One reader's share of every window: string vectors, empty when its shards are read."""
+        """One reader's share of every window, prepared for the shuffle; empty when its shards are read."""
         ends = tf.cumsum(tf.gather(self._counts, hand))
         whole = tf.searchsorted(ends, [passed], side="right")[0]
         inside = passed - tf.where(whole > 0, ends[tf.maximum(whole - 1, 0)], 0)
         paths = tf.gather(self._paths, hand[whole:])
         records = tf.data.Dataset.from_tensor_slices(paths).flat_map(tf.data.TFRecordDataset).skip(inside)
-        nothing = tf.data.Dataset.from_tensors(tf.zeros([0], tf.string)).repeat()
-        return records.batch(self._per_reader).concatenate(nothing).prefetch(1)
+        nothing = tf.data.Dataset.from_tensors(self._kind.nothing).repeat()
+        shares = records.batch(self._per_reader).map(self._kind.prepare)
+        return shares.concatenate(nothing).prefetch(1)
 
     def _shuffled(
         self,
@@ -151,31 +163,6 @@ class _EpochOrder:
         )
         mixed = tf.random.experimental.stateless_fold_in(mixed, tf.cast(index, tf.int64), alg="philox")
         draws = tf.random.stateless_uniform(
-            [tf.size(values)], mixed, minval=None, maxval=None, dtype=tf.int64, alg="philox"
+            [tf.shape(values)[0]], mixed, minval=None, maxval=None, dtype=tf.int64, alg="philox"
         )
         return tf.gather(values, tf.argsort(draws, stable=True)[skipped:])
-
-
-def _parser(files: SplitFiles) -> Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]:
-    """A function from a batch of serialized records to (features, labels)."""
-    feature, shape = files.encoding.feature, files.encoding.shape(files.image_size)
-    schema = {
-        feature: tf.io.FixedLenFeature([], tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-    }
-    num_bytes = math.prod(shape)
-
-    def parse(records: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        example = tf.io.parse_example(records, schema)
-        content, label = example[feature], example["label"]
-        if feature == "frames":
-            content = tf.map_fn(lambda data: tf.io.decode_compressed(data, "ZLIB"), content)
-        raw = tf.ensure_shape(tf.io.decode_raw(content, tf.uint8), (None, num_bytes))
-        pixels = tf.reshape(raw, (-1, *shape))
-        if feature == "frames":
-            features = {"frames": pixels}
-        else:  # A byte a label: 64-bit integers would cross to the device for nothing.
-            features = {"path": pixels, "label": tf.cast(label, tf.uint8)}
-        return features, tf.cast(label, tf.float32)[:, None]
-
-    return parse

@@ -76,7 +76,7 @@ class RunDirectory:
         return os.path.join(self.checkpoints_path, f"step-{step:08d}.keras")
 
     def read_config(self) -> dict[str, Any] | None:
-        """The settings in ``config.json`` with the data's image size and fingerprint; None if there is none.
+        """The settings in ``config.json`` and what it says of the data; None if there is no such file.
 
         Raises:
             RequestError: if it is damaged.
@@ -90,6 +90,7 @@ class RunDirectory:
                 **config["settings"],
                 "image_size": dataset["image_size"],
                 "dataset": dataset["fingerprint"],
+                "left_out": dataset["left_out"],
             }
         except (ValueError, LookupError, TypeError, tf.errors.OpError) as error:
             raise RequestError(

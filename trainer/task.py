@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from pipeline.program import ArgumentParser, non_negative_int, path_text, positive_int, run
+from trainer.flags import add_on_corrupt
 
 PROGRAM = "trainer.task"
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--readers", type=positive_int, help="shards read in parallel (default: 16, or every shard if fewer)")
     add("--seed", type=non_negative_int, default=default.seed, help="of weights and order of the data")
     add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: a GPU where there is one")
+    add_on_corrupt(parser)
     flags = parser.parse_args(arguments)
     settings = TrainingSettings(
         **{field.name: getattr(flags, field.name) for field in fields(TrainingSettings)}
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     from trainer.training import train
 
     print(f"device: {choose_device(flags.device)}")
-    result = train(settings, flags.data_dir, flags.model_dir)
+    result = train(settings, flags.data_dir, flags.model_dir, flags.on_corrupt)
     if result.resumed_from == result.step:
         print(f"already trained for {result.step} steps: nothing to do")
     if result.history:

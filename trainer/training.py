@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,10 @@ from pipeline.manifest import Manifest
 from pipeline.program import RequestError
 from trainer.callbacks import Checkpoints, HistoryFile, read_history
 from trainer.curves import draw_curves
-from trainer.datasets import SplitFiles, damage_named, read_manifest, split_files
+from trainer.datasets import SplitFiles, damage_named, read_manifest
 from trainer.input_pipeline import sequential_batches, steps_per_pass, training_batches
 from trainer.run_directory import RunDirectory, write_atomically, write_json
+from trainer.salvage import open_split
 from trainer.settings import TrainingSettings
 from trainer.versions import versions
 
@@ -42,7 +44,9 @@ class TrainingResult:
     history: list[dict[str, str]]
 
 
-def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> TrainingResult:
+def train(
+    settings: TrainingSettings, data_dir: str, model_dir: str, on_corrupt: str = "fail"
+) -> TrainingResult:
     """Train, or go on after the last epoch that an earlier call of the same request finished.
 
     Call `trainer.devices.choose_device` before.
@@ -51,18 +55,32 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
         settings: the request.
         data_dir: a finished data set.
         model_dir: the run directory; made if it is not there.
+        on_corrupt: what to do about damaged records; see `trainer.salvage.open_split`.
 
     Raises:
         RequestError: if the request is wrong or the directory holds another run; nothing has changed then.
         WorkError: if the data is damaged or the loss is not finite; checkpoints written before are kept.
     """
     manifest = read_manifest(data_dir)
-    files = split_files(data_dir, manifest, "train")
-    validation_files = split_files(data_dir, manifest, "validation")
+    with (
+        open_split(data_dir, manifest, "train", on_corrupt) as files,
+        open_split(data_dir, manifest, "validation", on_corrupt) as validation_files,
+    ):
+        return _train(settings, manifest, files, validation_files, model_dir)
+
+
+def _train(
+    settings: TrainingSettings,
+    manifest: Manifest,
+    files: SplitFiles,
+    validation_files: SplitFiles,
+    model_dir: str,
+) -> TrainingResult:
     readers = settings.readers or min(_MAX_READERS, len(files.paths))
     _check_fits(settings, files, readers)
     run = RunDirectory(model_dir)
-    _claim(run, settings, manifest)
+    left_out = {**files.left_out, **validation_files.left_out}
+    _claim(run, settings, manifest, left_out)
 
     steps = settings.steps_per_epoch or steps_per_pass(files, settings.batch_size)
     total = settings.epochs * steps
@@ -90,7 +108,7 @@ def train(settings: TrainingSettings, data_dir: str, model_dir: str) -> Training
                 verbose=1 if sys.stdout.isatty() else 2,
                 callbacks=[
                     # The row before the checkpoint: a kill between them repeats an epoch and loses no row.
-                    HistoryFile(run, settings.batch_size, first_step),
+                    HistoryFile(run, settings.batch_size, first_step, left_out),
                     keras.callbacks.TensorBoard(run.tensorboard_path, write_graph=False),
                     Checkpoints(run, first_step),
                 ],
@@ -114,12 +132,15 @@ def _check_fits(settings: TrainingSettings, files: SplitFiles, readers: int) -> 
         )
 
 
-def _claim(run: RunDirectory, settings: TrainingSettings, manifest: Manifest) -> None:
+def _claim(
+    run: RunDirectory, settings: TrainingSettings, manifest: Manifest, left_out: Mapping[str, int]
+) -> None:
     """Write ``config.json``, or check that the one there is of the same request."""
     wanted = {
         **settings.to_json(),
         "image_size": manifest.settings.image_size,
         "dataset": manifest.fingerprint,
+        "left_out": left_out,
     }
     config = run.read_config()
     if config is not None:
@@ -141,6 +162,7 @@ def _claim(run: RunDirectory, settings: TrainingSettings, manifest: Manifest) ->
         "image_size": manifest.settings.image_size,
         "encoding": manifest.settings.encoding,
         "num_train": manifest.splits["train"].num_sequences,
+        "left_out": left_out,
     }
     document = {"settings": settings.to_json(), "dataset": dataset, "versions": versions()}
     try:

@@ -1,0 +1,129 @@
+"""Reading a damaged data set without what is damaged.
+
+Every shard is read once beforehand and compared with the digest in the manifest. Of one that differs, the
+records that are still the right sequences are copied to a temporary file, and that is read instead. So
+reading itself knows nothing of damage: it never stalls, and its order is as fixed as ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from pipeline.encodings import ENCODINGS
+from pipeline.manifest import Manifest, ShardRecord
+from pipeline.problems import examine
+from pipeline.program import WorkError, one_line
+from pipeline.settings import DatasetSettings, Shard
+from pipeline.tfrecord import frame_record
+from trainer.datasets import SplitFiles, remedy, split_files
+
+_READ_BYTES = 2**22
+
+
+@contextmanager
+def open_split(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -> Iterator[SplitFiles]:
+    """What is to be read of a split, for as long as the block lasts.
+
+    Args:
+        data_dir: a finished data set.
+        manifest: its manifest.
+        split: which split.
+        on_corrupt: "fail" takes the shards as they are; "skip" leaves out what is damaged, says so on stderr,
+            and counts it in `SplitFiles.left_out`.
+
+    Raises:
+        WorkError: naming a shard that is missing or of another size; with "skip", if nothing is left.
+    """
+    if on_corrupt == "fail":
+        yield split_files(data_dir, manifest, split)
+        return
+    with tempfile.TemporaryDirectory(prefix="moving_line-") as directory:
+        yield _without_damage(data_dir, manifest, split, directory)
+
+
+@dataclass(frozen=True)
+class _Salvaged:
+    """What can be read of a shard: a file, its sequences and bytes; and why the others cannot."""
+
+    path: str
+    num_sequences: int
+    num_bytes: int
+    reason: str = ""
+
+
+def _without_damage(data_dir: str, manifest: Manifest, split: str, directory: str) -> SplitFiles:
+    listed = {shard: record for shard, record in manifest.listed_shards().items() if shard.split == split}
+
+    def salvage(item: tuple[Shard, ShardRecord]) -> _Salvaged:
+        return _salvage(*item, manifest.settings, data_dir, directory)
+
+    # Digests are computed outside Python's lock, so threads use every core.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(salvage, listed.items()))
+    left_out = {}
+    for record, salvaged in zip(listed.values(), found, strict=True):
+        if lost := record.num_sequences - salvaged.num_sequences:
+            left_out[record.file] = lost
+            print(
+                f"{record.file}: {lost} of {record.num_sequences} sequences left out ({salvaged.reason})",
+                file=sys.stderr,
+            )
+    kept = [salvaged for salvaged in found if salvaged.num_sequences]
+    if not kept:
+        raise WorkError(f"{data_dir}: nothing of split {split} can be read; {remedy(data_dir)}")
+    return SplitFiles(
+        tuple(salvaged.path for salvaged in kept),
+        tuple(salvaged.num_sequences for salvaged in kept),
+        sum(salvaged.num_bytes for salvaged in kept),
+        manifest.settings.image_size,
+        ENCODINGS[manifest.settings.encoding],
+        left_out,
+    )
+
+
+def _salvage(
+    shard: Shard, record: ShardRecord, settings: DatasetSettings, data_dir: str, directory: str
+) -> _Salvaged:
+    path = os.path.join(data_dir, record.file)
+    try:
+        if _sha256(path) == record.sha256:
+            return _Salvaged(path, record.num_sequences, record.num_bytes)
+        with tf.io.gfile.GFile(path, "rb") as stream:
+            return _copy_good(stream, shard, settings, os.path.join(directory, record.file))
+    except tf.errors.NotFoundError:
+        return _Salvaged(path, 0, 0, "the file is missing")
+    except (tf.errors.OpError, OSError) as error:
+        return _Salvaged(path, 0, 0, f"the file cannot be read: {one_line(error)}")
+
+
+def _copy_good(
+    stream: tf.io.gfile.GFile, shard: Shard, settings: DatasetSettings, destination: str
+) -> _Salvaged:
+    """Copy the records that are the sequences that they should be."""
+    count = num_bytes = 0
+    first_reason = "the file is too short"
+    with open(destination, "wb") as copy:
+        for item in examine(stream, shard, settings):
+            if item.reason is None:
+                num_bytes += copy.write(frame_record(item.payload))
+                count += 1
+            elif item.record < shard.num_sequences and not first_reason.startswith("record"):
+                first_reason = f"record {item.record} at byte {item.offset_bytes}: {item.reason}"
+    return _Salvaged(destination, count, num_bytes, first_reason)
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(path, "rb") as stream:
+        while block := stream.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
