@@ -1,8 +1,8 @@
 """Sequences that occur more than once, within a split or in two splits, found in constant memory.
 
 Every sequence is reduced to a 64-bit hash. Each shard's hashes are written to a file as sorted runs; then
-ranges of hashes, each about a million wide whatever the data set's size, are taken from all runs and counted
-one by one. Two different sequences share a hash with probability 2**-64, so among n sequences a false
+ranges of hashes, each with about a quarter of a million whatever the data set's size, are taken from all runs
+and counted one by one. Two different sequences share a hash with probability 2**-64, so among n sequences a false
 duplicate is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
 """
 
@@ -24,8 +24,8 @@ from pipeline.settings import SPLITS
 Uint64Array = npt.NDArray[np.uint64]
 
 HASH_BYTES = 8
-_HASHES_PER_RUN = 2**20
-_HASHES_PER_RANGE = 2**20
+_HASHES_PER_RUN = 2**18
+_HASHES_PER_RANGE = 2**18
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)

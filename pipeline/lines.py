@@ -29,6 +29,7 @@ LEFT, RIGHT = 0, 1
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 2, 256
 
 _WORDS_PER_BLOCK = 8
+_PADDING = 64
 # The smallest words w with floor(w * 3 / 2**32) = 1, floor(w * 2 / 2**32) = 1, floor(w * 3 / 2**32) = 2.
 _THIRD = np.uint32(-(-(2**32) // 3))
 _HALF = np.uint32(2**31)
@@ -77,7 +78,8 @@ def paths_from_words(words: Uint32Array, image_size: int) -> tuple[Uint8Array, I
     # All of it modulo 256: a step of -1 is 255.
     inside = three - np.uint8(1)
     at_last = two - three  # What is to be added to a step from inside where it starts in the last row.
-    rows = np.empty((image_size, len(words)), np.uint8)
+    # Rows of a power of two would share a few lines of the processor's cache when they are turned around.
+    rows = np.empty((image_size, len(words) + _PADDING), np.uint8)[:, : len(words)]
     rows[0] = words[:, 1].astype(np.uint64) * np.uint64(image_size) >> np.uint64(32)
     for t in range(1, image_size):
         before, row = rows[t - 1], rows[t]

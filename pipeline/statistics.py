@@ -49,9 +49,10 @@ class Statistics:
         step[image_size - 1 :: image_size] = len(STEPS)  # From one sequence to the next: no step.
         is_first, is_last = before == 0, before == image_size - 1
         steps = [step == change for change in range(len(STEPS))]
-        total, first, last = (
+        total = np.array([np.count_nonzero(taken) for taken in steps], np.int64)
+        first, last = (
             np.array([np.count_nonzero(place & taken) for taken in steps], np.int64)
-            for place in (np.True_, is_first, is_last)
+            for place in (is_first, is_last)
         )
         return cls(
             np.bincount(labels, minlength=len(CLASS_NAMES)).astype(np.int64),

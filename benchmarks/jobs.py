@@ -1,0 +1,35 @@
+"""Jobs to measure: each is a program in a fresh process, so that its start-up counts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from pipeline.program import WorkError
+
+
+def command(module: str, *arguments: object) -> list[str]:
+    """``python -m module arguments`` with this process' interpreter."""
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def seconds_of(job: list[str]) -> float:
+    """Wall-clock seconds from a job's start to its end.
+
+    Raises:
+        WorkError: if it fails.
+    """
+    os.sync()  # What the job before has yet to bring to the disk must not slow this one.
+    start = time.monotonic()
+    ended = subprocess.run(job, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    seconds = time.monotonic() - start
+    if ended.returncode:
+        raise failure(job, ended.stderr)
+    return seconds
+
+
+def failure(job: list[str], errors: str) -> WorkError:
+    """What to raise for a job that failed: its last line of errors says why."""
+    return WorkError(f"{' '.join(job)}: {(errors.strip() or 'failed').splitlines()[-1]}")
