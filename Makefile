@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_DIR ?= demo
+BENCH_DIR ?= build/bench
 SEED ?= 0
 IMAGE_SIZE ?= 50
 NUM_TRAIN ?= 200000
@@ -17,7 +18,7 @@ EXTRAS := $(if $(shell command -v nvidia-smi),[gpu])
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test test-storms lint format images seeds constraints clean
+.PHONY: help install install-dev demo test test-storms lint format images bench seeds constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -75,6 +76,12 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --data_dir $(DEMO_DIR)/data --first 3 --num_sequences 2 \
 	    --output docs/images/prediction.png
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
+
+bench: install-dev  ## Compare generation, verification, reading and memory with TFDS, sha256sum and tf.data.
+	$(RUN) benchmarks.generation --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.verification --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.reading --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.memory --output_dir $(BENCH_DIR)
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
 	$(RUN) benchmarks.seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)

@@ -2,8 +2,8 @@
 
 Every sequence is reduced to a 64-bit hash. Each shard's hashes are written to a file as sorted runs; then
 ranges of hashes, each with about a quarter of a million whatever the data set's size, are taken from all runs
-and counted one by one. Two different sequences share a hash with probability 2**-64, so among n sequences a false
-duplicate is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
+and counted one by one. Two different sequences share a hash with probability 2**-64, so among n sequences a
+false duplicate is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
 """
 
 from __future__ import annotations

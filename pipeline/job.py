@@ -61,6 +61,8 @@ def _count_duplicates(index: int, settings: DatasetSettings, directory: str) -> 
 
 
 def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str) -> None:
+    if len(counts) != (ranges := num_ranges(sum(settings.num_sequences.values()))):
+        raise OSError(f"the runner lost {ranges - len(counts)} of {ranges} elements")
     environment = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
