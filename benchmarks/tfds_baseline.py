@@ -1,7 +1,8 @@
 """Program: the same sequences as a TFDS data set, written by TFDS itself, for `benchmarks.generation`.
 
-A `tfds.core.GeneratorBasedBuilder` over Beam as TFDS documents it. Sampling and drawing are `pipeline`'s own,
-a block of sequences at a time, so that what differs is TFDS' way of writing.
+A `tfds.core.GeneratorBasedBuilder` over Beam as TFDS documents it, with an element for every example; or, at
+its best, with an element for many, sampled and drawn by `pipeline`'s own functions a block at a time, so that
+what differs is TFDS' way of writing.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ import tensorflow_datasets as tfds
 
 from benchmarks.agreement import IMAGE_SIZE, SEED
 from pipeline.encodings import ENCODINGS
-from pipeline.lines import CLASS_NAMES, draw_frames, sample_sequences
+from pipeline.lines import CLASS_NAMES, draw_frames, random_words, sample_sequences
 from pipeline.program import ArgumentParser, WorkError, positive_int, run
 from pipeline.runners import choose_runner
 
 PROGRAM = "benchmarks.tfds_baseline"
 
-_SEQUENCES_PER_BLOCK = 1_000
 # Drawn a few at a time, as the product does, so that they stay in the processor's cache.
 _SEQUENCES_PER_DRAWING = 16
 
@@ -32,8 +32,9 @@ class MovingLine(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ENCODINGS]  # noqa: RUF012  # TFDS' way.
 
-    def __init__(self, *, num_sequences: int, **options: Any) -> None:
+    def __init__(self, *, num_sequences: int, sequences_per_element: int, **options: Any) -> None:
         self._num_sequences = num_sequences
+        self._sequences_per_element = sequences_per_element
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -52,8 +53,11 @@ class MovingLine(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS
         return {"train": self._generate_examples()}
 
     def _generate_examples(self) -> beam.PTransform:
-        starts = range(0, self._num_sequences, _SEQUENCES_PER_BLOCK)
-        blocks = [(first, min(_SEQUENCES_PER_BLOCK, self._num_sequences - first)) for first in starts]
+        if self._sequences_per_element == 1:
+            indices = beam.Create(range(self._num_sequences)) | beam.Reshuffle()
+            return indices | beam.Map(_example, feature=self.builder_config.name)
+        starts = range(0, self._num_sequences, self._sequences_per_element)
+        blocks = [(first, min(self._sequences_per_element, self._num_sequences - first)) for first in starts]
         return (
             beam.Create(blocks) | beam.Reshuffle() | beam.FlatMap(_examples, feature=self.builder_config.name)
         )
@@ -70,6 +74,21 @@ def _examples(block: tuple[int, int], feature: str) -> Iterator[tuple[int, dict[
             yield first + index, {feature: content, "label": int(labels[index])}
 
 
+def _example(index: int, feature: str) -> tuple[int, dict[str, Any]]:
+    """Key and example of one sequence, sampled step by step: arrays of one would be slower."""
+    words = random_words(SEED, "train", IMAGE_SIZE, index, 1)[0].tolist()
+    label, row = words[0] * 2 >> 32, words[1] * IMAGE_SIZE >> 32
+    path = [row]
+    for word in words[2 : IMAGE_SIZE + 1]:
+        low, high = max(0, row - 1), min(IMAGE_SIZE - 1, row + 1)
+        row = low + (word * (high - low + 1) >> 32)
+        path.append(row)
+    content = np.array(path, np.uint8)
+    if feature == "frames":
+        content = draw_frames(content[None], np.array([label]))[0]
+    return index, {feature: content, "label": label}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Make the data set."""
     parser = ArgumentParser(
@@ -81,11 +100,22 @@ def main(arguments: Sequence[str]) -> int:
     add("--output_dir", required=True, help="TFDS' data_dir")
     add("--encoding", choices=tuple(ENCODINGS), default="path", help="what a record holds")
     add("--num_sequences", type=positive_int, default=100_000, help="sequences, all in one split")
+    add(
+        "--sequences_per_element",
+        type=positive_int,
+        default=1,
+        help="sequences that a Beam element stands for",
+    )
     flags = parser.parse_args(arguments)
     # A process for every core. On two cores "in_memory" was about as fast for few sequences and for frames,
     # and slower for a million paths; "multi_threading" failed, or lost sequences without a word.
     runner, options = choose_runner(None, None, None, ())
-    builder = MovingLine(num_sequences=flags.num_sequences, config=flags.encoding, data_dir=flags.output_dir)
+    builder = MovingLine(
+        num_sequences=flags.num_sequences,
+        sequences_per_element=flags.sequences_per_element,
+        config=flags.encoding,
+        data_dir=flags.output_dir,
+    )
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
             beam_runner=runner, beam_options=options, try_download_gcs=False

@@ -70,10 +70,9 @@ def training_batches(
     epoch, step = divmod(first_step, steps_per_pass(files, batch_size))
     window = min(shuffle_window, _WINDOW_BYTES * files.num_sequences // files.num_bytes)
     order = _EpochOrder(files, seed, readers, max(1, window // readers), batch_size)
-    # The first epoch may begin in its middle, so it is built by itself.
-    batches = order.batches(tf.constant(epoch, tf.int64), step * batch_size)
-    rest = tf.data.Dataset.range(epoch + 1, _MANY_EPOCHS).flat_map(lambda e: order.batches(e, 0))
-    return batches.concatenate(rest).prefetch(tf.data.AUTOTUNE)
+    passed = tf.constant(step * batch_size, tf.int64)  # Of the first epoch; it may begin in its middle.
+    epochs = tf.data.Dataset.range(epoch, _MANY_EPOCHS)
+    return _untuned(epochs.flat_map(lambda e: order.batches(e, tf.where(e == epoch, passed, 0))))
 
 
 def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) -> tf.data.Dataset:
@@ -95,7 +94,14 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     prepared = counted.batch(kind.chunk_size).map(kind.prepare, tf.data.AUTOTUNE)
     num_batches = -(-(files.num_sequences - first) // batch_size)
     batches = kind.batches(prepared, batch_size)
-    return batches.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(tf.data.AUTOTUNE)
+    return _untuned(batches.apply(tf.data.experimental.assert_cardinality(num_batches)))
+
+
+def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The same batches, in less time: tuning looks at the clock at every step of every record."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 class _EpochOrder:
@@ -110,7 +116,7 @@ class _EpochOrder:
         self._per_reader = per_reader
         self._batch_size = batch_size
 
-    def batches(self, epoch: tf.Tensor, passed: int) -> tf.data.Dataset:
+    def batches(self, epoch: tf.Tensor, passed: tf.Tensor) -> tf.data.Dataset:
         """Batches (features, labels), from the record number ``passed`` of the epoch's order on."""
         shards = self._shuffled(tf.range(tf.size(self._paths)), epoch, _SHARD_SHUFFLE, 0)
         dealt = [shards[reader :: self._readers] for reader in range(self._readers)]
@@ -130,11 +136,11 @@ class _EpochOrder:
         )
         return self._kind.batches(windows, self._batch_size, drop_remainder=True)
 
-    def _locate(self, totals: tf.Tensor, passed: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def _locate(self, totals: tf.Tensor, passed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The window that holds a record of the epoch's order, and the record's place within it."""
         ends = tf.range(1, -(-tf.reduce_max(totals) // self._per_reader) + 1) * self._per_reader
         through = tf.reduce_sum(tf.minimum(totals[None, :], ends[:, None]), axis=1)
-        window = tf.searchsorted(through, [tf.constant(passed, tf.int64)], side="right")[0]
+        window = tf.searchsorted(through, [passed], side="right")[0]
         before = tf.where(window > 0, through[tf.maximum(window - 1, 0)], 0)
         return tf.cast(window, tf.int64), passed - before
 
@@ -144,7 +150,7 @@ class _EpochOrder:
         whole = tf.searchsorted(ends, [passed], side="right")[0]
         inside = passed - tf.where(whole > 0, ends[tf.maximum(whole - 1, 0)], 0)
         paths = tf.gather(self._paths, hand[whole:])
-        records = tf.data.Dataset.from_tensor_slices(paths).flat_map(tf.data.TFRecordDataset).skip(inside)
+        records = tf.data.TFRecordDataset(paths).skip(inside)
         nothing = tf.data.Dataset.from_tensors(self._kind.nothing).repeat()
         shares = records.batch(self._per_reader).map(self._kind.prepare)
         return shares.concatenate(nothing).prefetch(1)

@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from pipeline.encodings import Encoding
 
+_ROWS_AHEAD = 16_384
+
 
 class PathRecords:
     """Paths are parsed at once: rows of S + 1 bytes are smaller than records, and quicker to move about.
@@ -42,8 +44,9 @@ class PathRecords:
         self, rows: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
     ) -> tf.data.Dataset:
         """Batches (features, labels) from chunks of rows."""
-        # The larger of the two does the work: a step of tf.data costs as much as dozens of sequences.
-        return rows.map(self._features).rebatch(batch_size, drop_remainder)
+        # Chunks, not batches, are turned into features: a call costs as much as dozens of sequences.
+        batches = rows.map(self._features).rebatch(batch_size, drop_remainder)
+        return batches.prefetch(max(1, _ROWS_AHEAD // batch_size))
 
     def _features(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         # A byte a label: 64-bit integers would cross to the device for nothing.
@@ -76,7 +79,7 @@ class FramesRecords:
         """Batches (features, labels) from chunks of records."""
         # One by one, not in batches: all cores share in a batch, and only a few sequences lie about twice.
         sequences = records.unbatch().map(self._features, tf.data.AUTOTUNE)
-        return sequences.batch(batch_size, drop_remainder)
+        return sequences.batch(batch_size, drop_remainder).prefetch(1)
 
     def _features(self, record: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         example = tf.io.parse_single_example(record, _schema(self._feature))
