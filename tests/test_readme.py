@@ -1,0 +1,52 @@
+"""The README's figures are those of the results that lie in the repository."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.figures import Comparison
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def _rounds(name: str) -> dict[str, list[dict[str, Any]]]:
+    path: Path = ROOT / "benchmarks" / "results" / f"{name}-amd-epyc-2-cores.json"
+    rounds: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())["rounds"]
+    return rounds
+
+
+@pytest.mark.parametrize(
+    ("encoding", "side"), [(e, s) for e in ("path", "frames") for s in ("tfds", "tfds_blocks")]
+)
+def test_generation(encoding: str, side: str) -> None:
+    pairs = [
+        tuple(each[who]["sequences"] / each[who]["seconds"] for who in ("ours", side))
+        for each in _rounds("generation")[encoding]
+    ]
+    found = Comparison.of([(one, other) for one, other in pairs])
+    ratio = found.ratio
+    cells = f"| {found.first.median:,.0f} | {found.second.median:,.0f} | {ratio.median:.0f} "
+    assert f"{cells}({ratio.low:.0f} to {ratio.high:.0f}) |" in README
+
+
+@pytest.mark.parametrize(("name", "digits"), [("paths", 2), ("frames", 1)])
+def test_reading(name: str, digits: int) -> None:
+    found = Comparison.of([(each["ours"], each["other"]) for each in _rounds("reading")[name]])
+    low, median, high = (f"{v:.{digits}f}" for v in (found.ratio.low, found.ratio.median, found.ratio.high))
+    cells = f"| {found.first.median:,.0f} | {found.second.median:,.0f} | {median} ({low} to {high}) |"
+    assert cells in README
+
+
+@pytest.mark.parametrize("name", ["path", "frames"])
+def test_verification(name: str) -> None:
+    rounds = _rounds("verification")[name]
+    rates = [
+        (each["bytes"] / 1e6 / each["verify_seconds"], each["bytes"] / 1e6 / each["sha256sum_seconds"])
+        for each in rounds
+    ]
+    found = Comparison.of(rates)
+    cells = f"| {found.first.median:,.0f} | {found.second.median:,.0f} | {found.ratio.median:.2f} "
+    assert f"{cells}({found.ratio.low:.2f} to {found.ratio.high:.2f}) |" in README
