@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from pipeline.program import WorkError
 
@@ -28,6 +29,14 @@ def seconds_of(job: list[str]) -> float:
     if ended.returncode:
         raise failure(job, ended.stderr)
     return seconds
+
+
+def data_set(directory: Path, encoding: str, num_sequences: int) -> Path:
+    """The directory of a data set, which `pipeline.generate` makes or finds whole."""
+    data = directory / f"{encoding}-{num_sequences}"
+    splits = ("--num_train", num_sequences, "--num_validation", 1, "--num_test", 1)
+    seconds_of(command("pipeline.generate", "--output_dir", data, "--encoding", encoding, *splits))
+    return data
 
 
 def failure(job: list[str], errors: str) -> WorkError:

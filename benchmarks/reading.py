@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Comparison, verdict
-from benchmarks.jobs import command, seconds_of
+from benchmarks.jobs import data_set
 from benchmarks.results_file import write_results
 from pipeline.program import ArgumentParser, positive_int, run
 
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     flags = parser.parse_args(arguments)
     directory = Path(flags.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    path_dir = _data_set(directory, "path", flags.num_path)
-    frames_dir = _data_set(directory, "frames", flags.num_frames)
+    path_dir = str(data_set(directory, "path", flags.num_path))
+    frames_dir = str(data_set(directory, "frames", flags.num_frames))
 
     from trainer.startup import import_tensorflow_quietly
 
@@ -84,14 +84,6 @@ def main(arguments: Sequence[str]) -> int:
         print(compared.row(f"{name}; other: {other}", 0, target))
     print(f"medians of {flags.rounds} rounds (lowest to highest); {path}")
     return 0
-
-
-def _data_set(directory: Path, encoding: str, num_sequences: int) -> str:
-    """The directory of a data set, which `pipeline.generate` makes or finds whole."""
-    data = directory / f"{encoding}-{num_sequences}"
-    splits = ("--num_train", num_sequences, "--num_validation", 1, "--num_test", 1)
-    seconds_of(command("pipeline.generate", "--output_dir", data, "--encoding", encoding, *splits))
-    return str(data)
 
 
 def _measure(ours: Batches, other: Batches, batch_size: int, rounds: int) -> list[dict[str, float]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.figures import Comparison, Spread
-from benchmarks.jobs import command, seconds_of
+from benchmarks.jobs import command, data_set, seconds_of
 from benchmarks.results_file import write_results
 from pipeline.program import ArgumentParser, RequestError, positive_int, run
 from pipeline.settings import DATASET_NAME
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError("there is no sha256sum: install the GNU core utilities")
     directory = Path(flags.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    few = _data_set(directory, "path", _FEW)
+    few = data_set(directory, "path", _FEW)
     data_sets = {
-        "path": _data_set(directory, "path", flags.num_path),
-        "frames": _data_set(directory, "frames", flags.num_frames),
+        "path": data_set(directory, "path", flags.num_path),
+        "frames": data_set(directory, "frames", flags.num_frames),
     }
     results = {name: _measure(data, few, flags.rounds) for name, data in data_sets.items()}
     path = directory / "verification.json"
@@ -52,14 +52,6 @@ def main(arguments: Sequence[str]) -> int:
     start_up = Spread.of([each["start_up_seconds"] for rounds in results.values() for each in rounds])
     print(f"medians of {flags.rounds} rounds (lowest to highest); start-up {start_up.text(2)} s; {path}")
     return 0
-
-
-def _data_set(directory: Path, encoding: str, num_sequences: int) -> Path:
-    """The directory of a data set, which `pipeline.generate` makes or finds whole."""
-    data = directory / f"{encoding}-{num_sequences}"
-    splits = ("--num_train", num_sequences, "--num_validation", 1, "--num_test", 1)
-    seconds_of(command("pipeline.generate", "--output_dir", data, "--encoding", encoding, *splits))
-    return data
 
 
 def _measure(data: Path, few: Path, rounds: int) -> list[dict[str, float]]:
