@@ -50,3 +50,12 @@ def test_verification(name: str) -> None:
     found = Comparison.of(rates)
     cells = f"| {found.first.median:,.0f} | {found.second.median:,.0f} | {found.ratio.median:.2f} "
     assert f"{cells}({found.ratio.low:.2f} to {found.ratio.high:.2f}) |" in README
+
+
+@pytest.mark.parametrize("job", ["generating", "verifying", "reading an epoch"])
+def test_memory(job: str) -> None:
+    path: Path = ROOT / "benchmarks" / "results" / "memory-amd-epyc-2-cores.json"
+    (measured,) = json.loads(path.read_text())["rounds"]
+    few, many = measured["1000000"][job], measured["10000000"][job]
+    growth = 100 * (many / few - 1)
+    assert f"| {job} | {few / 2**20:.0f} MiB | {many / 2**20:.0f} MiB | {growth:.1f} % |" in README

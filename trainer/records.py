@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from pipeline.encodings import Encoding
 
+# Rows in batches that are ready before they are asked for, so that neither side waits for the other at each.
 _ROWS_AHEAD = 16_384
 
 

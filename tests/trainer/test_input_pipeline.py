@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ def _train(files: SplitFiles, **changes: int) -> object:
 def test_sequential_batches_hold_every_sequence_in_order(dataset_dir: Path) -> None:
     batches = list(sequential_batches(_files(dataset_dir, "test"), batch_size=40).as_numpy_iterator())
     assert [len(labels) for _, labels in batches] == [40, 40, 40, 30]
+    assert len(sequential_batches(_files(dataset_dir, "test"), batch_size=40)) == 4
     paths, labels = sample_sequences(3, "test", 8, 0, 150)
     np.testing.assert_array_equal(np.concatenate([y for _, y in batches])[:, 0], labels)
     if "path" in batches[0][0]:
@@ -92,6 +94,23 @@ def test_a_run_starts_at_any_step(path_dataset_dir: Path, readers: int, window: 
     for first in (1, 4, steps - 1, steps, steps + 1):
         part = _train(files, readers=readers, shuffle_window=window, first_step=first)
         assert _paths_of(part, 2) == whole[first : first + 2]
+
+
+def test_a_window_holds_64_mib_of_stored_bytes_at_most(path_dataset_dir: Path) -> None:
+    # Records so large that 100 of them fill a window.
+    files = replace(_files(path_dataset_dir), num_bytes=600 * 64 * 2**20 // 100)
+    steps = steps_per_pass(files, 32)
+    bounded = _paths_of(_train(files, shuffle_window=10_000), steps)
+    assert bounded == _paths_of(_train(files, shuffle_window=100), steps)
+    assert bounded != _paths_of(_train(_files(path_dataset_dir), shuffle_window=10_000), steps)
+
+
+def test_both_encodings_come_in_one_order(path_dataset_dir: Path, tmp_path: Path) -> None:
+    frames_files = _files(make_dataset(tmp_path / "frames", encoding="frames"))
+    features, labels = next(_train(_files(path_dataset_dir), first_step=3).as_numpy_iterator())  # type: ignore[attr-defined]
+    frames, frames_labels = next(_train(frames_files, first_step=3).as_numpy_iterator())  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(frames_labels, labels)
+    np.testing.assert_array_equal(frames["frames"], draw_frames(features["path"], features["label"]))
 
 
 def test_records_of_all_shards_mix(path_dataset_dir: Path) -> None:
