@@ -37,7 +37,10 @@ def drawn_batches(data_dir: str, batch_size: int, readers: int, steps: int) -> I
 
 def tfds_batches(data_dir: str, batch_size: int, steps: int) -> tf.data.Dataset:
     """What TFDS reads of the frames encoding: uint8 (batch, S, S, S, 1) and labels."""
-    dataset = tfds.builder_from_directory(data_dir).as_dataset(split="train", shuffle_files=True)
+    # Small data sets TFDS would cache by itself, which makes the first pass slower.
+    config = tfds.ReadConfig(try_autocache=False)
+    builder = tfds.builder_from_directory(data_dir)
+    dataset = builder.as_dataset(split="train", shuffle_files=True, read_config=config)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE).take(steps)
 
 
