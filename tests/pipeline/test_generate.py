@@ -184,28 +184,6 @@ def test_an_unfinished_directory_of_another_request_is_refused(
         generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1)
 
 
-def test_overwrite_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
-    manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
-    assert manifest.settings.seed == 4
-    assert Dataset.open(str(tmp_path / "d")).manifest.fingerprint == manifest.fingerprint
-    assert os.listdir(tmp_path) == ["d"]
-
-
-def test_a_failed_overwrite_leaves_the_old_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
-    before = _files(tmp_path / "d")
-
-    def failing(*_: object) -> None:
-        raise OSError(28, "No space left on device", "shard")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("pipeline.job.make_shard", failing)
-        with pytest.raises(WorkError):
-            generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
-    assert _files(tmp_path / "d") == before
-
-
 def test_a_failure_in_a_worker_process_is_one_line_and_exit_1(tmp_path: Path, program: Program) -> None:
     # A directory where a shard should go: the rename in the worker process fails.
     blocked = tmp_path / "d" / "moving_line-train.tfrecord-00003-of-00016" / "in_the_way"
@@ -320,27 +298,6 @@ def test_a_finished_data_set_that_lost_a_shard_gets_it_back(tmp_path: Path, chan
     assert {path: path.stat().st_mtime_ns for path in directory.iterdir() if path.name != lost} == written
 
 
-def test_shards_of_an_unknown_request_can_be_overwritten(tmp_path: Path) -> None:
-    directory = make_dataset(tmp_path / "d")
-    before = _shards(directory)
-    (directory / "manifest.json").unlink()
-    with pytest.raises(RequestError, match="unknown request"):
-        generate(_settings(), str(directory), direct_num_workers=1)
-    generate(_settings(), str(directory), direct_num_workers=1, overwrite=True)
-    assert _shards(directory) == before
-    assert os.listdir(tmp_path) == ["d"]
-
-
-def test_a_replacement_that_was_given_up_makes_room_for_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_dataset(tmp_path / "d")
-    _interrupt(tmp_path / ".d.replacement", monkeypatch, after=5)
-    manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
-    assert manifest.settings.seed == 4
-    assert os.listdir(tmp_path) == ["d"]
-
-
 @pytest.mark.parametrize("encoding", ["path", "frames"])
 @pytest.mark.parametrize("image_size", [5, 50, 182])
 def test_the_disk_that_a_data_set_takes_is_known_before(
@@ -366,86 +323,3 @@ def test_a_dry_run_tells_what_to_expect_and_writes_nothing(tmp_path: Path, progr
     before = _files(tmp_path / "d")
     assert "already there" in program("pipeline.generate", *_flags(tmp_path / "d"), "--dry_run").stdout
     assert _files(tmp_path / "d") == before
-
-
-def test_two_runs_into_one_directory_one_works_the_other_says_so(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    from tests.conftest import ROOT
-
-    command = [sys.executable, "-m", "pipeline.generate", f"--output_dir={tmp_path / 'd'}"]
-    command += ["--num_train=200000", "--sequences_per_shard=5000"]
-    jobs = [
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    told = {job.returncode: output for job in jobs for output in [job.communicate(timeout=120)]}
-    assert set(told) == {0, 1}
-    assert "another process is working there" in told[1][1]
-    assert "fingerprint" in told[0][0]
-
-
-def test_a_damaged_manifest_can_be_overwritten(tmp_path: Path) -> None:
-    directory = make_dataset(tmp_path / "d")
-    before = _shards(directory)
-    (directory / "manifest.json").write_text("{")
-    with pytest.raises(RequestError, match="or add --overwrite"):
-        generate(_settings(), str(directory), direct_num_workers=1)
-    generate(_settings(), str(directory), direct_num_workers=1, overwrite=True)
-    assert _shards(directory) == before
-    assert os.listdir(tmp_path) == ["d"]
-
-
-def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
-    directory = make_dataset(tmp_path / "d")
-    beside = tmp_path / ".d.replacement"
-    beside.mkdir()
-    (beside / "thesis.txt").write_text("mine")
-    with pytest.raises(RequestError, match="holds something else"):
-        generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
-    (beside / "thesis.txt").rename(directory / "thesis.txt")
-    with pytest.raises(RequestError, match=r"holds something else \(thesis.txt\)"):
-        generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
-    assert (directory / "thesis.txt").read_text() == "mine"
-
-
-@pytest.mark.parametrize("killed", ["before the exchange", "within the exchange", "before the old one went"])
-def test_an_exchange_that_was_killed_is_finished_by_the_rerun(tmp_path: Path, killed: str) -> None:
-    old, new = make_dataset(tmp_path / "old", seed=3), make_dataset(tmp_path / "new", seed=4)
-    wanted = _shards(new)
-    directory = tmp_path / "d"
-    if killed == "before the exchange":
-        old.rename(directory)
-        new.rename(tmp_path / ".d.replacement")
-    elif killed == "within the exchange":
-        old.rename(tmp_path / ".d.replaced")
-        new.rename(tmp_path / ".d.replacement")
-    else:
-        new.rename(directory)
-        old.rename(tmp_path / ".d.replaced")
-    generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
-    assert _shards(directory) == wanted
-    assert os.listdir(tmp_path) == ["d"]
-
-
-def test_overwrite_through_a_link_keeps_the_link(tmp_path: Path) -> None:
-    directory = make_dataset(tmp_path / "d")
-    (tmp_path / "link").symlink_to(directory)
-    manifest, _ = generate(_settings(seed=4), str(tmp_path / "link"), direct_num_workers=1, overwrite=True)
-    assert (tmp_path / "link").is_symlink()
-    assert Dataset.open(str(directory)).manifest.fingerprint == manifest.fingerprint
-
-
-def test_odd_names_are_taken_as_they_are(tmp_path: Path) -> None:
-    directory = tmp_path / "b[1]*é"
-    generate(_settings(), str(directory), direct_num_workers=1)
-    assert not (directory / ".generation").exists()
-    assert not generate(_settings(), str(directory), direct_num_workers=1)[1]
-
-
-def test_a_leftover_state_folder_goes_with_the_next_call(tmp_path: Path) -> None:
-    directory = make_dataset(tmp_path / "d")
-    (directory / ".generation").mkdir()
-    assert not generate(_settings(), str(directory), direct_num_workers=1)[1]
-    assert not (directory / ".generation").exists()

@@ -1,0 +1,135 @@
+"""Who may write into a directory: overwriting, exchanging, and two runs at once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.dataset import Dataset
+from pipeline.generate import generate
+from pipeline.program import RequestError, WorkError
+from tests.conftest import ROOT, make_dataset
+from tests.pipeline.test_generate import _files, _interrupt, _settings, _shards
+
+
+def test_overwrite_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
+    manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
+    assert manifest.settings.seed == 4
+    assert Dataset.open(str(tmp_path / "d")).manifest.fingerprint == manifest.fingerprint
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_a_failed_overwrite_leaves_the_old_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
+    before = _files(tmp_path / "d")
+
+    def failing(*_: object) -> None:
+        raise OSError(28, "No space left on device", "shard")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.job.make_shard", failing)
+        with pytest.raises(WorkError):
+            generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
+    assert _files(tmp_path / "d") == before
+
+
+def test_shards_of_an_unknown_request_can_be_overwritten(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    before = _shards(directory)
+    (directory / "manifest.json").unlink()
+    with pytest.raises(RequestError, match="unknown request"):
+        generate(_settings(), str(directory), direct_num_workers=1)
+    generate(_settings(), str(directory), direct_num_workers=1, overwrite=True)
+    assert _shards(directory) == before
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_a_replacement_that_was_given_up_makes_room_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dataset(tmp_path / "d")
+    _interrupt(tmp_path / ".d.replacement", monkeypatch, after=5)
+    manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
+    assert manifest.settings.seed == 4
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_two_runs_into_one_directory_one_works_the_other_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline.generate", f"--output_dir={tmp_path / 'd'}"]
+    command += ["--num_train=200000", "--sequences_per_shard=5000"]
+    jobs = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = {job.returncode: output for job in jobs for output in [job.communicate(timeout=120)]}
+    assert set(told) == {0, 1}
+    assert "another process is working there" in told[1][1]
+    assert "fingerprint" in told[0][0]
+
+
+def test_a_damaged_manifest_can_be_overwritten(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    before = _shards(directory)
+    (directory / "manifest.json").write_text("{")
+    with pytest.raises(RequestError, match="or add --overwrite"):
+        generate(_settings(), str(directory), direct_num_workers=1)
+    generate(_settings(), str(directory), direct_num_workers=1, overwrite=True)
+    assert _shards(directory) == before
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    beside = tmp_path / ".d.replacement"
+    beside.mkdir()
+    (beside / "thesis.txt").write_text("mine")
+    with pytest.raises(RequestError, match="holds something else"):
+        generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    (beside / "thesis.txt").rename(directory / "thesis.txt")
+    with pytest.raises(RequestError, match=r"holds something else \(thesis.txt\)"):
+        generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    assert (directory / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("killed", ["before the exchange", "within the exchange", "before the old one went"])
+def test_an_exchange_that_was_killed_is_finished_by_the_rerun(tmp_path: Path, killed: str) -> None:
+    old, new = make_dataset(tmp_path / "old", seed=3), make_dataset(tmp_path / "new", seed=4)
+    wanted = _shards(new)
+    directory = tmp_path / "d"
+    if killed == "before the exchange":
+        old.rename(directory)
+        new.rename(tmp_path / ".d.replacement")
+    elif killed == "within the exchange":
+        old.rename(tmp_path / ".d.replaced")
+        new.rename(tmp_path / ".d.replacement")
+    else:
+        new.rename(directory)
+        old.rename(tmp_path / ".d.replaced")
+    generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    assert _shards(directory) == wanted
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_overwrite_through_a_link_keeps_the_link(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    (tmp_path / "link").symlink_to(directory)
+    manifest, _ = generate(_settings(seed=4), str(tmp_path / "link"), direct_num_workers=1, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert Dataset.open(str(directory)).manifest.fingerprint == manifest.fingerprint
+
+
+def test_odd_names_are_taken_as_they_are(tmp_path: Path) -> None:
+    directory = tmp_path / "b[1]*é"
+    generate(_settings(), str(directory), direct_num_workers=1)
+    assert not (directory / ".generation").exists()
+    assert not generate(_settings(), str(directory), direct_num_workers=1)[1]
+
+
+def test_a_leftover_state_folder_goes_with_the_next_call(tmp_path: Path) -> None:
+    directory = make_dataset(tmp_path / "d")
+    (directory / ".generation").mkdir()
+    assert not generate(_settings(), str(directory), direct_num_workers=1)[1]
+    assert not (directory / ".generation").exists()
