@@ -7,14 +7,16 @@ saved ``model.keras``.
 
 from model.architectures import ARCHITECTURES, build_classifier
 from model.drawing import DrawLine
-from model.folding import FoldTime
+from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
 from model.recurrent import ProjectedLSTM
 from model.sequence_inputs import classifier_of, with_sequence_inputs
 
 __all__ = [
     "ARCHITECTURES",
     "DrawLine",
-    "FoldTime",
+    "PolyphaseConv2D",
+    "PolyphaseFlatten",
+    "PolyphaseMaxPool2D",
     "ProjectedLSTM",
     "build_classifier",
     "classifier_of",

@@ -25,10 +25,11 @@ class DrawLine(keras.layers.Layer):
     def call(self, path: Any, label: Any) -> Any:
         """Draw every timestep at once: each column of the image is drawn exactly once."""
         size = path.shape[1]
-        time = ops.arange(size, dtype="int32")
-        path = ops.cast(path, "int32")
-        is_right = ops.equal(ops.cast(label, "int32"), RIGHT)[:, None]
-        drawn_at = ops.where(is_right, time, size - 1 - time)
+        # Bytes, where they fit: four times as many are compared at once.
+        time = ops.cast(ops.arange(size, dtype="int32"), "uint8")
+        path = ops.cast(path, "uint8")
+        is_right = ops.equal(ops.cast(label, "uint8"), RIGHT)[:, None]
+        drawn_at = ops.where(is_right, time, ops.flip(time))
         row_of = ops.where(is_right, path, ops.flip(path, axis=1))
         line = ops.equal(row_of[:, None, :], time[:, None])
         visible = ops.less_equal(drawn_at[:, None, :], time[:, None])

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+_MOST_UNROLLED = 64
+
 
 @keras.saving.register_keras_serializable("moving_lines")
 class ProjectedLSTM(keras.layers.LSTM):
@@ -50,6 +52,7 @@ class ProjectedLSTM(keras.layers.LSTM):
         folded = ops.reshape(sequences, (-1, features))
         projected = ops.add(ops.matmul(folded, cell.kernel), cell.bias)
         projected = ops.transpose(ops.reshape(projected, (-1, timesteps, 4 * self.units)), (1, 0, 2))
+        unrolled = keras.backend.backend() == "tensorflow" and self._is_short(sequences.shape[1])
 
         def step(state: tuple[Any, Any], projected_input: Any) -> tuple[tuple[Any, Any], None]:
             hidden, carry = state
@@ -64,5 +67,15 @@ class ProjectedLSTM(keras.layers.LSTM):
         if initial_state is None:
             zeros = ops.zeros((batch, self.units), projected.dtype)
             initial_state = (zeros, zeros)
-        (hidden, _), _ = ops.scan(step, tuple(initial_state), projected)
-        return hidden
+        state = tuple(initial_state)
+        if unrolled:
+            for projected_input in ops.unstack(projected, sequences.shape[1]):
+                state, _ = step(state, projected_input)
+        else:
+            state, _ = ops.scan(step, state, projected)
+        return state[0]
+
+    @staticmethod
+    def _is_short(timesteps: int | None) -> bool:
+        """Whether a graph may hold every timestep; TensorFlow's loops cost as much as the steps in them."""
+        return timesteps is not None and timesteps <= _MOST_UNROLLED

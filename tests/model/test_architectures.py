@@ -38,6 +38,25 @@ def test_architectures_are_equal_with_each_others_weights(timesteps: int, fixed:
             np.testing.assert_allclose(output, outputs[0], rtol=0, atol=1e-6)
 
 
+def test_gradients_of_architectures_agree() -> None:
+    import keras
+    import tensorflow as tf
+
+    models = [build_classifier(50, name) for name in ARCHITECTURES]
+    paths, labels = sample_sequences(0, "train", 50, 0, 8)
+    frames, expected = draw_frames(paths, labels).astype(np.float32), labels.astype(np.float32)[:, None]
+    gradients = []
+    for model in models:
+        model.set_weights(models[0].get_weights())
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(keras.losses.binary_crossentropy(expected, model(frames)))
+        gradients.append(tape.gradient(loss, [variable.value for variable in model.trainable_variables]))
+    for other in gradients[1:]:
+        for mine, theirs in zip(gradients[0], other, strict=True):
+            scale = float(np.abs(theirs).max())
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * scale)
+
+
 def test_one_model_takes_any_number_of_timesteps() -> None:
     model = build_classifier(6)
     for timesteps in (1, 4, 13):

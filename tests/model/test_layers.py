@@ -5,13 +5,22 @@ import numpy as np
 import pytest
 from keras import ops
 
-from model import DrawLine, FoldTime, ProjectedLSTM, build_classifier, classifier_of, with_sequence_inputs
+from model import (
+    DrawLine,
+    PolyphaseConv2D,
+    PolyphaseFlatten,
+    PolyphaseMaxPool2D,
+    ProjectedLSTM,
+    build_classifier,
+    classifier_of,
+    with_sequence_inputs,
+)
 from pipeline.lines import draw_frames, sample_sequences
 
 
-@pytest.mark.parametrize("image_size", [2, 5, 50])
+@pytest.mark.parametrize("image_size", [2, 5, 50, 256])
 def test_drawing_equals_the_definition(image_size: int) -> None:
-    paths, labels = sample_sequences(0, "train", image_size, 0, 20)
+    paths, labels = sample_sequences(0, "train", image_size, 0, 3 if image_size > 100 else 20)
     frames = ops.convert_to_numpy(DrawLine()(paths, labels))
     np.testing.assert_array_equal(frames, draw_frames(paths, labels))
 
@@ -21,11 +30,25 @@ def test_drawing_follows_the_precision_asked_for() -> None:
     assert keras.backend.standardize_dtype(DrawLine(dtype="bfloat16")(paths, labels).dtype) == "bfloat16"
 
 
-def test_folding_equals_time_distributed() -> None:
-    layer = keras.layers.Conv2D(3, 2, activation="relu")
-    inputs = np.random.default_rng(0).normal(size=(4, 6, 9, 9, 1)).astype(np.float32)
-    folded, looped = FoldTime(layer)(inputs), keras.layers.TimeDistributed(layer)(inputs)
-    np.testing.assert_allclose(folded, looped, atol=1e-6)
+@pytest.mark.parametrize("image_size", [3, 4, 5, 8, 50])
+def test_polyphase_layers_equal_conv_pool_flatten(image_size: int) -> None:
+    layers = keras.layers
+    time_distributed = layers.TimeDistributed(
+        keras.Sequential([layers.Conv2D(2, 2, activation="relu"), layers.MaxPooling2D(2), layers.Flatten()])
+    )
+    polyphase = keras.Sequential([PolyphaseConv2D(2), PolyphaseMaxPool2D(), PolyphaseFlatten()])
+    frames = draw_frames(*sample_sequences(0, "train", image_size, 0, 3)).astype(np.float32)
+    frames = np.concatenate([frames, np.random.default_rng(0).normal(size=frames.shape).astype(np.float32)])
+    time_distributed(frames)
+    polyphase(frames)
+    # A bias above zero lets the background through: windows then hold the same value four times.
+    weights = [time_distributed.get_weights()[0], np.array([0.3, -0.1], np.float32)]
+    for layer in (time_distributed, polyphase):
+        layer.set_weights(weights)
+    np.testing.assert_allclose(polyphase(frames), time_distributed(frames), atol=1e-6)
+    for mine, theirs in zip(_gradients(polyphase, frames), _gradients(time_distributed, frames), strict=True):
+        if mine.shape != frames.shape:  # Within a window of equal values any pixel may get the gradient.
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
 def _gradients(layer: keras.layers.Layer, inputs: np.ndarray) -> list[np.ndarray]:
@@ -39,7 +62,7 @@ def _gradients(layer: keras.layers.Layer, inputs: np.ndarray) -> list[np.ndarray
     return [gradient.numpy() for gradient in tape.gradient(loss, [*variables, tensor])]
 
 
-@pytest.mark.parametrize("timesteps", [1, 7, 50])
+@pytest.mark.parametrize("timesteps", [1, 7, 50, 70])
 def test_projected_lstm_equals_keras_lstm_in_outputs_and_gradients(timesteps: int) -> None:
     inputs = np.random.default_rng(1).normal(size=(5, timesteps, 12)).astype(np.float32)
     keras_lstm, projected = keras.layers.LSTM(8), ProjectedLSTM(8)
