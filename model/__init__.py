@@ -7,18 +7,25 @@ saved ``model.keras``.
 
 from model.architectures import ARCHITECTURES, build_classifier
 from model.drawing import DrawLine
+from model.observation import LINES, NewestPixel, Observation, RandomWindow, SaltAndPepper
 from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
 from model.recurrent import ProjectedLSTM
-from model.sequence_inputs import classifier_of, with_sequence_inputs
+from model.sequence_inputs import classifier_of, observed_frames, with_sequence_inputs
 
 __all__ = [
     "ARCHITECTURES",
+    "LINES",
     "DrawLine",
+    "NewestPixel",
+    "Observation",
     "PolyphaseConv2D",
     "PolyphaseFlatten",
     "PolyphaseMaxPool2D",
     "ProjectedLSTM",
+    "RandomWindow",
+    "SaltAndPepper",
     "build_classifier",
     "classifier_of",
+    "observed_frames",
     "with_sequence_inputs",
 ]

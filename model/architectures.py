@@ -18,46 +18,47 @@ from model.recurrent import ProjectedLSTM
 _FILTERS, _KERNEL_SIZE, _POOL_SIZE, _UNITS = 2, 2, 2, 50
 
 
-def _frame_layers(image_size: int) -> list[layers.Layer]:
+def _frame_layers(image_size: int, dtype: Any) -> list[layers.Layer]:
     # At S = 2 the convolution leaves a single pixel, which only a padded pool can take.
     padding = "valid" if image_size > _KERNEL_SIZE else "same"
     return [
-        layers.Conv2D(_FILTERS, _KERNEL_SIZE, activation="relu", name="conv"),
-        layers.MaxPooling2D(_POOL_SIZE, padding=padding, name="pool"),
-        layers.Flatten(name="flatten"),
+        layers.Conv2D(_FILTERS, _KERNEL_SIZE, activation="relu", dtype=dtype, name="conv"),
+        layers.MaxPooling2D(_POOL_SIZE, padding=padding, dtype=dtype, name="pool"),
+        layers.Flatten(dtype=dtype, name="flatten"),
     ]
 
 
-def _folded(frames: Any, image_size: int) -> Any:
+def _folded(frames: Any, image_size: int, dtype: Any) -> Any:
     """All timesteps at once wherever one does not wait for another: the fastest."""
     frame_layers: list[layers.Layer] = [
-        PolyphaseConv2D(_FILTERS, name="conv"),
-        PolyphaseMaxPool2D(name="pool"),
-        PolyphaseFlatten(name="flatten"),
+        PolyphaseConv2D(_FILTERS, dtype=dtype, name="conv"),
+        PolyphaseMaxPool2D(dtype=dtype, name="pool"),
+        PolyphaseFlatten(dtype=dtype, name="flatten"),
     ]
     if image_size == _KERNEL_SIZE:  # Whose single output has no phases.
-        frame_layers = [layers.TimeDistributed(layer, name=layer.name) for layer in _frame_layers(image_size)]
+        return _layerwise(frames, image_size, dtype)
     for layer in frame_layers:
         frames = layer(frames)
-    return ProjectedLSTM(_UNITS, name="lstm")(frames)
+    return ProjectedLSTM(_UNITS, dtype=dtype, name="lstm")(frames)
 
 
-def _layerwise(frames: Any, image_size: int) -> Any:
+def _layerwise(frames: Any, image_size: int, dtype: Any) -> Any:
     """Each layer in TimeDistributed: as tutorials write it."""
-    for layer in _frame_layers(image_size):
-        frames = layers.TimeDistributed(layer, name=layer.name)(frames)
-    return layers.LSTM(_UNITS, name="lstm")(frames)
+    for layer in _frame_layers(image_size, dtype):
+        frames = layers.TimeDistributed(layer, dtype=dtype, name=layer.name)(frames)
+    return layers.LSTM(_UNITS, dtype=dtype, name="lstm")(frames)
 
 
-def _submodel(frames: Any, image_size: int) -> Any:
+def _submodel(frames: Any, image_size: int, dtype: Any) -> Any:
     """One TimeDistributed over a model of the frame."""
     cnn = keras.Sequential(
-        [layers.Input((image_size, image_size, 1)), *_frame_layers(image_size)], name="cnn"
+        [layers.Input((image_size, image_size, 1)), *_frame_layers(image_size, dtype)], name="cnn"
     )
-    return layers.LSTM(_UNITS, name="lstm")(layers.TimeDistributed(cnn, name="frames_cnn")(frames))
+    features = layers.TimeDistributed(cnn, dtype=dtype, name="frames_cnn")(frames)
+    return layers.LSTM(_UNITS, dtype=dtype, name="lstm")(features)
 
 
-ARCHITECTURES: dict[str, Callable[[Any, int], Any]] = {
+ARCHITECTURES: dict[str, Callable[[Any, int, Any], Any]] = {
     "folded": _folded,
     "layerwise": _layerwise,
     "submodel": _submodel,
@@ -65,7 +66,10 @@ ARCHITECTURES: dict[str, Callable[[Any, int], Any]] = {
 
 
 def build_classifier(
-    image_size: int, architecture: str = "folded", timesteps: int | None = None
+    image_size: int,
+    architecture: str = "folded",
+    timesteps: int | None = None,
+    precision: str = "float32",
 ) -> keras.Model:
     """The classifier of frames, not compiled.
 
@@ -73,6 +77,8 @@ def build_classifier(
         image_size: S in pixels, at least 2.
         architecture: one of `ARCHITECTURES`.
         timesteps: None takes any number; a number fixes it.
+        precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16". Weights are float32
+            in all of them, and so is the last layer.
 
     Returns:
         A model from (batch, timesteps, S, S, 1), values 0 and 1 of any dtype, to the probability of
@@ -84,6 +90,6 @@ def build_classifier(
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r}: give one of {', '.join(ARCHITECTURES)}")
     frames = layers.Input((timesteps, image_size, image_size, 1), name="frames")
-    features = ARCHITECTURES[architecture](frames, image_size)
+    features = ARCHITECTURES[architecture](frames, image_size, precision)
     probability = layers.Dense(1, activation="sigmoid", dtype="float32", name="right")(features)
     return keras.Model(frames, probability, name="classifier")

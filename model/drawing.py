@@ -12,7 +12,9 @@ from pipeline.lines import RIGHT
 
 @keras.saving.register_keras_serializable("moving_lines")
 class DrawLine(keras.layers.Layer):
-    """Paths and labels to frames; the same frames as `pipeline.lines.draw_frames`.
+    """Paths and labels to frames; with "line" the same frames as `pipeline.lines.draw_frames`.
+
+    With "dot" a frame shows the newest pixel only.
 
     Call arguments:
         path: integers (batch, S).
@@ -21,6 +23,10 @@ class DrawLine(keras.layers.Layer):
     Returns:
         (batch, S, S, S, 1) = (sequence, timestep, row, column, channel) in the layer's compute dtype.
     """
+
+    def __init__(self, line: str = "line", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.line = line
 
     def call(self, path: Any, label: Any) -> Any:
         """Draw every timestep at once: each column of the image is drawn exactly once."""
@@ -32,7 +38,8 @@ class DrawLine(keras.layers.Layer):
         drawn_at = ops.where(is_right, time, ops.flip(time))
         row_of = ops.where(is_right, path, ops.flip(path, axis=1))
         line = ops.equal(row_of[:, None, :], time[:, None])
-        visible = ops.less_equal(drawn_at[:, None, :], time[:, None])
+        shows = ops.less_equal if self.line == "line" else ops.equal
+        visible = shows(drawn_at[:, None, :], time[:, None])
         frames = ops.logical_and(line[:, None, :, :], visible[:, :, None, :])
         return ops.cast(frames, self.compute_dtype)[..., None]
 
@@ -40,3 +47,7 @@ class DrawLine(keras.layers.Layer):
         """(batch, S, S, S, 1)."""
         size = path_shape[1]
         return (path_shape[0], size, size, size, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "line": self.line}

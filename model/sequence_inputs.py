@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from model.drawing import DrawLine
+from model.observation import NewestPixel, Observation, RandomWindow, SaltAndPepper
 
 
-def with_sequence_inputs(classifier: keras.Model, image_size: int, encoding: str) -> keras.Model:
-    """A model that takes a data set's features as they are stored; it shares the classifier's weights.
+def observed_frames(image_size: int, encoding: str, observation: Observation) -> tuple[dict[str, Any], Any]:
+    """Inputs as they are stored, and the frames that a classifier gets to see of them.
 
     Args:
-        classifier: from `model.build_classifier`.
         image_size: S.
         encoding: "path" draws ``{"path": uint8 (batch, S), "label": uint8 (batch,)}`` into frames on the
             device; "frames" takes ``{"frames": uint8 (batch, S, S, S, 1)}``.
+        observation: what of them is seen. If it is random, there is an input ``"number"`` besides, uint32
+            (batch,): which example it is.
 
     Returns:
-        A model to the probability of "right", float32 of shape (batch, 1).
+        Symbolic inputs by name, and symbolic frames, uint8 (batch, timesteps, S, S, 1).
     """
     if encoding == "path":
         path = layers.Input((image_size,), dtype="uint8", name="path")
         label = layers.Input((), dtype="uint8", name="label")
         inputs = {"path": path, "label": label}
-        frames = DrawLine(name="draw_line")(path, label)
+        frames = DrawLine(observation.line, dtype="uint8", name="draw_line")(path, label)
     else:
         frames = layers.Input((image_size, image_size, image_size, 1), dtype="uint8", name="frames")
         inputs = {"frames": frames}
+        if observation.line == "dot":
+            frames = NewestPixel(name="newest_pixel", dtype="uint8")(frames)
+    if observation.is_random:
+        number = inputs["number"] = layers.Input((), dtype="uint32", name="number")
+        if observation.window is not None:
+            window = RandomWindow(observation.window, observation.seed, dtype="uint8", name="window")
+            frames = window(frames, number)
+        if observation.noise > 0:
+            noise = SaltAndPepper(observation.noise, observation.seed, dtype="uint8", name="noise")
+            frames = noise(frames, number)
+    return inputs, frames
+
+
+def with_sequence_inputs(
+    classifier: keras.Model,
+    image_size: int,
+    encoding: str,
+    observation: Observation = Observation(),  # noqa: B008  # Frozen.
+) -> keras.Model:
+    """A model from the inputs of `observed_frames` to the probability of "right", float32 (batch, 1).
+
+    It shares the classifier's weights.
+    """
+    inputs, frames = observed_frames(image_size, encoding, observation)
     return keras.Model(inputs, classifier(frames), name="sequence_classifier")
 
 

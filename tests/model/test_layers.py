@@ -131,7 +131,16 @@ def test_the_model_room_imports_keras_only() -> None:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
-    assert imported <= {"__future__", "collections", "typing", "keras", "model", "pipeline"}
+    assert imported <= {
+        "__future__",
+        "collections",
+        "dataclasses",
+        "math",
+        "typing",
+        "keras",
+        "model",
+        "pipeline",
+    }
 
 
 def test_rooms_point_one_way() -> None:

@@ -1,0 +1,111 @@
+"""What of a sequence the classifier gets to see: all of the line or a dot, all frames or some, noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from model.stateless_random import random_bits, word_of
+
+_WINDOW_STREAM, _NOISE_STREAM = 0, 1
+
+LINES = ("line", "dot")
+
+
+@dataclass(frozen=True)
+class Observation:
+    """How sequences are shown.
+
+    Attributes:
+        line: "line" shows at time t all pixels drawn so far, "dot" only the newest.
+        window: this many consecutive frames, from a random one on; None shows all.
+        noise: the share of pixels that salt and pepper replace, from 0 to 1.
+        seed: of window and noise, from 0 to 2**32 - 1.
+    """
+
+    line: str = "line"
+    window: int | None = None
+    noise: float = 0.0
+    seed: int = 0
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it needs to know which example it is."""
+        return self.window is not None or self.noise > 0
+
+
+@keras.saving.register_keras_serializable("moving_lines")
+class NewestPixel(keras.layers.Layer):
+    """What each frame adds to the one before it: of lines (batch, T, S, S, 1), their newest pixels."""
+
+    def call(self, frames: Any) -> Any:
+        """Subtract from every frame the one before."""
+        return ops.concatenate([frames[:, :1], frames[:, 1:] - frames[:, :-1]], axis=1)
+
+
+@keras.saving.register_keras_serializable("moving_lines")
+class RandomWindow(keras.layers.Layer):
+    """Consecutive frames from a random one on, every possible first frame equally likely.
+
+    Call arguments:
+        frames: (batch, T, S, S, 1), T at least the length.
+        number: uint32 (batch,), which example it is; with the seed it decides the first frame.
+
+    Returns:
+        (batch, length, S, S, 1).
+    """
+
+    def __init__(self, length: int, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.length = length
+        self.seed = seed
+
+    def call(self, frames: Any, number: Any) -> Any:
+        """Take the window of every sequence."""
+        timesteps, *frame_shape = frames.shape[1:]
+        bits = ops.right_shift(random_bits(self.seed, _WINDOW_STREAM, number, 1), word_of(16))
+        # 16 random bits times the number of choices, at most 256, fit into the word.
+        choices = word_of(timesteps - self.length + 1)
+        first = ops.cast(ops.right_shift(bits * choices, word_of(16)), "int32")
+        sequence = ops.arange(ops.shape(frames)[0], dtype="int32")[:, None]
+        chosen = sequence * timesteps + first + ops.arange(self.length, dtype="int32")
+        window = ops.take(ops.reshape(frames, (-1, *frame_shape)), ops.reshape(chosen, (-1,)), axis=0)
+        return ops.reshape(window, (-1, self.length, *frame_shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "length": self.length, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("moving_lines")
+class SaltAndPepper(keras.layers.Layer):
+    """Replaces a share of the pixels, by 1 and by 0 equally likely.
+
+    Call arguments:
+        frames: (batch, T, S, S, 1).
+        number: uint32 (batch,), which example it is; with the seed it decides which pixels.
+    """
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+
+    def call(self, frames: Any, number: Any) -> Any:
+        """Replace pixels."""
+        shape = frames.shape[1:]
+        bits = random_bits(self.seed, _NOISE_STREAM, number, math.prod(shape))
+        bits = ops.reshape(bits, (-1, *shape))
+        salt, replaced = (
+            word_of(min(round(share * 2**32), 2**32 - 1)) for share in (self.rate / 2, self.rate)
+        )
+        kept = ops.cast(ops.greater_equal(bits, replaced), frames.dtype)
+        return frames * kept + ops.cast(ops.less(bits, salt), frames.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -1,0 +1,45 @@
+"""Random bits that are a function of numbers alone: the same on every backend, device and batch size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+_GOLDEN = 0x9E3779B1  # An odd number near 2**32 / golden ratio: multiples of it lie far apart.
+
+
+def random_bits(seed: int, stream: int, number: Any, count: int) -> Any:
+    """Bits for numbered examples.
+
+    Args:
+        seed: from 0 to 2**32 - 1.
+        stream: tells apart what one seed is used for.
+        number: uint32 (batch,), which example.
+        count: how many words an example.
+
+    Returns:
+        uint32 (batch, count), by the finalizer of MurmurHash3 (Appleby, 2011), applied to the seed, then to
+        the example's number, then to the word's.
+    """
+    base = word_of(_mix_int(_mix_int(seed) + stream & 0xFFFFFFFF))
+    example = _mix(ops.bitwise_xor(ops.cast(number, "uint32"), base))
+    word = ops.cast(ops.arange(count, dtype="int32"), "uint32") * word_of(_GOLDEN)
+    return _mix(example[:, None] + word)
+
+
+def word_of(value: int) -> Any:
+    """A scalar that arithmetic with uint32 leaves as uint32."""
+    return ops.convert_to_tensor(value, dtype="uint32")
+
+
+def _mix(word: Any) -> Any:
+    word = ops.bitwise_xor(word, ops.right_shift(word, word_of(16))) * word_of(0x85EBCA6B)
+    word = ops.bitwise_xor(word, ops.right_shift(word, word_of(13))) * word_of(0xC2B2AE35)
+    return ops.bitwise_xor(word, ops.right_shift(word, word_of(16)))
+
+
+def _mix_int(word: int) -> int:
+    word = (word ^ word >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    word = (word ^ word >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return word ^ word >> 16
