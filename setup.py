@@ -18,6 +18,7 @@ setup(
         "matplotlib>=3.9",
         "google-crc32c>=1.5",
         "tqdm>=4.66",
+        "pyyaml>=6",
         "tensorboard>=2.20",
     ],
     extras_require={

@@ -10,7 +10,7 @@ from model.drawing import DrawLine
 from model.observation import LINES, NewestPixel, Observation, RandomWindow, SaltAndPepper
 from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
 from model.recurrent import ProjectedLSTM
-from model.sequence_inputs import classifier_of, observed_frames, with_sequence_inputs
+from model.sequence_inputs import observed_frames, with_sequence_inputs
 
 __all__ = [
     "ARCHITECTURES",
@@ -25,7 +25,6 @@ __all__ = [
     "RandomWindow",
     "SaltAndPepper",
     "build_classifier",
-    "classifier_of",
     "observed_frames",
     "with_sequence_inputs",
 ]

@@ -7,6 +7,7 @@ Dense(1, sigmoid). All take each other's weights by ``set_weights(get_weights())
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -16,6 +17,18 @@ from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2
 from model.recurrent import ProjectedLSTM
 
 _FILTERS, _KERNEL_SIZE, _POOL_SIZE, _UNITS = 2, 2, 2, 50
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """What the layers of every architecture are made with."""
+
+    dtype: str
+    use_cudnn: bool | str
+
+    def lstm(self, layer_class: type[layers.LSTM]) -> layers.LSTM:
+        """The layer over time."""
+        return layer_class(_UNITS, dtype=self.dtype, use_cudnn=self.use_cudnn, name="lstm")
 
 
 def _frame_layers(image_size: int, dtype: Any) -> list[layers.Layer]:
@@ -28,37 +41,36 @@ def _frame_layers(image_size: int, dtype: Any) -> list[layers.Layer]:
     ]
 
 
-def _folded(frames: Any, image_size: int, dtype: Any) -> Any:
+def _folded(frames: Any, image_size: int, options: LayerOptions) -> Any:
     """All timesteps at once wherever one does not wait for another: the fastest."""
-    frame_layers: list[layers.Layer] = [
-        PolyphaseConv2D(_FILTERS, dtype=dtype, name="conv"),
-        PolyphaseMaxPool2D(dtype=dtype, name="pool"),
-        PolyphaseFlatten(dtype=dtype, name="flatten"),
-    ]
     if image_size == _KERNEL_SIZE:  # Whose single output has no phases.
-        return _layerwise(frames, image_size, dtype)
-    for layer in frame_layers:
+        return _layerwise(frames, image_size, options)
+    for layer in (
+        PolyphaseConv2D(_FILTERS, dtype=options.dtype, name="conv"),
+        PolyphaseMaxPool2D(dtype=options.dtype, name="pool"),
+        PolyphaseFlatten(dtype=options.dtype, name="flatten"),
+    ):
         frames = layer(frames)
-    return ProjectedLSTM(_UNITS, dtype=dtype, name="lstm")(frames)
+    return options.lstm(ProjectedLSTM)(frames)
 
 
-def _layerwise(frames: Any, image_size: int, dtype: Any) -> Any:
+def _layerwise(frames: Any, image_size: int, options: LayerOptions) -> Any:
     """Each layer in TimeDistributed: as tutorials write it."""
-    for layer in _frame_layers(image_size, dtype):
-        frames = layers.TimeDistributed(layer, dtype=dtype, name=layer.name)(frames)
-    return layers.LSTM(_UNITS, dtype=dtype, name="lstm")(frames)
+    for layer in _frame_layers(image_size, options.dtype):
+        frames = layers.TimeDistributed(layer, dtype=options.dtype, name=layer.name)(frames)
+    return options.lstm(layers.LSTM)(frames)
 
 
-def _submodel(frames: Any, image_size: int, dtype: Any) -> Any:
+def _submodel(frames: Any, image_size: int, options: LayerOptions) -> Any:
     """One TimeDistributed over a model of the frame."""
     cnn = keras.Sequential(
-        [layers.Input((image_size, image_size, 1)), *_frame_layers(image_size, dtype)], name="cnn"
+        [layers.Input((image_size, image_size, 1)), *_frame_layers(image_size, options.dtype)], name="cnn"
     )
-    features = layers.TimeDistributed(cnn, dtype=dtype, name="frames_cnn")(frames)
-    return layers.LSTM(_UNITS, dtype=dtype, name="lstm")(features)
+    features = layers.TimeDistributed(cnn, dtype=options.dtype, name="frames_cnn")(frames)
+    return options.lstm(layers.LSTM)(features)
 
 
-ARCHITECTURES: dict[str, Callable[[Any, int, Any], Any]] = {
+ARCHITECTURES: dict[str, Callable[[Any, int, LayerOptions], Any]] = {
     "folded": _folded,
     "layerwise": _layerwise,
     "submodel": _submodel,
@@ -70,6 +82,7 @@ def build_classifier(
     architecture: str = "folded",
     timesteps: int | None = None,
     precision: str = "float32",
+    use_cudnn: bool | str = "auto",
 ) -> keras.Model:
     """The classifier of frames, not compiled.
 
@@ -79,6 +92,7 @@ def build_classifier(
         timesteps: None takes any number; a number fixes it.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16". Weights are float32
             in all of them, and so is the last layer.
+        use_cudnn: whether TensorFlow may take cuDNN's LSTM on a GPU; see `keras.layers.LSTM`.
 
     Returns:
         A model from (batch, timesteps, S, S, 1), values 0 and 1 of any dtype, to the probability of
@@ -90,6 +104,6 @@ def build_classifier(
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r}: give one of {', '.join(ARCHITECTURES)}")
     frames = layers.Input((timesteps, image_size, image_size, 1), name="frames")
-    features = ARCHITECTURES[architecture](frames, image_size, precision)
+    features = ARCHITECTURES[architecture](frames, image_size, LayerOptions(precision, use_cudnn))
     probability = layers.Dense(1, activation="sigmoid", dtype="float32", name="right")(features)
     return keras.Model(frames, probability, name="classifier")

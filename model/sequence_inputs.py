@@ -57,8 +57,3 @@ def with_sequence_inputs(
     """
     inputs, frames = observed_frames(image_size, encoding, observation)
     return keras.Model(inputs, classifier(frames), name="sequence_classifier")
-
-
-def classifier_of(model: keras.Model) -> keras.Model:
-    """The classifier of frames inside a model made by `with_sequence_inputs`."""
-    return model.get_layer("classifier")

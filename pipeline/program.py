@@ -62,25 +62,31 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
         return super()._get_help_string(action)
 
 
-def run(program: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Run ``main(arguments)`` and exit as the module's docstring says, without a traceback."""
+def run(
+    program: str, main: Callable[[Sequence[str]], int], leave: Callable[[int], object] = sys.exit
+) -> None:
+    """Run ``main(arguments)`` and leave as the module's docstring says, without a traceback."""
     # Beam warns on import of packages that it does not need here; what matters reaches the user as an error.
     logging.basicConfig(level=logging.ERROR)
+    leave(_exit_code(program, main))
+
+
+def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
     try:
-        sys.exit(main(sys.argv[1:]))
+        return main(sys.argv[1:])
     except RequestError as error:
-        sys.exit(_fail(program, str(error), 2))
+        return _fail(program, str(error), 2)
     except WorkError as error:
-        sys.exit(_fail(program, str(error), 1))
+        return _fail(program, str(error), 1)
     except KeyboardInterrupt:
-        sys.exit(_fail(program, "interrupted; what was finished is kept, the same command goes on", 1))
+        return _fail(program, "interrupted; what was finished is kept, the same command goes on", 1)
     except OSError as error:
-        sys.exit(_fail(program, one_line(error), 1))
+        return _fail(program, one_line(error), 1)
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         hint = f"{type(error).__name__}: {one_line(error)[:300]} (a traceback: {TRACEBACK_VARIABLE}=1)"
-        sys.exit(_fail(program, hint, 1))
+        return _fail(program, hint, 1)
 
 
 def one_line(error: BaseException) -> str:

@@ -1,103 +1,264 @@
-"""What happens at the end of an epoch of `fit`: a checkpoint, and a row in ``history.csv``."""
+"""What happens during `fit`, in the order in which the callbacks stand here: each adds to what the next sees."""
 
 from __future__ import annotations
 
-import csv
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pipeline.program import WorkError
-from trainer.run_directory import RunDirectory, write_atomically
-
-_CHECKPOINTS_KEPT = 2
-
-
-class Checkpoints(keras.callbacks.Callback):
-    """Saves the whole training state (weights, optimizer, step) after every epoch.
-
-    Keeps the newest two, and the one with the lowest validation loss. A state whose loss is not finite is not
-    saved: the training stops with `WorkError` instead.
-    """
-
-    def __init__(self, run: RunDirectory, first_step: int) -> None:
-        super().__init__()
-        self._run = run
-        self._lowest_loss = math.inf
-        if tf.io.gfile.exists(run.best_checkpoint_path):
-            passed = [row for row in read_history(run.history_path) if int(row["step"]) <= first_step]
-            self._lowest_loss = min((float(row["val_loss"]) for row in passed), default=math.inf)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save, then delete what is older."""
-        logs = logs or {}
-        step = int(self.model.optimizer.iterations.numpy())
-        if not all(math.isfinite(value) for value in logs.values()):
-            raise WorkError(
-                f"the loss at step {step} is not finite; the last good checkpoint is kept:"
-                " train into another directory with a lower --learning_rate"
-            )
-        if logs["val_loss"] < self._lowest_loss:
-            self._lowest_loss = logs["val_loss"]
-            write_atomically(self._run.best_checkpoint_path, self.model.save)
-        write_atomically(self._run.checkpoint_path(step), self.model.save)
-        for path in list(self._run.checkpoints().values())[_CHECKPOINTS_KEPT:]:
-            tf.io.gfile.remove(path)
+from trainer.checkpoints import save_checkpoint
+from trainer.distribution import Distribution
+from trainer.history import write_history
+from trainer.input_clock import InputClock
+from trainer.interruption import Interruption
+from trainer.run_directory import RunDirectory
+from trainer.plan import Plan
+from trainer.training_model import TrainingModel
+from trainer.training_state import TrainingState, epochs_without_progress
 
 
-class HistoryFile(keras.callbacks.Callback):
-    """Rewrites ``history.csv`` after every epoch; a resumed run goes on where its checkpoint stood.
+class Position(keras.callbacks.Callback):
+    """Counts steps, and seconds: how many sequences a second, and the share of time spent waiting for input.
 
-    Columns: epoch (from 1), step, the metrics of training and validation, seconds and training sequences a
-    second of the epoch, validation not counted, and what was left out of the data as FILE:SEQUENCES.
+    Adds ``sequences_per_second`` and ``input_wait`` to the logs. An epoch that is taken up in its middle goes on
+    with the losses and metrics that it had.
     """
 
     def __init__(
-        self, run: RunDirectory, batch_size: int, first_step: int, left_out: Mapping[str, int]
+        self,
+        state: TrainingState,
+        clock: InputClock,
+        model: TrainingModel,
+        batch_size: int,
+        steps_per_epoch: int,
     ) -> None:
         super().__init__()
-        self._left_out = " ".join(f"{file}:{count}" for file, count in left_out.items())
-        self._path = run.history_path
+        self._state = state
+        self._totals = model.totals
+        self._clock = clock
         self._batch_size = batch_size
-        self._rows = [row for row in read_history(self._path) if int(row["step"]) <= first_step]
-        self._start = self._trained = 0.0
-        self._first_step = first_step
+        self._steps_per_epoch = steps_per_epoch
+        self._first_step = 0
+        self._start = self._waited = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start the clock."""
-        self._start = self._trained = time.perf_counter()
+        """Start or take up an epoch."""
+        self._first_step = self._state.step
+        self._start = time.perf_counter() - self._state.seconds
+        self._waited = self._clock.seconds - self._state.waiting
+        if self._state.totals:
+            for variable, value in zip(self._totals, self._state.totals, strict=True):
+                variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop the clock before validation."""
-        self._trained = time.perf_counter()
+        """Count the step."""
+        state = self._state
+        state.step = self._first_step + batch + 1
+        state.seconds = time.perf_counter() - self._start
+        state.waiting = self._clock.seconds - self._waited
+        self._add_rates(logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Say the same of the whole epoch."""
+        self._add_rates(logs)
+
+    def _add_rates(self, logs: dict[str, Any] | None) -> None:
+        if logs is not None:
+            state = self._state
+            sequences = ((state.step - 1) % self._steps_per_epoch + 1) * self._batch_size
+            logs["sequences_per_second"] = sequences / state.seconds
+            logs["input_wait"] = state.waiting / state.seconds
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Stops a training whose loss is not finite; what was saved before stays.
+
+    Raises:
+        WorkError: out of `fit`.
+    """
+
+    def __init__(self, state: TrainingState) -> None:
+        super().__init__()
+        self._state = state
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look at the mean over the epoch so far, which no later step makes finite again."""
+        self._check((logs or {})["loss"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look at the validation too."""
+        self._check((logs or {})["val_loss"])
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise diverged(self._state.step)
+
+
+def diverged(step: int) -> WorkError:
+    """What to say of numbers that are not finite."""
+    return WorkError(
+        f"the loss at step {step} is not finite; the last good checkpoint is kept:"
+        " train into another directory with a lower --learning_rate"
+    )
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Adds a row to the state's history and rewrites ``history.csv`` after every epoch.
+
+    Columns: epoch (from 1), step, the metrics of training and validation, seconds and training sequences a
+    second of the epoch, validation not counted, the share of time spent waiting for input, and what was left out
+    of the data as FILE:SEQUENCES.
+    """
+
+    def __init__(self, run: RunDirectory | None, state: TrainingState, left_out: Mapping[str, int]) -> None:
+        super().__init__()
+        self._left_out = " ".join(f"{file}:{count}" for file, count in left_out.items())
+        self._run = run
+        self._state = state
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Append the epoch's row."""
-        step = int(self.model.optimizer.iterations.numpy())
-        seconds = self._trained - self._start
-        sequences = (step - self._first_step) * self._batch_size
-        self._first_step = step
-        row = {"epoch": epoch + 1, "step": step, **{k: f"{v:.9g}" for k, v in sorted((logs or {}).items())}}
-        row |= {"seconds": f"{seconds:.3f}", "sequences_per_second": f"{sequences / seconds:.1f}"}
-        row["left_out"] = self._left_out
-        self._rows.append({name: str(value) for name, value in row.items()})
-        write_atomically(self._path, self._write)
-
-    def _write(self, path: str) -> None:
-        with tf.io.gfile.GFile(path, "w") as stream:
-            writer = csv.DictWriter(stream, list(self._rows[-1]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self._rows)
+        state, logs = self._state, dict(logs or {})
+        rate, wait = logs.pop("sequences_per_second"), logs.pop("input_wait")
+        row = {"epoch": epoch + 1, "step": state.step, **{k: f"{v:.9g}" for k, v in sorted(logs.items())}}
+        row |= {"seconds": f"{state.seconds:.3f}", "sequences_per_second": f"{rate:.1f}"}
+        row |= {"input_wait": f"{wait:.4f}", "left_out": self._left_out}
+        state.history.append({name: str(value) for name, value in row.items()})
+        if self._run is not None:
+            write_history(self._run.history_path, state.history)
 
 
-def read_history(path: str) -> list[dict[str, str]]:
-    """The rows of a ``history.csv``; none if there is no such file. Rows without a step are passed over."""
-    if not tf.io.gfile.exists(path):
-        return []
-    with tf.io.gfile.GFile(path) as stream:
-        rows = list(csv.DictReader(stream.read().splitlines()))
-    return [row for row in rows if (row.get("step") or "").isdigit()]
+class EarlyStopping(keras.callbacks.Callback):
+    """Ends the training after some epochs without a lower validation loss."""
+
+    def __init__(self, state: TrainingState, epochs: int | None) -> None:
+        super().__init__()
+        self._state = state
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Count the epochs."""
+        if self._epochs is not None and epochs_without_progress(self._state.history) >= self._epochs:
+            self.model.stop_training = True
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves the state every so many steps, after every epoch, and before it stops on a signal.
+
+    Keeps the newest, and the one with the lowest validation loss. A state that is not finite is not saved.
+
+    Raises:
+        WorkError: out of `fit`, when it stops.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        state: TrainingState,
+        model: TrainingModel,
+        distribution: Distribution,
+        interruption: Interruption,
+        plan: Plan,
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._state = state
+        self._training_model = model
+        self._distribution = distribution
+        self._interruption = interruption
+        self._every = plan.execution.checkpoint_every
+        self._keep = plan.execution.keep_checkpoints
+        self._steps_per_epoch = plan.steps_per_epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save if it is time."""
+        step = self._state.step
+        if step % self._steps_per_epoch == 0:
+            return  # It is not an epoch yet: validation comes first.
+        stop = self._distribution.any(self._interruption.signal_name is not None)
+        if stop or step % self._every == 0:
+            self._save(best=False)
+        if stop:
+            self._stop()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save, and keep the model if it is the best so far."""
+        state = self._state
+        state.totals, state.seconds, state.waiting = [], 0.0, 0.0
+        self._save(best=epochs_without_progress(state.history) == 0)
+        if self._distribution.any(self._interruption.signal_name is not None):
+            self._stop()
+
+    def _save(self, best: bool) -> None:
+        state, classifier = self._state, self._training_model.classifier
+        _bring_up_to_date(self.model)
+        if state.step % self._steps_per_epoch:
+            values = self._training_model.totals  # Of all replicas, so all processes take part.
+            state.totals = [float(keras.ops.convert_to_numpy(variable)) for variable in values]
+        if not self._distribution.is_chief:
+            return
+        with self._distribution.unreplicated():
+            if not all(np.isfinite(weight).all() for weight in classifier.get_weights()):
+                raise diverged(state.step)
+            if best:
+                save_checkpoint(self._run.best_checkpoint_path, classifier, state)
+            save_checkpoint(self._run.checkpoint_path(state.step), classifier, state)
+        for path in list(self._run.checkpoints().values())[self._keep :]:
+            tf.io.gfile.remove(path)
+
+    def _stop(self) -> None:
+        name = self._interruption.signal_name or "a signal to another process"
+        raise WorkError(
+            f"stopped by {name} after step {self._state.step}, which is saved: the same command goes on from there"
+        )
+
+
+def _bring_up_to_date(model: keras.Model) -> None:
+    """On JAX, `fit` keeps the variables' values to itself until it is asked for them."""
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+
+
+class Profile(keras.callbacks.Callback):
+    """Records what the device does from one step of this start to another, for TensorBoard's profiler."""
+
+    def __init__(self, directory: str, first: int, last: int) -> None:
+        super().__init__()
+        self._directory = directory
+        self._first, self._last = first, last
+        self._step = 0
+        self._runs = False
+        start: Callable[[str], None] = tf.profiler.experimental.start
+        stop: Callable[[], None] = tf.profiler.experimental.stop
+        if keras.backend.backend() == "jax":
+            import jax
+
+            start, stop = jax.profiler.start_trace, jax.profiler.stop_trace
+        self._start, self._stop = start, stop
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start before the first step."""
+        self._step += 1
+        if self._step == self._first:
+            self._start(self._directory)
+            self._runs = True
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop after the last."""
+        if self._step >= self._last:
+            self._finish()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop before another epoch, so that validation is not in it twice."""
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._runs:
+            self._stop()
+            self._runs = False

@@ -12,7 +12,7 @@ def draw_curves(history: list[dict[str, str]], path: str) -> None:
     """Draw ``training.png``.
 
     Args:
-        history: rows as `trainer.callbacks.read_history` returns them.
+        history: rows as `trainer.history.read_history` returns them.
         path: the picture.
     """
     steps = [int(row["step"]) for row in history]

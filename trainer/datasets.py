@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import tensorflow as tf
 
@@ -39,6 +39,12 @@ class SplitFiles:
     def num_sequences(self) -> int:
         """Sequences in all shards."""
         return sum(self.counts)
+
+    def dealt(self, hand: int, hands: int) -> SplitFiles:
+        """Every ``hands``-th shard, from number ``hand`` on, as if they were all."""
+        counts = self.counts[hand::hands]
+        num_bytes = self.num_bytes * sum(counts) // self.num_sequences
+        return replace(self, paths=self.paths[hand::hands], counts=counts, num_bytes=num_bytes)
 
 
 def read_manifest(data_dir: str) -> Manifest:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
 import keras
 import tensorflow as tf
 
 from pipeline.program import RequestError
+
+
+def check_backend() -> str:
+    """The Keras backend in use.
+
+    Raises:
+        RequestError: for one that is not supported.
+    """
+    backend: str = keras.backend.backend()
+    if backend not in ("tensorflow", "jax"):
+        raise RequestError(f"KERAS_BACKEND={backend}: this trainer runs on tensorflow and on jax")
+    return backend
 
 
 def choose_device(device: str) -> str:
@@ -23,10 +37,7 @@ def choose_device(device: str) -> str:
     Raises:
         RequestError: if a GPU is asked for and there is none, or for another backend.
     """
-    backend = keras.backend.backend()
-    if backend not in ("tensorflow", "jax"):
-        raise RequestError(f"KERAS_BACKEND={backend}: this trainer runs on tensorflow and on jax")
-    if backend == "jax":
+    if check_backend() == "jax":
         return _choose_for_jax(device)
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
@@ -40,13 +51,22 @@ def choose_device(device: str) -> str:
     return f"{len(gpus)} GPU ({', '.join(sorted(names))})"
 
 
+def make_deterministic() -> None:
+    """Let only operations run that give the same bits every time; call it before any runs."""
+    if check_backend() == "jax":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    else:
+        tf.config.experimental.enable_op_determinism()
+
+
 def _choose_for_jax(device: str) -> str:
     import jax
 
     tf.config.set_visible_devices([], "GPU")
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
-    found = jax.devices()
+    found = jax.local_devices()
     if device == "gpu" and found[0].platform != "gpu":
         raise _no_gpu("JAX")
     if found[0].platform == "cpu":

@@ -15,6 +15,7 @@ from trainer.metrics import binary_metrics
 from trainer.run_directory import RunDirectory, file_sha256, write_json
 from trainer.salvage import open_split
 from trainer.scoring import score_split
+from trainer.trained_model import load_trained_model
 from trainer.versions import versions
 
 SCHEMA_VERSION = 1
@@ -59,17 +60,17 @@ def evaluate(
         raise RequestError(f"--output {output}: cannot be written ({error.strerror})") from error
     manifest = read_manifest(data_dir)
     run = RunDirectory(model_dir)
-    classifier, step = run.load_classifier()
+    trained = load_trained_model(run)
     with open_split(data_dir, manifest, split, on_corrupt) as files:
         start = time.perf_counter()
-        scores = score_split(classifier, files, batch_size, f"evaluating {split}")
+        scores = score_split(trained, files, batch_size, f"evaluating {split}")
         seconds = time.perf_counter() - start
     document = {
         "schema_version": SCHEMA_VERSION,
         "model": {
             "path": os.path.abspath(run.model_path),
             "sha256": file_sha256(run.model_path),
-            "step": step,
+            "step": trained.step,
         },
         "dataset": {
             "name": DATASET_NAME,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array, draw_frames, sample_sequences
+from model import observed_frames
+from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
 from pipeline.program import RequestError
 from trainer.datasets import damage_named, read_manifest, split_files
 from trainer.input_pipeline import sequential_batches
 from trainer.run_directory import RunDirectory
 from trainer.scoring import check_image_size, compile_for_inference
+from trainer.trained_model import TrainedModel, load_trained_model
 
 # Fresh sequences come from a split of their own, so none of them was trained on.
 FRESH_SPLIT = "predict"
@@ -23,7 +27,7 @@ class Predictions:
     """Sequences and what the model says of them.
 
     Attributes:
-        frames: uint8 (n, S, S, S, 1).
+        frames: what the model saw, uint8 (n, timesteps, S, S, 1).
         labels: int64 (n,), 0 = left, 1 = right.
         right: probability of "right", float64 (n,).
     """
@@ -62,23 +66,33 @@ def predict(
     Raises:
         RequestError: if the request is wrong.
     """
-    classifier, _ = RunDirectory(model_dir).load_classifier()
+    trained = load_trained_model(RunDirectory(model_dir))
     if data_dir is None:
-        image_size = classifier.input_shape[2]
-        frames = _frames(*sample_sequences(seed, FRESH_SPLIT, image_size, first, num_sequences))
+        paths, labels = sample_sequences(seed, FRESH_SPLIT, trained.image_size, first, num_sequences)
+        features = {"path": paths, "label": labels}
     else:
-        frames = _read(data_dir, split, first, num_sequences)
-    check_image_size(classifier, frames[0].shape[2])
-    right = compile_for_inference(classifier).predict(frames[0], verbose=0)[:, 0].astype(np.float64)
-    return Predictions(*frames, right)
+        features, labels = _read(data_dir, split, first, num_sequences, trained)
+    frames = _observe(features, first, trained)
+    right = compile_for_inference(trained.classifier).predict(frames, verbose=0)[:, 0].astype(np.float64)
+    return Predictions(frames, labels, right)
 
 
-def _frames(paths: Uint8Array, labels: Int64Array) -> tuple[Uint8Array, Int64Array]:
-    return draw_frames(paths, labels), labels
+def _observe(features: dict[str, npt.NDArray[Any]], first: int, trained: TrainedModel) -> Uint8Array:
+    """What the model gets to see of stored sequences."""
+    encoding = "frames" if "frames" in features else "path"
+    inputs, frames = observed_frames(trained.image_size, encoding, trained.observation)
+    count = len(next(iter(features.values())))
+    numbers = np.arange(first, first + count).astype(np.uint32)
+    known = {**features, "number": numbers}
+    observed = keras.Model(inputs, frames)({name: known[name] for name in inputs})
+    return np.asarray(keras.ops.convert_to_numpy(observed))
 
 
-def _read(data_dir: str, split: str, first: int, count: int) -> tuple[Uint8Array, Int64Array]:
+def _read(
+    data_dir: str, split: str, first: int, count: int, trained: TrainedModel
+) -> tuple[dict[str, npt.NDArray[Any]], Int64Array]:
     files = split_files(data_dir, read_manifest(data_dir), split)
+    check_image_size(trained, files.image_size)
     if first + count > files.num_sequences:
         raise RequestError(
             f"sequences {first} to {first + count - 1} of split {split}: {data_dir} has {files.num_sequences}"
@@ -86,5 +100,4 @@ def _read(data_dir: str, split: str, first: int, count: int) -> tuple[Uint8Array
     wanted = sequential_batches(files, batch_size=count, first=first).take(1)
     with damage_named(files):
         features, labels = next(iter(wanted.as_numpy_iterator()))
-    labels = labels[:, 0].astype(np.int64)
-    return (features["frames"], labels) if "frames" in features else _frames(features["path"], labels)
+    return features, labels[:, 0].astype(np.int64)

@@ -7,16 +7,17 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-import model as _registers_layers  # noqa: F401  # Keras finds the custom layers by this import.
+from pipeline.directory_lock import locked
 from pipeline.program import RequestError, one_line
 
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..")
 _CHECKPOINT = re.compile(r"step-(\d{8,})\.keras")
 
 
@@ -97,33 +98,36 @@ class RunDirectory:
                 f"{self.config_path} is damaged; restore it or name another directory"
             ) from error
 
-    def has_classifier(self) -> bool:
-        """Whether there is a trained classifier that can be read."""
-        try:
-            self.load_classifier()
-        except RequestError:
-            return False
-        return True
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Make the directory if need be and hold it, until the block ends or the process does.
 
-    def load_classifier(self) -> tuple[keras.Model, int]:
-        """The trained classifier of frames, and the number of steps that it was trained for.
+        Files that a killed process left half-written are removed. If the block fails before it has written
+        anything, a directory that was made for it is removed again.
 
         Raises:
-            RequestError: if there is none, or it cannot be read.
+            RequestError: if it cannot be made.
+            WorkError: if another process trains there.
         """
-        if not tf.io.gfile.exists(self.model_path):
-            reason = "has no model.keras" if tf.io.gfile.isdir(self.path) else "no such directory"
-            raise RequestError(f"--model_dir {self.path}: {reason}; train with python -m trainer.task")
+        is_new = not tf.io.gfile.exists(self.path)
         try:
-            classifier = keras.models.load_model(self.model_path)
-            step = int(classifier.optimizer.iterations.numpy())
-            if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
-                raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")
-            return classifier, step
-        except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
-            raise RequestError(
-                f"{self.model_path} is damaged ({one_line(error)[:120]}); train again"
-            ) from error
+            tf.io.gfile.makedirs(self.path)
+        except (OSError, tf.errors.OpError) as error:
+            raise RequestError(f"--model_dir {self.path}: cannot be written ({one_line(error)})") from error
+        try:
+            with locked(self.path):
+                for directory in (self.path, self.checkpoints_path):
+                    _remove_unfinished(directory)
+                yield
+        finally:
+            if is_new and not tf.io.gfile.listdir(self.path):
+                tf.io.gfile.rmtree(self.path)
+
+
+def _remove_unfinished(directory: str) -> None:
+    if tf.io.gfile.isdir(directory):
+        for name in filter(_UNFINISHED.match, tf.io.gfile.listdir(directory)):
+            tf.io.gfile.remove(os.path.join(directory, name))
 
 
 def write_atomically(path: str, write: Callable[[str], Any]) -> None:

@@ -14,6 +14,7 @@ from pipeline.program import RequestError, WorkError
 from pipeline.progress import Progress
 from trainer.datasets import SplitFiles, damage_named
 from trainer.input_pipeline import sequential_batches
+from trainer.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ def compile_for_inference(model: keras.Model) -> keras.Model:
     return model
 
 
-def score_split(classifier: keras.Model, files: SplitFiles, batch_size: int, what: str) -> Scores:
-    """Score every sequence of a split, to the last.
+def score_split(trained: TrainedModel, files: SplitFiles, batch_size: int, what: str) -> Scores:
+    """Score every sequence of a split, to the last, as the model was trained to see them.
 
     Args:
-        classifier: of frames, of the split's image size.
+        trained: of the split's image size.
         files: the split.
         batch_size: sequences a batch; the last batch is what is left.
         what: named in front of the progress.
@@ -48,8 +49,10 @@ def score_split(classifier: keras.Model, files: SplitFiles, batch_size: int, wha
         RequestError: if the classifier is of another image size.
         WorkError: if a shard is damaged or the answers are not finite.
     """
-    check_image_size(classifier, files.image_size)
-    model = compile_for_inference(with_sequence_inputs(classifier, files.image_size, files.encoding.name))
+    check_image_size(trained, files.image_size)
+    model = compile_for_inference(
+        with_sequence_inputs(trained.classifier, files.image_size, files.encoding.name, trained.observation)
+    )
     right, labels = np.empty(files.num_sequences), np.empty(files.num_sequences, np.int64)
     start = 0
     with Progress(what, files.num_sequences) as progress:
@@ -57,6 +60,8 @@ def score_split(classifier: keras.Model, files: SplitFiles, batch_size: int, wha
         with damage_named(files):
             for features, expected in batches.as_numpy_iterator():  # Both backends take NumPy arrays.
                 stop = start + len(expected)
+                if trained.observation.is_random:
+                    features["number"] = np.arange(start, stop, dtype=np.uint32)
                 right[start:stop] = model.predict_on_batch(features)[:, 0]
                 labels[start:stop] = expected[:, 0]
                 progress.set(stop)
@@ -66,15 +71,14 @@ def score_split(classifier: keras.Model, files: SplitFiles, batch_size: int, wha
     return Scores(right, labels)
 
 
-def check_image_size(classifier: keras.Model, image_size: int) -> None:
+def check_image_size(trained: TrainedModel, image_size: int) -> None:
     """Refuse sequences of another size than the classifier was trained on.
 
     Raises:
         RequestError: naming both sizes.
     """
-    trained_on = classifier.input_shape[2]
-    if trained_on != image_size:
+    if trained.image_size != image_size:
         raise RequestError(
-            f"the model was trained on images of size {trained_on}, the sequences have size {image_size};"
+            f"the model was trained on images of size {trained.image_size}, the sequences have size {image_size};"
             " name a matching --model_dir or --data_dir"
         )

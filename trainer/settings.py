@@ -1,15 +1,16 @@
-"""What a training run is asked to do."""
+"""What a training run is asked to do, and how it is carried out."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from model import ARCHITECTURES
+from model import ARCHITECTURES, LINES, Observation
 from pipeline.program import RequestError
 
 SCHEDULES = ("cosine", "constant")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
@@ -17,16 +18,25 @@ class TrainingSettings:
     """A validated request for a run; everything that its weights depend on besides the data set.
 
     Attributes:
-        epochs: of `steps_per_epoch` steps each; after every one comes validation and a checkpoint.
+        epochs: of `steps_per_epoch` steps each; after every one comes validation.
         steps_per_epoch: batches an epoch; None means one pass over the training split.
-        batch_size: sequences a step.
-        learning_rate: of Adam, at the first step.
-        schedule: "cosine" lets it fall along half a cosine to 0 at the last step, "constant" keeps it.
+        batch_size: sequences a step, of all replicas together.
+        learning_rate: of Adam, the highest of the run.
+        warmup_steps: over which the learning rate rises from 0.
+        schedule: after that, "cosine" lets it fall along half a cosine to 0 at the last step, "constant" keeps
+            it.
         clip_norm: gradients with a larger global norm are scaled down to it.
+        early_stopping: epochs without a lower validation loss after which to stop; None goes on to the end.
         architecture: one of `model.ARCHITECTURES`.
-        readers: shards read in parallel, part of the order of the data; None means 16, or one for every
-            shard where there are fewer.
-        seed: of the initial weights and of the order of the data.
+        precision: a Keras dtype policy, one of `PRECISIONS`.
+        deterministic: use only operations that give the same bits every time.
+        line: what a frame shows; see `model.Observation`.
+        window: random consecutive frames of each sequence; None takes all.
+        noise: share of pixels that salt and pepper replace.
+        feeds: inputs that the shards are dealt to, part of the order of the data; a process reads one or several.
+        readers: shards that each feed reads in parallel, part of the order of the data; None means 16, or one
+            for every shard where there are fewer.
+        seed: of the initial weights, the order of the data, windows and noise.
 
     Raises:
         RequestError: naming the flag that is wrong.
@@ -36,14 +46,30 @@ class TrainingSettings:
     steps_per_epoch: int | None = None
     batch_size: int = 32
     learning_rate: float = 0.0005
+    warmup_steps: int = 0
     schedule: str = "cosine"
     clip_norm: float = 1.0
+    early_stopping: int | None = None
     architecture: str = "folded"
+    precision: str = "float32"
+    deterministic: bool = False
+    line: str = "line"
+    window: int | None = None
+    noise: float = 0.0
+    feeds: int = 1
     readers: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps_per_epoch", "batch_size", "readers"):
+        for name in (
+            "epochs",
+            "steps_per_epoch",
+            "batch_size",
+            "early_stopping",
+            "window",
+            "feeds",
+            "readers",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RequestError(f"--{name} {value}: give a whole number of at least 1")
@@ -55,11 +81,79 @@ class TrainingSettings:
             number = getattr(self, name)
             if not (math.isfinite(number) and number > 0):
                 raise RequestError(f"--{name} {number}: give a number above 0")
-        if self.schedule not in SCHEDULES:
-            raise RequestError(f"--schedule {self.schedule}: give one of {', '.join(SCHEDULES)}")
-        if self.architecture not in ARCHITECTURES:
-            raise RequestError(f"--architecture {self.architecture}: give one of {', '.join(ARCHITECTURES)}")
+        if not 0 <= self.noise < 1:
+            raise RequestError(f"--noise {self.noise}: give a share of the pixels, from 0 to below 1")
+        if self.warmup_steps < 0:
+            raise RequestError(f"--warmup_steps {self.warmup_steps}: give a whole number of at least 0")
+        for name, choices in (
+            ("schedule", SCHEDULES),
+            ("architecture", tuple(ARCHITECTURES)),
+            ("precision", PRECISIONS),
+            ("line", LINES),
+        ):
+            if getattr(self, name) not in choices:
+                raise RequestError(f"--{name} {getattr(self, name)}: give one of {', '.join(choices)}")
+        if self.batch_size % self.feeds:
+            raise RequestError(
+                f"--batch_size {self.batch_size}: {self.feeds} feeds cannot share it evenly;"
+                f" give a multiple of {self.feeds}"
+            )
+
+    @property
+    def observation(self) -> Observation:
+        """What of a sequence the classifier gets to see."""
+        return Observation(self.line, self.window, self.noise, self.seed)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as they stand in ``config.json``."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> TrainingSettings:
+        """Settings out of ``config.json``.
+
+        Raises:
+            KeyError: if one is missing.
+            RequestError: if one is wrong.
+        """
+        return cls(**{field.name: document[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is carried out; it may differ from one start of a run to the next.
+
+    Attributes:
+        device: "auto", "cpu" or "gpu".
+        distribution: "auto", "none", "mirrored" or "multi_worker".
+        steps_per_execution: steps that run on the device without coming back to Python.
+        checkpoint_every: steps between checkpoints within an epoch.
+        keep_checkpoints: newest checkpoints that are kept besides the best.
+        on_corrupt: what to do about damaged records; see `trainer.salvage.open_split`.
+        profile: first and last step of a profile, counted from the first step of this start; None makes none.
+        connect_timeout: seconds to wait for the other processes of a cluster.
+
+    Raises:
+        RequestError: naming the flag that is wrong.
+    """
+
+    device: str = "auto"
+    distribution: str = "auto"
+    steps_per_execution: int = 1
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    on_corrupt: str = "fail"
+    profile: tuple[int, int] | None = None
+    connect_timeout: int = 300
+
+    def __post_init__(self) -> None:
+        for name in ("steps_per_execution", "checkpoint_every", "keep_checkpoints", "connect_timeout"):
+            if getattr(self, name) < 1:
+                raise RequestError(f"--{name} {getattr(self, name)}: give a whole number of at least 1")
+        if self.checkpoint_every % self.steps_per_execution:
+            raise RequestError(
+                f"--checkpoint_every {self.checkpoint_every}: give a multiple of --steps_per_execution"
+                f" {self.steps_per_execution}"
+            )
+        if self.profile is not None and not 1 <= self.profile[0] <= self.profile[1]:
+            raise RequestError("--profile: give two steps, FIRST,LAST, as in 10,20")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from pipeline.program import ArgumentParser, non_negative_int, path_text, positive_int, run
-from trainer.flags import add_on_corrupt
+from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
+from trainer.flags import add_on_corrupt, arguments_of_file
 
 PROGRAM = "trainer.task"
 
@@ -16,49 +19,158 @@ def main(arguments: Sequence[str]) -> int:
     from trainer.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.settings import TrainingSettings
+    flags = _parse(arguments)
+    from trainer.distribution import find_cluster
+    from trainer.settings import Execution, TrainingSettings
+    from trainer.training import train
 
-    default = TrainingSettings()
-    parser = ArgumentParser(
-        PROGRAM,
-        "Train a classifier on a data set. The same command again resumes after the last finished epoch.",
-        f"python -m {PROGRAM} --data_dir /tmp/lines --model_dir /tmp/run --epochs 4 --steps_per_epoch 100",
-    )
-    add = parser.add_argument
-    add("--data_dir", required=True, type=path_text, help="a data set made by pipeline.generate")
-    add("--model_dir", required=True, type=path_text, help="the run directory; made if it is not there")
-    add("--epochs", type=positive_int, default=default.epochs, help="epochs, each with validation")
-    add("--steps_per_epoch", type=positive_int, help="batches an epoch (default: a pass over the data)")
-    add("--batch_size", type=positive_int, default=default.batch_size, help="sequences a step")
-    add("--learning_rate", type=float, default=default.learning_rate, help="of Adam, at the first step")
-    add("--schedule", default=default.schedule, help="of the learning rate: cosine (to 0) or constant")
-    add("--clip_norm", type=float, default=default.clip_norm, help="largest global norm of the gradients")
-    add("--architecture", default=default.architecture, help="folded, layerwise or submodel")
-    add("--readers", type=positive_int, help="shards read in parallel (default: 16, or every shard if fewer)")
-    add("--seed", type=non_negative_int, default=default.seed, help="of weights and order of the data")
-    add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: a GPU where there is one")
-    add_on_corrupt(parser)
-    flags = parser.parse_args(arguments)
+    execution = Execution(**{field.name: getattr(flags, field.name) for field in fields(Execution)})
+    if flags.feeds is None:
+        cluster = find_cluster(execution.distribution)
+        flags.feeds = cluster.size if cluster else 1
     settings = TrainingSettings(
         **{field.name: getattr(flags, field.name) for field in fields(TrainingSettings)}
     )
-
-    from trainer.devices import choose_device
-    from trainer.training import train
-
-    print(f"device: {choose_device(flags.device)}")
-    result = train(settings, flags.data_dir, flags.model_dir, flags.on_corrupt)
+    result = train(settings, flags.data_dir, flags.model_dir, execution)
     if result.resumed_from == result.step:
         print(f"already trained for {result.step} steps: nothing to do")
-    if result.history:
-        best = min(result.history, key=lambda row: float(row["val_loss"]))
-        print(
-            f"trained for {result.step} steps; kept the model after step {best['step']}:"
-            f" validation loss {float(best['val_loss']):.3g}, accuracy {float(best['val_accuracy']):.4f}"
-        )
+    best = min(result.history, key=lambda row: float(row["val_loss"]))
+    print(
+        f"trained for {result.step} steps; kept the model after step {best['step']}:"
+        f" validation loss {float(best['val_loss']):.3g}, accuracy {float(best['val_accuracy']):.4f}"
+    )
     print(f"run directory: {flags.model_dir}")
     return 0
 
 
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--config", type=path_text)
+    try:
+        config = first.parse_known_args(arguments)[0].config
+    except argparse.ArgumentError as error:
+        raise RequestError(f"{error}; see {parser.prog} --help") from error
+    if config is None:
+        return parser.parse_args(arguments)
+    from_file = arguments_of_file(config)
+    try:
+        return parser.parse_args([*from_file, *arguments])
+    except RequestError as error:
+        raise RequestError(f"--config {config}, or the flags after it: {error}") from error
+
+
+def _parser() -> ArgumentParser:
+    from trainer.settings import Execution, TrainingSettings
+
+    default, execution = TrainingSettings(), Execution()
+    parser = ArgumentParser(
+        PROGRAM,
+        "Train a classifier on a data set. The same command again goes on at the last checkpoint.",
+        f"python -m {PROGRAM} --data_dir /tmp/lines --model_dir /tmp/run --epochs 4 --steps_per_epoch 100",
+    )
+    add = parser.add_argument
+    add(
+        "--config",
+        type=path_text,
+        help="YAML or JSON file of these flags; those of the command line come on top",
+    )
+    add("--data_dir", required=True, type=path_text, help="a data set made by pipeline.generate")
+    add("--model_dir", required=True, type=path_text, help="the run directory; made if it is not there")
+
+    add = parser.add_argument_group("training").add_argument
+    add("--epochs", type=positive_int, default=default.epochs, help="epochs, each with validation")
+    add("--steps_per_epoch", type=positive_int, help="batches an epoch (default: a pass over the data)")
+    add(
+        "--batch_size",
+        type=positive_int,
+        default=default.batch_size,
+        help="sequences a step, of all replicas",
+    )
+    add("--learning_rate", type=float, default=default.learning_rate, help="of Adam, the highest")
+    add("--warmup_steps", type=non_negative_int, default=0, help="over which the rate rises from 0")
+    add("--schedule", default=default.schedule, help="of the rate after that: cosine (to 0) or constant")
+    add("--clip_norm", type=float, default=default.clip_norm, help="largest global norm of the gradients")
+    add(
+        "--early_stopping",
+        type=positive_int,
+        help="stop after so many epochs without a lower validation loss",
+    )
+    add("--architecture", default=default.architecture, help="folded, layerwise or submodel")
+    add("--precision", default=default.precision, help="float32, mixed_bfloat16 or mixed_float16")
+    add(
+        "--seed", type=non_negative_int, default=default.seed, help="of weights, order of the data, and noise"
+    )
+    add(
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="only operations that give the same bits every time, on GPUs too",
+    )
+
+    add = parser.add_argument_group("what the model sees").add_argument
+    add("--line", default=default.line, help="line: all pixels so far; dot: only the newest")
+    add(
+        "--window",
+        type=positive_int,
+        help="this many consecutive frames, from a random one on (default: all)",
+    )
+    add("--noise", type=float, default=default.noise, help="share of pixels that salt and pepper replace")
+
+    add = parser.add_argument_group("input").add_argument
+    add("--feeds", type=positive_int, help="inputs that shards are dealt to (default: one for every process)")
+    add("--readers", type=positive_int, help="shards a feed reads in parallel (default: 16, or all if fewer)")
+    add_on_corrupt(parser)
+
+    add = parser.add_argument_group("carrying it out").add_argument
+    add(
+        "--device",
+        choices=("auto", "cpu", "gpu"),
+        default=execution.device,
+        help="auto: a GPU if there is one",
+    )
+    add(
+        "--distribution",
+        choices=("auto", "none", "mirrored", "multi_worker"),
+        default=execution.distribution,
+        help="mirrored: all devices of this machine; multi_worker: the processes in TF_CONFIG; auto: what is there",
+    )
+    add("--steps_per_execution", type=positive_int, default=1, help="steps at once without a look at Python")
+    add("--checkpoint_every", type=positive_int, default=execution.checkpoint_every, help="steps")
+    add(
+        "--keep_checkpoints",
+        type=positive_int,
+        default=execution.keep_checkpoints,
+        help="besides the best one",
+    )
+    add(
+        "--connect_timeout",
+        type=positive_int,
+        default=execution.connect_timeout,
+        help="seconds to wait for others",
+    )
+    add(
+        "--profile",
+        type=_two_steps,
+        metavar="FIRST,LAST",
+        help="steps of this start to profile, for TensorBoard",
+    )
+    return parser
+
+
+def _two_steps(text: str) -> tuple[int, int]:
+    first, _, last = text.partition(",")
+    if not (first.isdigit() and last.isdigit() and 0 < int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"{text!r}: give two steps, FIRST,LAST, as in 10,20")
+    return int(first), int(last)
+
+
+def _leave(code: int) -> None:
+    """End a process of a cluster at once: the runtimes' own ends wait for processes that may be gone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    run(PROGRAM, main)
+    run(PROGRAM, main, leave=_leave if os.environ.get("TF_CONFIG") else sys.exit)

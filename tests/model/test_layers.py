@@ -12,7 +12,6 @@ from model import (
     PolyphaseMaxPool2D,
     ProjectedLSTM,
     build_classifier,
-    classifier_of,
     with_sequence_inputs,
 )
 from pipeline.lines import draw_frames, sample_sequences
@@ -107,7 +106,6 @@ def test_both_encodings_feed_the_same_classifier() -> None:
     expected = classifier(frames.astype(np.float32))
     np.testing.assert_allclose(by_path({"path": paths, "label": labels}), expected, atol=1e-6)
     np.testing.assert_allclose(by_frames({"frames": frames}), expected, atol=1e-6)
-    assert classifier_of(by_path) is classifier_of(by_frames) is classifier
 
 
 @pytest.mark.parametrize("architecture", ["folded", "layerwise", "submodel"])

@@ -13,12 +13,12 @@ from pipeline.dataset import Dataset
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.program import RequestError, WorkError
 from pipeline.tfrecord import FOOTER_BYTES, HEADER_BYTES
-from trainer.callbacks import read_history
+from trainer.history import read_history
 from trainer.datasets import read_manifest
 from trainer.evaluate import main as evaluate_main
 from trainer.input_pipeline import sequential_batches
 from trainer.salvage import open_split
-from trainer.settings import TrainingSettings
+from trainer.settings import Execution, TrainingSettings
 from trainer.training import train
 
 TEST_SHARD = "moving_line-test.tfrecord-00004-of-00016"
@@ -93,7 +93,7 @@ def test_skip_loses_only_what_is_damaged(
     listed = Dataset.open(str(copied)).manifest.splits["test"].shards[4]
     first, count = listed.first_sequence, listed.num_sequences
     remaining = [*range(first), *(first + i for i in kept if i < count), *range(first + count, 150)]
-    with open_split(str(copied), read_manifest(str(copied)), "test", "skip") as files:
+    with open_split(str(copied), read_manifest(str(copied)), "test", Execution(on_corrupt="skip")) as files:
         batches = list(sequential_batches(files, batch_size=20).as_numpy_iterator())
         assert files.left_out == ({TEST_SHARD: 150 - len(remaining)} if len(remaining) < 150 else {})
     labels = np.concatenate([labels[:, 0] for _, labels in batches])
@@ -122,7 +122,7 @@ def test_skip_leaves_out_shards_that_are_not_there(copied: Path, gone: str) -> N
         other = copied / TEST_SHARD.replace("00004", "00009", 1)
         path.write_bytes(other.read_bytes())
         other.write_bytes(content)
-    with open_split(str(copied), read_manifest(str(copied)), "test", "skip") as files:
+    with open_split(str(copied), read_manifest(str(copied)), "test", Execution(on_corrupt="skip")) as files:
         assert sum(files.left_out.values()) == 150 - files.num_sequences
         assert len(files.left_out) == (2 if gone == "swapped" else 1)
         assert sum(len(y) for _, y in sequential_batches(files, batch_size=20)) == files.num_sequences
@@ -133,7 +133,7 @@ def test_nothing_left_is_one_line(copied: Path) -> None:
         path.write_bytes(b"nothing")
     with (
         pytest.raises(WorkError, match=r"nothing of split test can be read; run python -m pipeline.verify"),
-        open_split(str(copied), read_manifest(str(copied)), "test", "skip"),
+        open_split(str(copied), read_manifest(str(copied)), "test", Execution(on_corrupt="skip")),
     ):
         pass
 
@@ -175,26 +175,26 @@ def test_training_skips_and_counts(copied: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkError, match=rf"{TRAIN_SHARD}: record 2.*pipeline.verify {copied} --repair"):
         # A pass over all of the split comes upon the damage.
         train(TrainingSettings(epochs=1, batch_size=100), str(copied), str(tmp_path / "failed"))
-    result = train(SETTINGS, str(copied), str(tmp_path / "run"), "skip")
+    result = train(SETTINGS, str(copied), str(tmp_path / "run"), Execution(on_corrupt="skip"))
     assert result.step == 3
     (row,) = read_history(str(tmp_path / "run" / "history.csv"))
     assert row["left_out"] == f"{TRAIN_SHARD}:4"
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["dataset"]["left_out"] == {TRAIN_SHARD: 4}
     # The same damage is the same run; another is not, for its sequences come in another order.
-    assert train(SETTINGS, str(copied), str(tmp_path / "run"), "skip").resumed_from == 3
+    assert train(SETTINGS, str(copied), str(tmp_path / "run"), Execution(on_corrupt="skip")).resumed_from == 3
     _damage(copied, "moving_line-train.tfrecord-00007-of-00016", _flip_payload)
     with pytest.raises(RequestError, match="left_out"):
-        train(SETTINGS, str(copied), str(tmp_path / "run"), "skip")
+        train(SETTINGS, str(copied), str(tmp_path / "run"), Execution(on_corrupt="skip"))
 
 
 def test_training_on_whole_data_is_the_same_either_way(path_dataset_dir: Path, tmp_path: Path) -> None:
     histories = []
     for choice in ("fail", "skip"):
-        train(SETTINGS, str(path_dataset_dir), str(tmp_path / choice), choice)
+        train(SETTINGS, str(path_dataset_dir), str(tmp_path / choice), Execution(on_corrupt=choice))
         (row,) = read_history(str(tmp_path / choice / "history.csv"))
         histories.append({name: value for name, value in row.items() if "second" not in name})
     assert histories[0] == histories[1]
     assert histories[0]["left_out"] == ""
     # Whichever was chosen, it is the same run.
-    assert train(SETTINGS, str(path_dataset_dir), str(tmp_path / "fail"), "skip").resumed_from == 3
+    assert train(SETTINGS, str(path_dataset_dir), str(tmp_path / "fail"), Execution(on_corrupt="skip")).resumed_from == 3

@@ -11,6 +11,7 @@ from tests.conftest import Program, make_dataset
 from trainer.evaluate import main
 from trainer.metrics import binary_metrics
 from trainer.run_directory import RunDirectory
+from trainer.trained_model import load_trained_model
 
 
 def _evaluate(run: Path, data: Path, output: Path, *more: str) -> dict:  # type: ignore[type-arg]
@@ -26,7 +27,7 @@ def test_metrics_are_exact_over_every_sequence(
 ) -> None:
     document = _evaluate(run_dir, dataset_dir, tmp_path / "m.json", f"--batch_size={batch_size}")
     paths, labels = sample_sequences(3, "test", 8, 0, 150)
-    classifier, _ = RunDirectory(str(run_dir)).load_classifier()
+    classifier = load_trained_model(RunDirectory(str(run_dir))).classifier
     scores = np.asarray(classifier(draw_frames(paths, labels).astype(np.float32)))[:, 0]
     expected = binary_metrics(scores, labels)
     metrics = document["metrics"]

@@ -9,8 +9,9 @@ from matplotlib import image
 
 from pipeline.program import RequestError, WorkError
 from tests.conftest import Program, make_dataset
-from trainer.callbacks import read_history
+from trainer.history import read_history
 from trainer.run_directory import RunDirectory
+from trainer.trained_model import load_trained_model
 from trainer.settings import TrainingSettings
 from trainer.task import main
 from trainer.training import train
@@ -19,7 +20,7 @@ SETTINGS = TrainingSettings(epochs=2, steps_per_epoch=15, batch_size=16, readers
 
 
 def _weights(run: Path) -> list[np.ndarray]:
-    weights: list[np.ndarray] = RunDirectory(str(run)).load_classifier()[0].get_weights()
+    weights: list[np.ndarray] = load_trained_model(RunDirectory(str(run))).classifier.get_weights()
     return weights
 
 
@@ -103,7 +104,7 @@ def test_a_resumed_run_ends_with_the_same_weights_and_history(
     result = train(SETTINGS, str(path_dataset_dir), str(run))
     assert (result.resumed_from, result.step) == (15, 30)
     _assert_same_weights(run, run_dir)
-    timed = {"seconds", "sequences_per_second"}
+    timed = {"seconds", "sequences_per_second", "input_wait"}
     histories = [
         [{k: v for k, v in row.items() if k not in timed} for row in read_history(str(path / "history.csv"))]
         for path in (run, run_dir)
@@ -142,7 +143,7 @@ def test_an_epoch_is_a_pass_over_the_data_by_default(tmp_path: Path, path_datase
 def test_a_constant_schedule_keeps_the_rate(tmp_path: Path, path_dataset_dir: Path) -> None:
     settings = TrainingSettings(epochs=1, steps_per_epoch=2, readers=4, schedule="constant")
     train(settings, str(path_dataset_dir), str(tmp_path / "run"))
-    classifier, _ = RunDirectory(str(tmp_path / "run")).load_classifier()
+    classifier = load_trained_model(RunDirectory(str(tmp_path / "run"))).classifier
     assert float(classifier.optimizer.learning_rate) == pytest.approx(settings.learning_rate)
 
 
@@ -270,7 +271,7 @@ def test_the_model_is_the_one_with_the_lowest_validation_loss(tmp_path: Path, pa
     result = train(settings, str(path_dataset_dir), str(tmp_path / "run"))
     losses = {int(row["step"]): float(row["val_loss"]) for row in result.history}
     best = min(losses, key=lambda step: losses[step])
-    assert RunDirectory(str(tmp_path / "run")).load_classifier()[1] == best
+    assert load_trained_model(RunDirectory(str(tmp_path / "run"))).step == best
     assert best != result.step
 
 

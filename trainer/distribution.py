@@ -1,0 +1,195 @@
+"""Where a training runs: on one device, on several of one machine, or on those of several processes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pipeline.program import RequestError
+from trainer.cluster import Cluster, read_cluster
+from trainer.devices import check_backend, choose_device
+from trainer.peers import Peers, connected
+from trainer.replicated_model import ReplicatedModel
+from trainer.settings import Execution
+
+DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
+
+
+class Distribution:
+    """One process with one device; the base of the others.
+
+    Attributes:
+        device: what it runs on, for people.
+        cluster: the processes that train together; None for this one alone.
+        num_replicas: devices of this process that share its part of a batch.
+        model_class: of the model that is trained.
+    """
+
+    model_class: type[keras.Model] = keras.Model
+
+    def __init__(
+        self, device: str, cluster: Cluster | None, peers: Peers | None, num_replicas: int = 1
+    ) -> None:
+        self.device = device
+        self.cluster = cluster
+        self.num_replicas = num_replicas
+        self._peers = peers
+
+    @property
+    def process(self) -> int:
+        """Number of this process."""
+        return self.cluster.index if self.cluster else 0
+
+    @property
+    def num_processes(self) -> int:
+        """How many train together."""
+        return self.cluster.size if self.cluster else 1
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the run directory."""
+        return self.process == 0
+
+    def any(self, wish: bool) -> bool:
+        """Whether any process wishes; all ask at the same point."""
+        return self._peers.any(wish) if self._peers else wish
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Variables are made within, and training runs within."""
+        return contextlib.nullcontext()
+
+    def unreplicated(self) -> contextlib.AbstractContextManager[Any]:
+        """Within, one process reads and saves variables without the others."""
+        return contextlib.nullcontext()
+
+    def batches(self, make: Callable[[], tf.data.Dataset], batch_size: int) -> Any:
+        """What `fit` takes for this process' part of the batches.
+
+        Args:
+            make: makes that part.
+            batch_size: sequences in this process' part of a batch.
+        """
+        return make()
+
+
+class _TensorFlowStrategy(Distribution):
+    """Replicas by a ``tf.distribute`` strategy."""
+
+    model_class = ReplicatedModel
+
+    def __init__(
+        self, strategy: tf.distribute.Strategy, device: str, cluster: Cluster | None, peers: Peers | None
+    ) -> None:
+        processes = cluster.size if cluster else 1
+        super().__init__(device, cluster, peers, strategy.num_replicas_in_sync // processes)
+        self._strategy = strategy
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        scope: contextlib.AbstractContextManager[Any] = self._strategy.scope()
+        return scope
+
+    def batches(self, make: Callable[[], tf.data.Dataset], batch_size: int) -> Any:
+        options = tf.distribute.InputOptions(experimental_fetch_to_device=False)
+        return self._strategy.distribute_datasets_from_function(
+            lambda _: make().rebatch(batch_size // self.num_replicas, drop_remainder=True), options
+        )
+
+
+class _JaxDataParallel(Distribution):
+    """Replicas by ``keras.distribution.DataParallel``."""
+
+    def __init__(self, device: str, cluster: Cluster | None, peers: Peers | None) -> None:
+        import jax
+
+        super().__init__(device, cluster, peers, jax.local_device_count())
+        names = [f"{found.platform}:{found.id}" for found in jax.devices()]
+        # Every process reads its own part.
+        self._parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+        keras.distribution.set_distribution(self._parallel)
+
+    @contextlib.contextmanager
+    def unreplicated(self) -> Iterator[None]:
+        keras.distribution.set_distribution(None)
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(self._parallel)
+
+
+@contextlib.contextmanager
+def distributed(
+    program: str, execution: Execution, cluster: Cluster | None, request: dict[str, Any]
+) -> Iterator[Distribution]:
+    """Start what a run is distributed over; before any operation runs and any model is built.
+
+    Args:
+        program: this program's name.
+        execution: how to carry out the run.
+        cluster: the processes that train together.
+        request: what every process of a cluster must have been asked for.
+
+    Raises:
+        RequestError: if there is no such device, or the processes are asked for different things.
+        WorkError: if a process of the cluster does not come.
+    """
+    backend = check_backend()
+    if cluster is None:
+        yield _alone(execution, backend)
+        return
+    with connected(program, cluster, request, execution.connect_timeout) as peers:
+        if backend == "jax":
+            with _jax_cluster(cluster):
+                device = choose_device(execution.device)
+                yield _JaxDataParallel(device, cluster, peers)
+                keras.distribution.set_distribution(None)
+        else:
+            device = choose_device(execution.device)
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            yield _TensorFlowStrategy(strategy, device, cluster, peers)
+
+
+def find_cluster(distribution: str) -> Cluster | None:
+    """The cluster that ``--distribution`` means here.
+
+    Raises:
+        RequestError: if there is none but one is asked for, or ``TF_CONFIG`` cannot be understood.
+    """
+    if distribution in ("none", "mirrored"):
+        return None
+    cluster = read_cluster()
+    if cluster is None and distribution == "multi_worker":
+        raise RequestError(
+            "--distribution multi_worker: TF_CONFIG names no other process; set it for every process, or use auto"
+        )
+    return cluster
+
+
+def _alone(execution: Execution, backend: str) -> Distribution:
+    device = choose_device(execution.device)
+    if execution.distribution == "none":
+        return Distribution(device, None, None)
+    if backend == "jax":
+        import jax
+
+        several = jax.local_device_count() > 1
+        return _JaxDataParallel(device, None, None) if several else Distribution(device, None, None)
+    kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+    names = [found.name for found in tf.config.list_logical_devices(kind)]
+    if len(names) > 1 and (kind == "GPU" or execution.distribution == "mirrored"):
+        return _TensorFlowStrategy(tf.distribute.MirroredStrategy(names), device, None, None)
+    return Distribution(device, None, None)
+
+
+@contextlib.contextmanager
+def _jax_cluster(cluster: Cluster) -> Iterator[None]:
+    import jax
+
+    # SIGTERM is ours, and a lost process is noticed by its connection long before.
+    jax.config.update("jax_enable_preemption_service", False)
+    jax.distributed.initialize(cluster.addresses[0], cluster.size, cluster.index)
+    yield
+    jax.distributed.shutdown()  # Not after an error: it waits for the others.

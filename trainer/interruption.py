@@ -1,0 +1,46 @@
+"""SIGTERM and Ctrl-C: finish the step, save, go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType, TracebackType
+from typing import Any
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interruption:
+    """Catches the first signal inside a ``with`` block; a second one ends the process as ever.
+
+    Attributes:
+        signal_name: of the signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.signal_name: str | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.signal_name = signal.Signals(number).name
+        self._restore()
+        # Not print: a handler may interrupt another print.
+        os.write(
+            sys.__stderr__.fileno() if sys.__stderr__ else 2,
+            b"finishing the step, then saving; again to end at once\n",
+        )

@@ -1,0 +1,47 @@
+"""The training step under TensorFlow's distribution strategies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class ReplicatedModel(keras.Model):
+    """`keras.Model` whose steps on several replicas compute what one replica computes on the whole batch.
+
+    Keras clips the gradients of every replica before it adds them up; here they are added first. And `fit` cannot
+    reduce scalars that come from several processes, so losses and metrics have shape (1,).
+    """
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step on this replica's part of a batch, all parts of the same size."""
+        features, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        context = tf.distribute.get_replica_context()
+        num_replicas = context.num_replicas_in_sync
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            answers = self(features, training=True)
+            # Keras divides the loss by the number of replicas, so that gradients are to be added.
+            loss = self.compute_loss(x=features, y=labels, y_pred=answers, sample_weight=weights)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = context.all_reduce(
+            tf.distribute.ReduceOp.SUM, tape.gradient(scaled, [variable.value for variable in variables])
+        )
+        if (norm := self.optimizer.global_clipnorm) is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, norm)
+        # The optimizer adds up once more what is now the same everywhere.
+        self.optimizer.apply([gradient / num_replicas for gradient in gradients], variables)
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss * num_replicas, sample_weight=tf.shape(labels)[0])
+        return _as_vectors(self.compute_metrics(features, labels, answers, sample_weight=weights))
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Loss and metrics of this replica's part of a batch."""
+        return _as_vectors(super().test_step(data))
+
+
+def _as_vectors(logs: dict[str, Any]) -> dict[str, Any]:
+    return {name: tf.reshape(value, (1,)) for name, value in logs.items()}

@@ -1,0 +1,69 @@
+"""A trained model, and what it was trained to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+import model as _registers_layers  # noqa: F401  # Keras finds the custom layers by this import.
+from model import Observation
+from pipeline.program import RequestError, one_line
+from trainer.checkpoints import read_state
+from trainer.run_directory import RunDirectory
+from trainer.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The model of a finished run.
+
+    Attributes:
+        classifier: of frames, float32 or uint8 (batch, timesteps, S, S, 1), to the probability of "right".
+        step: steps that it was trained for.
+        observation: what of a sequence it was shown.
+    """
+
+    classifier: keras.Model
+    step: int
+    observation: Observation
+
+    @property
+    def image_size(self) -> int:
+        """S."""
+        return int(self.classifier.input_shape[2])
+
+
+def load_trained_model(run: RunDirectory) -> TrainedModel:
+    """The model of a run.
+
+    Raises:
+        RequestError: if there is none, or it cannot be read.
+    """
+    if not tf.io.gfile.exists(run.model_path):
+        reason = "has no model.keras" if tf.io.gfile.isdir(run.path) else "no such directory"
+        raise RequestError(f"--model_dir {run.path}: {reason}; train with python -m trainer.task")
+    config = run.read_config()
+    try:
+        classifier = keras.models.load_model(run.model_path)
+        if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
+            raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")
+        step = read_state(run.model_path).step
+    except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
+        raise RequestError(f"{run.model_path} is damaged ({one_line(error)[:120]}); train again") from error
+    if config is None:  # A model by itself.
+        return TrainedModel(classifier, step, Observation())
+    try:
+        return TrainedModel(classifier, step, TrainingSettings.from_json(config).observation)
+    except LookupError as error:
+        raise RequestError(f"{run.config_path} is damaged; restore it or train again") from error
+
+
+def has_trained_model(run: RunDirectory) -> bool:
+    """Whether there is a model that can be read."""
+    try:
+        load_trained_model(run)
+    except RequestError:
+        return False
+    return True
