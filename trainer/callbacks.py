@@ -196,19 +196,21 @@ class Checkpoints(keras.callbacks.Callback):
             self._stop()
 
     def _save(self, best: bool) -> None:
-        state, classifier = self._state, self._training_model.classifier
+        state = self._state
         _bring_up_to_date(self.model)
         if state.step % self._steps_per_epoch:
             values = self._training_model.totals  # Of all replicas, so all processes take part.
             state.totals = [float(keras.ops.convert_to_numpy(variable)) for variable in values]
-        if not self._distribution.is_chief:
-            return
-        with self._distribution.unreplicated():
-            if not all(np.isfinite(weight).all() for weight in classifier.get_weights()):
-                raise diverged(state.step)
-            if best:
-                save_checkpoint(self._run.best_checkpoint_path, classifier, state)
-            save_checkpoint(self._run.checkpoint_path(state.step), classifier, state)
+        if self._distribution.is_chief:
+            self._distribution.alone(lambda: self._write(best))
+
+    def _write(self, best: bool) -> None:
+        state, classifier = self._state, self._training_model.classifier
+        if not all(np.isfinite(weight).all() for weight in classifier.get_weights()):
+            raise diverged(state.step)
+        if best:
+            save_checkpoint(self._run.best_checkpoint_path, classifier, state)
+        save_checkpoint(self._run.checkpoint_path(state.step), classifier, state)
         for path in list(self._run.checkpoints().values())[self._keep :]:
             tf.io.gfile.remove(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -62,9 +63,9 @@ class Distribution:
         """Variables are made within, and training runs within."""
         return contextlib.nullcontext()
 
-    def unreplicated(self) -> contextlib.AbstractContextManager[Any]:
-        """Within, one process reads and saves variables without the others."""
-        return contextlib.nullcontext()
+    def alone(self, work: Callable[[], None]) -> None:
+        """Let one process read and save variables without the others."""
+        work()
 
     def batches(self, make: Callable[[], tf.data.Dataset], batch_size: int) -> Any:
         """What `fit` takes for this process' part of the batches.
@@ -92,6 +93,12 @@ class _TensorFlowStrategy(Distribution):
         scope: contextlib.AbstractContextManager[Any] = self._strategy.scope()
         return scope
 
+    def alone(self, work: Callable[[], None]) -> None:
+        # Keras makes variables while it saves, which within the scope all processes make together. Scopes are
+        # of threads.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(work).result()
+
     def batches(self, make: Callable[[], tf.data.Dataset], batch_size: int) -> Any:
         options = tf.distribute.InputOptions(experimental_fetch_to_device=False)
         return self._strategy.distribute_datasets_from_function(
@@ -111,11 +118,10 @@ class _JaxDataParallel(Distribution):
         self._parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
         keras.distribution.set_distribution(self._parallel)
 
-    @contextlib.contextmanager
-    def unreplicated(self) -> Iterator[None]:
+    def alone(self, work: Callable[[], None]) -> None:
         keras.distribution.set_distribution(None)
         try:
-            yield
+            work()
         finally:
             keras.distribution.set_distribution(self._parallel)
 

@@ -22,7 +22,10 @@ from typing import Any
 from pipeline.program import RequestError, WorkError
 from trainer.cluster import Cluster
 
+_YES, _NO, _GOODBYE = b"1", b"0", b"."
+
 _RETRY_SECONDS = 0.1
+_GOODBYE_SECONDS = 10.0
 _HELLO_SECONDS = 5.0  # For what connects by mistake and says nothing.
 # Of a machine that is gone without a word: after 20 s of silence it is asked, and given up 15 s later.
 _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
@@ -36,40 +39,43 @@ class Peers:
         self._cluster = cluster
         self._connections = connections
         self._messages: dict[int, queue.Queue[bytes]] = {index: queue.Queue() for index in connections}
-        self._leaving = False
-        for index in connections:
-            threading.Thread(target=self._listen, args=(index,), daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._listen, args=(index,), daemon=True) for index in connections
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def any(self, wish: bool) -> bool:
         """Whether any process wishes; every process asks at the same point and gets the same answer."""
         if self._cluster.is_chief:
             answers = [self._messages[index].get() for index in self._connections]
-            wish = wish or b"1" in answers
+            wish = wish or _YES in answers
             self._send(wish)
             return wish
         self._send(wish)
-        return self._messages[0].get() == b"1"
+        return self._messages[0].get() == _YES
 
     def close(self) -> None:
-        """Part in good order: nobody's connection ends before everybody has come here."""
+        """Part in good order, when everybody has come here."""
         self.any(False)
-        self._leaving = True
         for connection in self._connections.values():
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                connection.sendall(_GOODBYE)
+        for thread in self._threads:
+            thread.join(_GOODBYE_SECONDS)
 
     def _send(self, wish: bool) -> None:
         for connection in self._connections.values():
             with contextlib.suppress(OSError):  # The thread that listens notices.
-                connection.sendall(b"1" if wish else b"0")
+                connection.sendall(_YES if wish else _NO)
 
     def _listen(self, index: int) -> None:
         connection = self._connections[index]
         with contextlib.suppress(OSError):
             while message := connection.recv(1):
+                if message == _GOODBYE:
+                    return
                 self._messages[index].put(message)
-        if self._leaving:
-            return
         # The runtime may hang or abort at any moment now, so this is the last word.
         print(
             f"{self._program}: error: process {index} ({self._cluster.addresses[index]}) of the cluster has ended;"

@@ -11,8 +11,8 @@ import tensorflow as tf
 class ReplicatedModel(keras.Model):
     """`keras.Model` whose steps on several replicas compute what one replica computes on the whole batch.
 
-    Keras clips the gradients of every replica before it adds them up; here they are added first. And `fit` cannot
-    reduce scalars that come from several processes, so losses and metrics have shape (1,).
+    Keras clips the gradients of every replica before it adds them up; here they are added first. And `fit`
+    cannot reduce scalars that come from several processes, so losses and metrics have shape (1,) there.
     """
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -36,12 +36,14 @@ class ReplicatedModel(keras.Model):
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(loss * num_replicas, sample_weight=tf.shape(labels)[0])
-        return _as_vectors(self.compute_metrics(features, labels, answers, sample_weight=weights))
+        return _reducible(self.compute_metrics(features, labels, answers, sample_weight=weights))
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Loss and metrics of this replica's part of a batch."""
-        return _as_vectors(super().test_step(data))
+        return _reducible(super().test_step(data))
 
 
-def _as_vectors(logs: dict[str, Any]) -> dict[str, Any]:
-    return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+def _reducible(logs: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+        return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+    return logs
