@@ -1,4 +1,4 @@
-"""What happens during `fit`, in the order in which the callbacks stand here: each adds to what the next sees."""
+"""What happens during `fit`: every callback adds to what those that stand after it here see."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from trainer.distribution import Distribution
 from trainer.history import write_history
 from trainer.input_clock import InputClock
 from trainer.interruption import Interruption
-from trainer.run_directory import RunDirectory
 from trainer.plan import Plan
+from trainer.run_directory import RunDirectory
 from trainer.training_model import TrainingModel
 from trainer.training_state import TrainingState, epochs_without_progress
 
@@ -26,8 +26,8 @@ from trainer.training_state import TrainingState, epochs_without_progress
 class Position(keras.callbacks.Callback):
     """Counts steps, and seconds: how many sequences a second, and the share of time spent waiting for input.
 
-    Adds ``sequences_per_second`` and ``input_wait`` to the logs. An epoch that is taken up in its middle goes on
-    with the losses and metrics that it had.
+    Adds ``sequences_per_second`` and ``input_wait`` to the logs. An epoch that is taken up in its middle goes
+    on with the losses and metrics that it had.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class HistoryFile(keras.callbacks.Callback):
     """Adds a row to the state's history and rewrites ``history.csv`` after every epoch.
 
     Columns: epoch (from 1), step, the metrics of training and validation, seconds and training sequences a
-    second of the epoch, validation not counted, the share of time spent waiting for input, and what was left out
-    of the data as FILE:SEQUENCES.
+    second of the epoch, validation not counted, the share of time spent waiting for input, and what was left
+    out of the data as FILE:SEQUENCES.
     """
 
     def __init__(self, run: RunDirectory | None, state: TrainingState, left_out: Mapping[str, int]) -> None:
@@ -217,7 +217,8 @@ class Checkpoints(keras.callbacks.Callback):
     def _stop(self) -> None:
         name = self._interruption.signal_name or "a signal to another process"
         raise WorkError(
-            f"stopped by {name} after step {self._state.step}, which is saved: the same command goes on from there"
+            f"stopped by {name} after step {self._state.step}, which is saved:"
+            " the same command goes on from there"
         )
 
 

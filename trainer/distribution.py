@@ -169,7 +169,8 @@ def find_cluster(distribution: str) -> Cluster | None:
     cluster = read_cluster()
     if cluster is None and distribution == "multi_worker":
         raise RequestError(
-            "--distribution multi_worker: TF_CONFIG names no other process; set it for every process, or use auto"
+            "--distribution multi_worker: TF_CONFIG names no other process;"
+            " set it for every process, or use auto"
         )
     return cluster
 

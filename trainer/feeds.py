@@ -1,9 +1,9 @@
 """What `fit` reads: the part of every batch that one process trains on, and of validation.
 
-The shards are dealt to **feeds** once and for all, and every batch takes the same number of sequences from each,
-in the order of `trainer.input_pipeline`. So a batch holds the same sequences whether one process reads all feeds
-or each process some. Each feed passes over its own shards at its own pace: where shards differ in size, one feed
-begins its next pass some steps before another.
+The shards are dealt to **feeds** once and for all, and every batch takes the same number of sequences from
+each, in the order of `trainer.input_pipeline`. So a batch holds the same sequences whether one process reads
+all feeds or each process some. Each feed passes over its own shards at its own pace: where shards differ in
+size, one feed begins its next pass some steps before another.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ def training_part(
         part: of every batch; ``settings.feeds`` is a multiple of its count.
 
     Returns:
-        Batches (features, labels) as `trainer.input_pipeline.training_batches` gives, of ``batch_size / count``
-        sequences, and with ``"number"``: uint32, which sequence of the run it is, if the observation is random.
+        Batches (features, labels) as `trainer.input_pipeline.training_batches` gives, of ``batch_size /
+        count`` sequences, and with ``"number"``: uint32, which sequence of the run it is, if the observation
+        is random.
     """
     feed_size = settings.batch_size // settings.feeds
     own = settings.feeds // part.count

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
-from pipeline.program import ArgumentParser, RequestError
+from pipeline.program import ArgumentParser, RequestError, one_line
 
 
 def add_on_corrupt(parser: ArgumentParser) -> None:
@@ -20,13 +19,12 @@ def add_on_corrupt(parser: ArgumentParser) -> None:
     )
 
 
-def arguments_of_file(path: str, not_for_now: Sequence[str] = ()) -> list[str]:
+def arguments_of_file(path: str) -> list[str]:
     """Flags as a YAML or JSON file gives them, to stand before those of the command line.
 
     Args:
-        path: of a mapping from flags, without dashes, to values; true and false for flags that take none. Also a
-            run's ``config.json``, for its settings and data.
-        not_for_now: flags that are left out.
+        path: of a mapping from flags, without dashes, to values; true and false for flags that take none.
+            Also a run's ``config.json``, for its settings and data.
 
     Raises:
         RequestError: if the file cannot be read or is no such mapping.
@@ -37,15 +35,14 @@ def arguments_of_file(path: str, not_for_now: Sequence[str] = ()) -> list[str]:
     except OSError as error:
         raise RequestError(f"--config {path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = f" at line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
-        raise RequestError(f"--config {path}: is neither YAML nor JSON{where}") from error
+        raise RequestError(f"--config {path}: is neither YAML nor JSON ({one_line(error)[:120]})") from error
     if isinstance(document, dict) and {"settings", "dataset"} <= document.keys():  # A run's config.json.
         document = {"data_dir": document["dataset"].get("path"), **document["settings"]}
     if not isinstance(document, dict):
         raise RequestError(f"--config {path}: give a mapping from flags to values, as in batch_size: 64")
     arguments = []
     for name, value in document.items():
-        if name in not_for_now or value is None:
+        if value is None:
             continue
         if name == "config" or isinstance(value, dict | list):
             raise RequestError(f"--config {path}: {name}: is no flag with a single value")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -40,7 +39,4 @@ class Interruption:
         self.signal_name = signal.Signals(number).name
         self._restore()
         # Not print: a handler may interrupt another print.
-        os.write(
-            sys.__stderr__.fileno() if sys.__stderr__ else 2,
-            b"finishing the step, then saving; again to end at once\n",
-        )
+        os.write(1, b"\nfinishing the step, then saving; another signal ends at once\n")

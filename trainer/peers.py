@@ -1,9 +1,10 @@
 """Connections between the chief and the other processes of a cluster.
 
-The runtimes that train together wait for a missing process without end, and leave a dead one's peers hanging or
-abort them. So before they start, every process connects to the chief, on the chief's own port: whoever does not
-come within a time is named. The connections stay: the end of a process ends its connection at once, wherever the
-others stand, and they say so and leave. And they carry the wish to stop, so that all stop after the same step.
+The runtimes that train together wait for a missing process without end, and leave a dead one's peers hanging
+or abort them. So before they start, every process connects to the chief, on the chief's own port: whoever
+does not come within a time is named. The connections stay: the end of a process ends its connection at once,
+wherever the others stand, and they say so and leave. And they carry the wish to stop, so that all stop after
+the same step.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 
 class Peers:
-    """Connections of this process: the chief has one to every other process, the others have one to the chief."""
+    """Connections of this process: the chief's to all others, or another's to the chief."""
 
     def __init__(self, program: str, cluster: Cluster, connections: dict[int, socket.socket]) -> None:
         self._program = program
@@ -78,8 +79,8 @@ class Peers:
                 self._messages[index].put(message)
         # The runtime may hang or abort at any moment now, so this is the last word.
         print(
-            f"{self._program}: error: process {index} ({self._cluster.addresses[index]}) of the cluster has ended;"
-            " start all of them again: the training goes on after its last checkpoint",
+            f"{self._program}: error: process {index} ({self._cluster.addresses[index]}) of the cluster has"
+            " ended; start all of them again: the training goes on after its last checkpoint",
             file=sys.stderr,
             flush=True,
         )

@@ -112,8 +112,8 @@ def make_plan(
     if steps is None:
         steps = steps_per_pass(files, settings.batch_size) // executions * executions
     if not steps or steps % executions:
+        steps = steps or steps_per_pass(files, settings.batch_size)
         raise RequestError(
-            f"--steps_per_execution {executions}: an epoch has {steps or steps_per_pass(files, settings.batch_size)}"
-            " steps; give a divisor of that"
+            f"--steps_per_execution {executions}: an epoch has {steps} steps; give a divisor of that"
         )
     return Plan(settings, execution, steps, readers, num_processes)

@@ -69,7 +69,7 @@ def predict(
     trained = load_trained_model(RunDirectory(model_dir))
     if data_dir is None:
         paths, labels = sample_sequences(seed, FRESH_SPLIT, trained.image_size, first, num_sequences)
-        features = {"path": paths, "label": labels}
+        features: dict[str, npt.NDArray[Any]] = {"path": paths, "label": labels}
     else:
         features, labels = _read(data_dir, split, first, num_sequences, trained)
     frames = _observe(features, first, trained)

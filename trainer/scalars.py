@@ -16,7 +16,7 @@ _VALIDATION = "val_"
 
 
 class Scalars(keras.callbacks.Callback):
-    """Writes losses, metrics, learning rate, speed and waiting by step, below ``train`` and ``validation``."""
+    """Writes losses, metrics, learning rate, speed and waiting by step, for training and validation."""
 
     def __init__(self, directory: str, state: TrainingState) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Scalars(keras.callbacks.Callback):
 
 
 def forget_events_after(directory: str, step: int) -> None:
-    """Take events of later steps out of the event files below a directory, and what a kill left half-written."""
+    """Take events of later steps, and what a kill left half-written, out of a directory's event files."""
     for where, _, names in tf.io.gfile.walk(directory):
         for name in names:
             if "tfevents" in name:

@@ -79,6 +79,6 @@ def check_image_size(trained: TrainedModel, image_size: int) -> None:
     """
     if trained.image_size != image_size:
         raise RequestError(
-            f"the model was trained on images of size {trained.image_size}, the sequences have size {image_size};"
-            " name a matching --model_dir or --data_dir"
+            f"the model was trained on images of size {trained.image_size}, the sequences have size"
+            f" {image_size}; name a matching --model_dir or --data_dir"
         )

@@ -23,8 +23,8 @@ class TrainingSettings:
         batch_size: sequences a step, of all replicas together.
         learning_rate: of Adam, the highest of the run.
         warmup_steps: over which the learning rate rises from 0.
-        schedule: after that, "cosine" lets it fall along half a cosine to 0 at the last step, "constant" keeps
-            it.
+        schedule: after that, "cosine" lets it fall along half a cosine to 0 at the last step, "constant"
+            keeps it.
         clip_norm: gradients with a larger global norm are scaled down to it.
         early_stopping: epochs without a lower validation loss after which to stop; None goes on to the end.
         architecture: one of `model.ARCHITECTURES`.
@@ -33,7 +33,8 @@ class TrainingSettings:
         line: what a frame shows; see `model.Observation`.
         window: random consecutive frames of each sequence; None takes all.
         noise: share of pixels that salt and pepper replace.
-        feeds: inputs that the shards are dealt to, part of the order of the data; a process reads one or several.
+        feeds: inputs that the shards are dealt to, part of the order of the data; a process reads one or
+            several.
         readers: shards that each feed reads in parallel, part of the order of the data; None means 16, or one
             for every shard where there are fewer.
         seed: of the initial weights, the order of the data, windows and noise.

@@ -133,7 +133,7 @@ def _parser() -> ArgumentParser:
         "--distribution",
         choices=("auto", "none", "mirrored", "multi_worker"),
         default=execution.distribution,
-        help="mirrored: all devices of this machine; multi_worker: the processes in TF_CONFIG; auto: what is there",
+        help="mirrored: all devices of this machine; multi_worker: those of TF_CONFIG; auto: what is there",
     )
     add("--steps_per_execution", type=positive_int, default=1, help="steps at once without a look at Python")
     add("--checkpoint_every", type=positive_int, default=execution.checkpoint_every, help="steps")
@@ -166,11 +166,13 @@ def _two_steps(text: str) -> tuple[int, int]:
 
 
 def _leave(code: int) -> None:
-    """End a process of a cluster at once: the runtimes' own ends wait for processes that may be gone."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    """End this process; one of a cluster at once, for the runtimes' end waits for others that may be gone."""
+    if os.environ.get("TF_CONFIG"):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
-    run(PROGRAM, main, leave=_leave if os.environ.get("TF_CONFIG") else sys.exit)
+    run(PROGRAM, main, _leave)

@@ -14,7 +14,12 @@ NUMBERS = np.arange(len(PATHS), dtype=np.uint32)
 
 def _observe(observation: Observation, encoding: str = "path", count: int = len(PATHS)) -> np.ndarray:
     inputs, frames = observed_frames(SIZE, encoding, observation)
-    features = {"path": PATHS, "label": LABELS.astype(np.uint8), "frames": FRAMES, "number": NUMBERS}
+    features: dict[str, np.ndarray] = {
+        "path": PATHS,
+        "label": LABELS.astype(np.uint8),
+        "frames": FRAMES,
+        "number": NUMBERS,
+    }
     model = keras.Model(inputs, frames)
     given = {name: features[name][:count] for name in inputs}
     return np.asarray(ops.convert_to_numpy(model(given)))
@@ -72,5 +77,9 @@ def test_a_classifier_sees_what_is_observed() -> None:
     classifier = build_classifier(SIZE)
     observation = Observation(line="dot", window=4, noise=0.2)
     model = with_sequence_inputs(classifier, SIZE, "path", observation)
-    features = {"path": PATHS[:9], "label": LABELS[:9].astype(np.uint8), "number": NUMBERS[:9]}
+    features: dict[str, np.ndarray] = {
+        "path": PATHS[:9],
+        "label": LABELS[:9].astype(np.uint8),
+        "number": NUMBERS[:9],
+    }
     np.testing.assert_allclose(model(features), classifier(_observe(observation, count=9)), atol=1e-6)

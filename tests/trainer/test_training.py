@@ -11,9 +11,9 @@ from pipeline.program import RequestError, WorkError
 from tests.conftest import Program, make_dataset
 from trainer.history import read_history
 from trainer.run_directory import RunDirectory
-from trainer.trained_model import load_trained_model
 from trainer.settings import TrainingSettings
 from trainer.task import main
+from trainer.trained_model import load_trained_model
 from trainer.training import train
 
 SETTINGS = TrainingSettings(epochs=2, steps_per_epoch=15, batch_size=16, readers=4, learning_rate=0.01)

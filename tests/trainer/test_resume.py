@@ -1,0 +1,232 @@
+"""Going on with a training at the very step where it stood."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.program import RequestError, WorkError
+from tests.conftest import ROOT
+from trainer.checkpoints import read_state
+from trainer.run_directory import RunDirectory
+from trainer.settings import Execution, TrainingSettings
+from trainer.trained_model import load_trained_model
+from trainer.training import train
+
+SETTINGS = TrainingSettings(
+    epochs=2,
+    steps_per_epoch=15,
+    batch_size=16,
+    readers=4,
+    learning_rate=0.01,
+    warmup_steps=3,
+    line="dot",
+    window=6,
+    noise=0.02,
+)
+KEEP_ALL = Execution(checkpoint_every=4, keep_checkpoints=100)
+TIMED = {"seconds", "sequences_per_second", "input_wait"}
+
+
+@pytest.fixture(scope="module")
+def whole_run(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted, with all its checkpoints."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL)
+    return run
+
+
+def untimed_history(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open() as stream:
+        return [{k: v for k, v in row.items() if k not in TIMED} for row in csv.DictReader(stream)]
+
+
+def weights_of(run: Path) -> list[np.ndarray]:
+    weights: list[np.ndarray] = load_trained_model(RunDirectory(str(run))).classifier.get_weights()
+    return weights
+
+
+def assert_same_run(run: Path, whole: Path) -> None:
+    assert untimed_history(run) == untimed_history(whole)
+    for mine, theirs in zip(weights_of(run), weights_of(whole), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def _killed_after(step: int, whole: Path, run: Path) -> Path:
+    """What a run leaves that is killed when the checkpoint of a step is its newest."""
+    shutil.copytree(whole, run)
+    (run / "model.keras").unlink()
+    (run / "training.png").unlink()
+    for path in (run / "checkpoints").glob("step-*"):
+        if int(path.stem.removeprefix("step-")) > step:
+            path.unlink()
+    if step < 15:
+        (run / "checkpoints" / "best.keras").unlink()
+    return run
+
+
+def test_checkpoints_stand_where_they_are_asked_for(whole_run: Path) -> None:
+    steps = sorted(
+        int(path.stem.removeprefix("step-")) for path in (whole_run / "checkpoints").glob("step-*")
+    )
+    assert steps == [4, 8, 12, 15, 16, 20, 24, 28, 30]
+    for step in steps:
+        assert read_state(RunDirectory(str(whole_run)).checkpoint_path(step)).step == step
+
+
+@pytest.mark.parametrize("step", [4, 12, 15, 24])
+def test_a_run_goes_on_exactly(tmp_path: Path, path_dataset_dir: Path, whole_run: Path, step: int) -> None:
+    run = _killed_after(step, whole_run, tmp_path / "run")
+    result = train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL)
+    assert (result.resumed_from, result.step) == (step, 30)
+    assert_same_run(run, whole_run)
+
+
+def test_tensorboard_has_every_step_once(tmp_path: Path, path_dataset_dir: Path, whole_run: Path) -> None:
+    # Its events already tell of the second epoch, and a kill left the last of them half-written.
+    run = _killed_after(12, whole_run, tmp_path / "run")
+    for path in (run / "tensorboard").rglob("*tfevents*"):
+        path.write_bytes(path.read_bytes()[:-5])
+    train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL)
+    for name, tags in (
+        ("train", {"loss", "accuracy", "learning_rate", "sequences_per_second", "input_wait"}),
+        ("validation", {"loss", "accuracy"}),
+    ):
+        assert sorted(_events(run / "tensorboard" / name)) == sorted(
+            (tag, step) for tag in tags for step in (15, 30)
+        )
+
+
+def _events(directory: Path) -> Iterator[tuple[str, int]]:
+    for path in directory.glob("*tfevents*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                yield value.tag, event.step
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = _killed_after(24, whole_run, tmp_path / "run")
+    newest, before = (run / "checkpoints" / f"step-000000{step}.keras" for step in (24, 20))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    content = bytearray(before.read_bytes())
+    content[len(content) // 2] ^= 1
+    before.write_bytes(bytes(content))
+    assert train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL).resumed_from == 16
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if "step-00000024.keras is damaged" in line]
+    assert [line for line in lines if "step-00000020.keras is damaged" in line]
+    assert_same_run(run, whole_run)
+
+
+def test_the_newest_checkpoints_and_the_best_are_kept(tmp_path: Path, path_dataset_dir: Path) -> None:
+    execution = Execution(checkpoint_every=5, keep_checkpoints=3)
+    train(SETTINGS, str(path_dataset_dir), str(tmp_path / "run"), execution)
+    names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert names == ["best.keras", *(f"step-000000{step}.keras" for step in (20, 25, 30))]
+
+
+def test_several_steps_an_execution_compute_the_same(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path
+) -> None:
+    execution = Execution(steps_per_execution=5, checkpoint_every=10)
+    train(SETTINGS, str(path_dataset_dir), str(tmp_path / "run"), execution)
+    for mine, theirs in zip(weights_of(tmp_path / "run"), weights_of(whole_run), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_files_that_a_kill_left_half_written_are_removed(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path
+) -> None:
+    run = _killed_after(28, whole_run, tmp_path / "run")
+    left = run / "checkpoints" / f".{'0123456789abcdef' * 2}.step-00000030.keras"
+    left.write_bytes(b"half")
+    train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL)
+    assert not left.exists()
+
+
+def test_two_trainings_do_not_share_a_directory(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path
+) -> None:
+    from pipeline.directory_lock import locked
+
+    run = _killed_after(28, whole_run, tmp_path / "run")
+    with locked(str(run)), pytest.raises(WorkError, match="another process is working there"):
+        train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL)
+
+
+def test_steps_an_execution_must_fit_the_checkpoint(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path
+) -> None:
+    run = _killed_after(4, whole_run, tmp_path / "run")
+    with pytest.raises(RequestError, match="last checkpoint is of step 4"):
+        train(SETTINGS, str(path_dataset_dir), str(run), Execution(steps_per_execution=3, checkpoint_every=3))
+
+
+def test_training_stops_early_and_stays_stopped(tmp_path: Path, path_dataset_dir: Path) -> None:
+    # A rate this high makes the validation loss go up and down.
+    settings = TrainingSettings(
+        epochs=30, steps_per_epoch=4, learning_rate=3.0, schedule="constant", early_stopping=2
+    )
+    result = train(settings, str(path_dataset_dir), str(tmp_path / "run"))
+    losses = [float(row["val_loss"]) for row in result.history]
+    assert len(losses) < 30
+    assert losses.index(min(losses)) == len(losses) - 3
+    again = train(settings, str(path_dataset_dir), str(tmp_path / "run"))
+    assert (again.resumed_from, again.step) == (result.step, result.step)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_step_and_says_how_to_go_on(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path, number: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    flags = [f"--{k}={v}" for k, v in SETTINGS.to_json().items() if v is not None and v is not False]
+    command = [
+        sys.executable,
+        "-m",
+        "trainer.task",
+        f"--data_dir={path_dataset_dir}",
+        f"--model_dir={run}",
+        *flags,
+    ]
+    process = subprocess.Popen(
+        [*command, "--checkpoint_every=1"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoints/step-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    (line,) = errors.splitlines()
+    step = max(RunDirectory(str(run)).checkpoints())
+    assert line == (
+        f"trainer.task: error: stopped by {number.name} after step {step}, which is saved:"
+        " the same command goes on from there"
+    )
+    assert 1 <= step < 30
+    assert train(SETTINGS, str(path_dataset_dir), str(run)).resumed_from == step
+    assert_same_run(run, whole_run)
+
+
+def test_settings_that_differ_are_named(path_dataset_dir: Path, whole_run: Path) -> None:
+    changed = replace(SETTINGS, noise=0.5, window=None)
+    with pytest.raises(RequestError, match=r"window 6, not None, noise 0\.02, not 0\.5"):
+        train(changed, str(path_dataset_dir), str(whole_run))
