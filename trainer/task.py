@@ -34,6 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     result = train(settings, flags.data_dir, flags.model_dir, execution)
     if result.resumed_from == result.step:
         print(f"already trained for {result.step} steps: nothing to do")
+    else:
+        print(f"weights sha256:{result.weights_sha256}")
     best = min(result.history, key=lambda row: float(row["val_loss"]))
     print(
         f"trained for {result.step} steps; kept the model after step {best['step']}:"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.callbacks import Checkpoints, EarlyStopping, FiniteLoss, HistoryFile, Position, Profile
@@ -43,11 +46,14 @@ class TrainingResult:
         step: steps of the whole training; the model that is kept may be of an earlier epoch.
         resumed_from: the step it began at.
         history: rows of ``history.csv``, the last epoch last.
+        weights_sha256: hexadecimal digest of the weights after the last step, the same in all processes of a
+            cluster; None if there was nothing to do.
     """
 
     step: int
     resumed_from: int
     history: list[dict[str, str]]
+    weights_sha256: str | None = None
 
 
 def train(
@@ -128,7 +134,11 @@ def _train(
         best = run.best_checkpoint_path
         newest = run.checkpoint_path(state.step)
         copy_checkpoint(best if is_whole(best) else newest, run.model_path)
-    return TrainingResult(state.step, resumed_from, state.history)
+    return TrainingResult(state.step, resumed_from, state.history, _digest(model.classifier.get_weights()))
+
+
+def _digest(weights: list[npt.NDArray[np.float32]]) -> str:
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
 
 
 def _fit(
