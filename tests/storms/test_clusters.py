@@ -47,10 +47,12 @@ def _start(
     environment.pop("TF_CONFIG", None)
     if config is not None:
         environment["TF_CONFIG"] = config
-    code = f"{before}import runpy, sys; sys.argv[0] = 'task'; runpy.run_module('trainer.task', run_name='__main__')"
+    run_task = (
+        "import runpy, sys; sys.argv[0] = 'task'; runpy.run_module('trainer.task', run_name='__main__')"
+    )
     flags = [f"--data_dir={data}", f"--model_dir={run}", *FLAGS, *SEEN, *more]
     return subprocess.Popen(
-        [sys.executable, "-c", code, *flags],
+        [sys.executable, "-c", before + run_task, *flags],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -1,0 +1,101 @@
+"""A training that is killed at any moment and started again ends as if nothing had happened."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, make_dataset
+from trainer.run_directory import RunDirectory
+from trainer.trained_model import load_trained_model
+
+pytestmark = pytest.mark.storm
+
+NUM_KILLS, NUM_TERMS = 20, 5
+EPOCHS, STEPS = 3, 80
+FLAGS = [
+    f"--epochs={EPOCHS}",
+    f"--steps_per_epoch={STEPS}",
+    "--checkpoint_every=7",
+    "--batch_size=16",
+    "--learning_rate=0.005",
+    "--warmup_steps=20",
+    "--line=dot",
+    "--window=6",
+    "--noise=0.02",
+]
+TIMED = {"seconds", "sequences_per_second", "input_wait"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("kills") / "data")
+
+
+def _start(run: Path, data: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "trainer.task", f"--data_dir={data}", f"--model_dir={run}", *FLAGS]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def _result(run: Path) -> tuple[list[np.ndarray], list[dict[str, str]]]:
+    with (run / "history.csv").open() as stream:
+        rows = [{k: v for k, v in row.items() if k not in TIMED} for row in csv.DictReader(stream)]
+    return load_trained_model(RunDirectory(str(run))).classifier.get_weights(), rows
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    run = tmp_path_factory.mktemp("reference") / "run"
+    process = _start(run, data)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    return run
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        *((number, "SIGKILL") for number in range(NUM_KILLS)),
+        *((number, "SIGTERM") for number in range(NUM_TERMS)),
+    ],
+)
+def test_a_killed_training_ends_as_if_nothing_had_happened(
+    tmp_path: Path, data: Path, reference: Path, number: int, name: str
+) -> None:
+    run = tmp_path / "run"
+    # From the first checkpoint to the last picture, anywhere between and within two checkpoints.
+    generator = random.Random(f"{name} {number}")
+    step, seconds = generator.randint(0, EPOCHS * STEPS), generator.uniform(0, 0.1)
+    process = _start(run, data)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and max(RunDirectory(str(run)).checkpoints(), default=0) < step:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(seconds)
+    process.send_signal(getattr(signal, name))
+    _, errors = process.communicate(timeout=60)
+    newest = max(RunDirectory(str(run)).checkpoints(), default=0)
+    if name == "SIGTERM" and process.returncode == 1:
+        assert f"stopped by SIGTERM after step {newest}, which is saved" in errors
+
+    again = _start(run, data)
+    output, errors = again.communicate(timeout=240)
+    assert again.returncode == 0, errors
+    if newest < EPOCHS * STEPS:
+        assert f"resuming after step {newest}" in output or newest == 0
+    assert errors == ""
+    (weights, rows), (expected_weights, expected_rows) = _result(run), _result(reference)
+    assert rows == expected_rows
+    for mine, theirs in zip(weights, expected_weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert not [path for path in run.rglob(".*") if path.is_file()], "something half-written is left"
+    print(f"{name} at step {newest} of {EPOCHS * STEPS}")
