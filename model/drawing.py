@@ -29,18 +29,19 @@ class DrawLine(keras.layers.Layer):
         self.line = line
 
     def call(self, path: Any, label: Any) -> Any:
-        """Draw every timestep at once: each column of the image is drawn exactly once."""
+        """Find out when each pixel is drawn, then compare that with every timestep."""
         size = path.shape[1]
         # Bytes, where they fit: four times as many are compared at once.
-        time = ops.cast(ops.arange(size, dtype="int32"), "uint8")
-        path = ops.cast(path, "uint8")
-        is_right = ops.equal(ops.cast(label, "uint8"), RIGHT)[:, None]
+        dtype = "uint8" if size < 256 else "int16"
+        time = ops.cast(ops.arange(size, dtype="int32"), dtype)
+        is_right = ops.equal(ops.cast(label, dtype), RIGHT)[:, None]
         drawn_at = ops.where(is_right, time, ops.flip(time))
+        path = ops.cast(path, dtype)
         row_of = ops.where(is_right, path, ops.flip(path, axis=1))
-        line = ops.equal(row_of[:, None, :], time[:, None])
+        never = ops.cast(size, dtype)
+        when = ops.where(ops.equal(row_of[:, None, :], time[:, None]), drawn_at[:, None, :], never)
         shows = ops.less_equal if self.line == "line" else ops.equal
-        visible = shows(drawn_at[:, None, :], time[:, None])
-        frames = ops.logical_and(line[:, None, :, :], visible[:, :, None, :])
+        frames = shows(when[:, None, :, :], time[:, None, None])
         return ops.cast(frames, self.compute_dtype)[..., None]
 
     def compute_output_shape(self, path_shape: Any, label_shape: Any) -> tuple[int | None, ...]:

@@ -60,8 +60,8 @@ class PolyphaseConv2D(keras.layers.Layer):
             ops.reshape(frames, (batch, timesteps, half, _SIZE, half, _SIZE)), (3, 5, 0, 1, 2, 4)
         )
         return [
-            phases[row % 2, column % 2][
-                :, :, row // 2 : row // 2 + windows, column // 2 : column // 2 + windows
+            phases[
+                row % 2, column % 2, :, :, row // 2 : row // 2 + windows, column // 2 : column // 2 + windows
             ]
             for row in range(_PATCH)
             for column in range(_PATCH)

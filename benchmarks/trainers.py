@@ -1,0 +1,77 @@
+"""The two ways of training that `benchmarks.training` compares."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+import numpy as np
+
+from benchmarks.tutorial import train_tutorial, tutorial_arrays, tutorial_model
+from pipeline.lines import draw_frames, sample_sequences
+from trainer.datasets import read_manifest, split_files
+from trainer.distribution import distributed
+from trainer.feeds import Part, training_part
+from trainer.input_clock import InputClock
+from trainer.plan import make_plan
+from trainer.settings import Execution, TrainingSettings
+from trainer.training_model import build_training_model
+
+_SEED = 0
+
+
+class Ours:
+    """The trainer's model and input, by `fit`.
+
+    Attributes:
+        device: what it runs on, for people.
+        input_wait: share of the last call's time that was spent waiting for input.
+    """
+
+    def __init__(self, data_dir: str, batch_size: int, precision: str, device: str) -> None:
+        self._settings = TrainingSettings(
+            batch_size=batch_size, precision=precision, schedule="constant", seed=_SEED
+        )
+        self._files = split_files(data_dir, read_manifest(data_dir), "train")
+        execution = Execution(device=device, distribution="none")
+        self._plan = make_plan(self._settings, execution, self._files, 1)
+        with distributed("benchmark", execution, None, {}) as distribution:
+            self.device = distribution.device
+            self.model = build_training_model(self._plan, self._files, distribution, None)
+        self.image_size = self._files.image_size
+        self.input_wait = 0.0
+        self._step = 0
+
+    def train(self, steps: int) -> None:
+        """Train some steps."""
+        clock = InputClock()
+        batches = training_part(self._files, self._settings, self._plan.readers, self._step, Part(0, 1))
+        start = time.perf_counter()
+        self.model.sequence_model.fit(clock.timed(batches), steps_per_epoch=steps, shuffle=False, verbose=0)
+        self.input_wait = clock.seconds / (time.perf_counter() - start)
+        self._step += steps
+
+
+class Tutorial:
+    """The tutorial's model, on arrays in memory, by `fit`; it begins with the weights of `Ours`."""
+
+    def __init__(self, ours: Ours, batch_size: int, steps: int) -> None:
+        optimizer = type(ours.model.sequence_model.optimizer).from_config(
+            ours.model.sequence_model.optimizer.get_config()
+        )
+        self.model = tutorial_model(ours.image_size, optimizer)
+        self.model.set_weights(ours.model.classifier.get_weights())
+        self._batch_size = batch_size
+        self._frames, self._labels = tutorial_arrays(_SEED, ours.image_size, steps * batch_size)
+
+    def train(self, steps: int) -> None:
+        """Train some steps."""
+        count = steps * self._batch_size
+        train_tutorial(self.model, self._frames[:count], self._labels[:count], self._batch_size)
+
+
+def largest_difference(ours: Ours, tutorial: Tutorial) -> float:
+    """Between the probabilities that both give for 64 sequences, before training."""
+    frames = draw_frames(*sample_sequences(1, "test", ours.image_size, 0, 64)).astype(np.float32)
+    answers = [keras.ops.convert_to_numpy(model(frames)) for model in (ours.model.classifier, tutorial.model)]
+    return float(np.abs(answers[0] - answers[1]).max())

@@ -1,0 +1,41 @@
+"""The classifier and its training as tutorials write them: TimeDistributed layers, arrays in memory, `fit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import layers
+
+from pipeline.lines import draw_frames, sample_sequences
+
+
+def tutorial_model(image_size: int, optimizer: keras.optimizers.Optimizer) -> keras.Model:
+    """The same network, compiled as Keras does by default."""
+    model = keras.Sequential(
+        [
+            layers.Input((image_size, image_size, image_size, 1)),
+            layers.TimeDistributed(layers.Conv2D(2, 2, activation="relu")),
+            layers.TimeDistributed(layers.MaxPooling2D(2)),
+            layers.TimeDistributed(layers.Flatten()),
+            layers.LSTM(50),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def tutorial_arrays(
+    seed: int, image_size: int, count: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Frames (count, S, S, S, 1) and labels (count,), float32, in memory."""
+    paths, labels = sample_sequences(seed, "train", image_size, 0, count)
+    return draw_frames(paths, labels).astype(np.float32), labels.astype(np.float32)
+
+
+def train_tutorial(model: Any, frames: Any, labels: Any, batch_size: int) -> None:
+    """One pass over the arrays."""
+    model.fit(frames, labels, batch_size=batch_size, epochs=1, verbose=0)
