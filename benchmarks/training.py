@@ -84,9 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     target = verdict(f"at least {_MIN_RATIO} times", found.ratio.median >= _MIN_RATIO)
     print(found.row(f"batch {size}, {flags.precision}, {ours.device}", 0, target))
     wait = max(each["input_wait"] for each in rounds)
-    print(
-        f"answers agree to {difference:.1e}; at most {100 * wait:.1f} % of the time spent waiting for input; {path}"
-    )
+    print(f"answers agree to {difference:.1e}; at most {wait:.1%} of our time waited for input; {path}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The classifier and its training as tutorials write them: TimeDistributed layers, arrays in memory, `fit`."""
+"""Classifier and training as tutorials write them: TimeDistributed layers, arrays in memory, `fit`."""
 
 from __future__ import annotations
 

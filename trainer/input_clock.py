@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
+import numpy as np
 import tensorflow as tf
 
 
 class InputClock:
-    """Measures, inside tf.data, the time from a request for a batch to its arrival."""
+    """Measures, inside tf.data, the time from a request for a batch to its arrival.
 
-    def __init__(self) -> None:
+    Where only deterministic operations may run, TensorFlow's clock may not, and Python's is asked.
+    """
+
+    def __init__(self, deterministic: bool = False) -> None:
+        self._now = _slow_timestamp if deterministic else tf.timestamp
         self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
     @property
@@ -19,12 +26,16 @@ class InputClock:
     def timed(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """The same batches."""
         # What is zipped is asked one after the other, so that the first tells when the request came.
-        asked = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
+        asked = tf.data.Dataset.counter().map(lambda _: self._now())
 
         def arrived(asked_at: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
             with tf.control_dependencies(tf.nest.flatten(batch)):
-                now = tf.timestamp()
+                now = self._now()
             with tf.control_dependencies([self._seconds.assign_add(now - asked_at)]):
                 return tf.nest.map_structure(tf.identity, batch)
 
         return tf.data.Dataset.zip((asked, batches)).map(arrived)
+
+
+def _slow_timestamp() -> tf.Tensor:
+    return tf.ensure_shape(tf.numpy_function(lambda: np.float64(time.time()), [], tf.float64), [])

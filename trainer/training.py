@@ -124,7 +124,7 @@ def _train(
         if state.history:
             write_history(run.history_path, state.history)
     with Interruption() as interruption, damage_named(files, validation_files):
-        clock = InputClock()
+        clock = InputClock(plan.settings.deterministic)
         left_out = {**files.left_out, **validation_files.left_out}
         callbacks = _callbacks(plan, model, run, state, clock, distribution, interruption, left_out)
         while not plan.is_finished(state):
