@@ -1,7 +1,7 @@
 """Program: how well the classifier does where the first frame does not give the label away.
 
-Trains and evaluates with lines and dots, with whole sequences and random windows of 10 frames, and with salt and
-pepper. Results go to ``observations.json`` in the output directory.
+Trains and evaluates with lines and dots, with whole sequences and random windows of 10 frames, and with salt
+and pepper. Results go to ``observations.json`` in the output directory.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from pipeline.program import ArgumentParser, positive_int, run
 PROGRAM = "benchmarks.observations"
 
 _OBSERVATIONS: tuple[dict[str, Any], ...] = (
-    {},
-    {"line": "dot"},
+    {"window": 10},
     {"line": "dot", "window": 10},
     {"line": "dot", "window": 10, "noise": 0.001},
     {"line": "dot", "window": 10, "noise": 0.005},
@@ -77,8 +76,7 @@ def _chain(
         epochs=epochs,
         steps_per_epoch=steps,
         batch_size=batch_size,
-        # The rate of the whole line makes it jump about; dots are learned by a higher one.
-        learning_rate=0.002 if observation else 0.0005,
+        learning_rate=0.002,
         warmup_steps=100,
         **observation,
     )
