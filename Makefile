@@ -18,7 +18,7 @@ EXTRAS := $(if $(shell command -v nvidia-smi),[gpu])
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test test-storms lint format images bench seeds constraints clean
+.PHONY: help install install-dev demo test test-storms lint format images bench seeds observations constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,7 +58,7 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 test: install-dev  ## Run the tests and measure their coverage.
 	$(RUN) pytest --numprocesses 2 --cov --cov-report=term
 
-test-storms: install-dev  ## Kill, flip, fill disks, change NumPy: some minutes.
+test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clusters: half an hour.
 	$(RUN) pytest -m storm --numprocesses 2
 
 lint: install-dev  ## Check style and types.
@@ -77,14 +77,19 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	    --output docs/images/prediction.png
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
-bench: install-dev  ## Compare generation, verification, reading and memory with TFDS, sha256sum and tf.data.
+bench: install-dev  ## Compare generation, verification, reading, memory and training with the usual ways.
 	$(RUN) benchmarks.generation --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.verification --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.reading --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.memory --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.training --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.resuming --output_dir $(BENCH_DIR)
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
 	$(RUN) benchmarks.seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)
+
+observations: install  ## Train and evaluate on dots, random windows and noise; prints the accuracy of each.
+	$(RUN) benchmarks.observations --output_dir $(DEMO_DIR)/observations
 
 constraints: install-dev  ## Write constraints.txt anew from setup.py.
 	$(INSTALL) uv

@@ -10,6 +10,7 @@ from benchmarks.figures import Comparison
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
+TRAINING = (ROOT / "docs" / "training.md").read_text()
 
 
 def _rounds(name: str) -> dict[str, list[dict[str, Any]]]:
@@ -59,3 +60,34 @@ def test_memory(job: str) -> None:
     few, many = measured["1000000"][job], measured["10000000"][job]
     growth = 100 * (many / few - 1)
     assert f"| {job} | {few / 2**20:.0f} MiB | {many / 2**20:.0f} MiB | {growth:.1f} % |" in README
+
+
+def test_training() -> None:
+    rounds: Any = _rounds("training")
+    found = Comparison.of([(each["ours"], each["tutorial"]) for each in rounds])
+    low, median, high = (f"{v:.1f}" for v in (found.ratio.low, found.ratio.median, found.ratio.high))
+    cells = f"| {found.first.median:,.0f} | {found.second.median:,.0f} | {median} ({low} to {high}) |"
+    assert cells in README
+
+
+def test_resuming() -> None:
+    rounds: Any = _rounds("resuming")
+    for passed in rounds[0]:
+        measured = sorted(each[passed] for each in rounds)
+        assert f"| {int(passed):,} | {measured[len(measured) // 2]:.2f} | {measured[-1]:.2f} |" in TRAINING
+
+
+def test_observations() -> None:
+    path = ROOT / "benchmarks" / "results" / "observations-amd-epyc-2-cores.json"
+    for row in json.loads(path.read_text())["observations"]:
+        low, high = row["accuracy_interval"]
+        cells = f"| {row['line']} | {row['window']} | {row['noise']} | {row['accuracy']:.4f} |"
+        assert f"{cells} {low:.4f} to {high:.4f} |" in TRAINING
+        assert f"{row['sequences_trained_on']:,} sequences" in TRAINING
+
+
+def test_seeds() -> None:
+    path = ROOT / "benchmarks" / "results" / "seeds-amd-epyc-2-cores.json"
+    for row in json.loads(path.read_text())["seeds"]:
+        cells = f"| {row['seed']} | {row['errors']} | {row['loss']:.6f} | {row['step']} |"
+        assert f"{cells} {row['training_seconds']} |" in README

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
@@ -99,7 +98,25 @@ def train(
                 if distribution.is_chief:
                     write_config(run, settings, execution, data_dir, manifest, left_out)
                     print(f"device: {distribution.device}{_shared_by(distribution)}")
-                return _train(plan, files, validation_files, run, path, state, distribution)
+                job = _Job(plan, files, validation_files, run, state, distribution)
+                return _train(job, path)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What there is to do, with what, and where."""
+
+    plan: Plan
+    files: SplitFiles
+    validation_files: SplitFiles
+    run: RunDirectory
+    state: TrainingState
+    distribution: Distribution
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Damaged sequences by shard."""
+        return {**self.files.left_out, **self.validation_files.left_out}
 
 
 def _shared_by(distribution: Distribution) -> str:
@@ -107,28 +124,22 @@ def _shared_by(distribution: Distribution) -> str:
     return f", {processes} processes with {replicas} replicas each" if replicas * processes > 1 else ""
 
 
-def _train(
-    plan: Plan,
-    files: SplitFiles,
-    validation_files: SplitFiles,
-    run: RunDirectory,
-    checkpoint: str | None,
-    state: TrainingState,
-    distribution: Distribution,
-) -> TrainingResult:
+def _train(job: _Job, checkpoint: str | None) -> TrainingResult:
+    plan, run, state, distribution = job.plan, job.run, job.state, job.distribution
     resumed_from = state.step
-    model = build_training_model(plan, files, distribution, checkpoint)
+    model = build_training_model(plan, job.files, distribution, checkpoint)
     if checkpoint is not None and distribution.is_chief:
         print(f"resuming after step {state.step} from {checkpoint}")
+    if distribution.is_chief:
+        # A killed run may have told of more than its last checkpoint holds.
         forget_events_after(run.tensorboard_path, state.step)
         if state.history:
             write_history(run.history_path, state.history)
-    with Interruption() as interruption, damage_named(files, validation_files):
+    with Interruption() as interruption, damage_named(job.files, job.validation_files):
         clock = InputClock(plan.settings.deterministic)
-        left_out = {**files.left_out, **validation_files.left_out}
-        callbacks = _callbacks(plan, model, run, state, clock, distribution, interruption, left_out)
+        callbacks = _callbacks(job, model, clock, interruption)
         while not plan.is_finished(state):
-            _fit(plan, model, files, validation_files, state, clock, distribution, callbacks)
+            _fit(job, model, clock, callbacks)
     if distribution.is_chief:
         draw_curves(state.history, run.picture_path)
         best = run.best_checkpoint_path
@@ -142,30 +153,24 @@ def _digest(weights: list[npt.NDArray[np.float32]]) -> str:
 
 
 def _fit(
-    plan: Plan,
-    model: TrainingModel,
-    files: SplitFiles,
-    validation_files: SplitFiles,
-    state: TrainingState,
-    clock: InputClock,
-    distribution: Distribution,
-    callbacks: list[keras.callbacks.Callback],
+    job: _Job, model: TrainingModel, clock: InputClock, callbacks: list[keras.callbacks.Callback]
 ) -> None:
     """The rest of an epoch that is under way, or all epochs that are left."""
-    epoch, within = divmod(state.step, plan.steps_per_epoch)
-    settings, first_step = plan.settings, state.step
+    plan, distribution = job.plan, job.distribution
+    settings, first_step = plan.settings, job.state.step
+    epoch, within = divmod(first_step, plan.steps_per_epoch)
     part = Part(distribution.process, distribution.num_processes)
 
     def training() -> tf.data.Dataset:
-        return clock.timed(training_part(files, settings, plan.readers, first_step, part))
+        return clock.timed(training_part(job.files, settings, plan.readers, first_step, part))
 
     replicas = distribution.num_replicas
     validation_size = -(-_VALIDATION_BATCH_SIZE // (replicas * part.count)) * replicas
     executions = plan.execution.steps_per_execution
-    _, validation_steps = validation_part(validation_files, settings, validation_size, executions, part)
+    _, validation_steps = validation_part(job.validation_files, settings, validation_size, executions, part)
 
     def validation() -> tf.data.Dataset:
-        return validation_part(validation_files, settings, validation_size, executions, part)[0]
+        return validation_part(job.validation_files, settings, validation_size, executions, part)[0]
 
     verbose = 0 if not distribution.is_chief else 1 if sys.stdout.isatty() else 2
     with distribution.scope():
@@ -183,21 +188,15 @@ def _fit(
 
 
 def _callbacks(
-    plan: Plan,
-    model: TrainingModel,
-    run: RunDirectory,
-    state: TrainingState,
-    clock: InputClock,
-    distribution: Distribution,
-    interruption: Interruption,
-    left_out: Mapping[str, int],
+    job: _Job, model: TrainingModel, clock: InputClock, interruption: Interruption
 ) -> list[keras.callbacks.Callback]:
+    plan, run, state, distribution = job.plan, job.run, job.state, job.distribution
     settings, execution = plan.settings, plan.execution
     chief = distribution.is_chief
     callbacks: list[keras.callbacks.Callback] = [
         Position(state, clock, model, settings.batch_size, plan.steps_per_epoch),
         FiniteLoss(state),
-        HistoryFile(run if chief else None, state, left_out),
+        HistoryFile(run if chief else None, state, job.left_out),
         EarlyStopping(state, settings.early_stopping),
         Checkpoints(run, state, model, distribution, interruption, plan),
     ]
