@@ -172,19 +172,18 @@ class Checkpoints(keras.callbacks.Callback):
         self._training_model = model
         self._distribution = distribution
         self._interruption = interruption
-        self._every = plan.execution.checkpoint_every
-        self._keep = plan.execution.keep_checkpoints
-        self._steps_per_epoch = plan.steps_per_epoch
+        self._plan = plan
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save if it is time."""
         step = self._state.step
-        if step % self._steps_per_epoch == 0:
+        if step % self._plan.steps_per_epoch == 0:
             return  # It is not an epoch yet: validation comes first.
         stop = self._distribution.any(self._interruption.signal_name is not None)
-        if stop or step % self._every == 0:
+        if stop or step % self._plan.execution.checkpoint_every == 0:
             self._save(best=False)
         if stop:
+            self._distribution.any(False)  # Nobody leaves before it is saved.
             self._stop()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -192,13 +191,14 @@ class Checkpoints(keras.callbacks.Callback):
         state = self._state
         state.totals, state.seconds, state.waiting = [], 0.0, 0.0
         self._save(best=epochs_without_progress(state.history) == 0)
-        if self._distribution.any(self._interruption.signal_name is not None):
+        stop = self._distribution.any(self._interruption.signal_name is not None)
+        if stop and not self._plan.is_finished(state):
             self._stop()
 
     def _save(self, best: bool) -> None:
         state = self._state
         _bring_up_to_date(self.model)
-        if state.step % self._steps_per_epoch:
+        if state.step % self._plan.steps_per_epoch:
             values = self._training_model.totals  # Of all replicas, so all processes take part.
             state.totals = [float(keras.ops.convert_to_numpy(variable)) for variable in values]
         if self._distribution.is_chief:
@@ -211,8 +211,12 @@ class Checkpoints(keras.callbacks.Callback):
         if best:
             save_checkpoint(self._run.best_checkpoint_path, classifier, state)
         save_checkpoint(self._run.checkpoint_path(state.step), classifier, state)
-        for path in list(self._run.checkpoints().values())[self._keep :]:
-            tf.io.gfile.remove(path)
+        checkpoints = self._run.checkpoints()
+        kept = [step for step in checkpoints if step <= state.step][: self._plan.execution.keep_checkpoints]
+        for step in checkpoints.keys() - set(
+            kept
+        ):  # Later ones were damaged, or this would not be their past.
+            tf.io.gfile.remove(checkpoints[step])
 
     def _stop(self) -> None:
         name = self._interruption.signal_name or "a signal to another process"
@@ -231,12 +235,12 @@ def _bring_up_to_date(model: keras.Model) -> None:
 class Profile(keras.callbacks.Callback):
     """Records what the device does from one step of this start to another, for TensorBoard's profiler."""
 
-    def __init__(self, directory: str, first: int, last: int) -> None:
+    def __init__(self, directory: str, state: TrainingState, first: int, last: int) -> None:
         super().__init__()
         self._directory = directory
-        self._first, self._last = first, last
-        self._step = 0
-        self._runs = False
+        self._state = state
+        self._first, self._last = state.step + first, state.step + last
+        self._runs = self._ran = False
         start: Callable[[str], None] = tf.profiler.experimental.start
         stop: Callable[[], None] = tf.profiler.experimental.stop
         if keras.backend.backend() == "jax":
@@ -247,14 +251,13 @@ class Profile(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Start before the first step."""
-        self._step += 1
-        if self._step == self._first:
+        if self._state.step + 1 >= self._first and not self._ran:
             self._start(self._directory)
-            self._runs = True
+            self._runs = self._ran = True
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop after the last."""
-        if self._step >= self._last:
+        if self._state.step >= self._last:
             self._finish()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

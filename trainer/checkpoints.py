@@ -55,7 +55,7 @@ def read_state(path: str) -> TrainingState:
             if (damaged := archive.testzip()) is not None:
                 raise DamagedCheckpointError(f"{damaged} is damaged")
             return TrainingState.from_json(archive.read(_STATE_NAME))
-    except (zipfile.BadZipFile, LookupError, ValueError, OSError, EOFError, tf.errors.OpError) as error:
+    except Exception as error:  # Damage makes zipfile raise many.
         raise DamagedCheckpointError(one_line(error)) from error
 
 
@@ -69,8 +69,9 @@ def is_whole(path: str) -> bool:
 
 
 def newest_state(run: RunDirectory) -> tuple[str, TrainingState] | None:
-    """Path and state of the newest checkpoint that is whole; a line on stderr for every one that is not."""
-    for path in run.checkpoints().values():
+    """Path and state of the newest checkpoint that is whole, or the best; a line on stderr for others."""
+    best = [run.best_checkpoint_path] if tf.io.gfile.exists(run.best_checkpoint_path) else []
+    for path in [*run.checkpoints().values(), *best]:
         try:
             return path, read_state(path)
         except DamagedCheckpointError as error:

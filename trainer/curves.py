@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from trainer.run_directory import write_atomically
+from trainer.run_directory import write_bytes
 
 
 def draw_curves(history: list[dict[str, str]], path: str) -> None:
@@ -25,4 +27,6 @@ def draw_curves(history: list[dict[str, str]], path: str) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.axes[0].set_yscale("log")
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=120))
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=120)
+    write_bytes(path, picture.getvalue())

@@ -103,7 +103,10 @@ def damage_named(*splits: SplitFiles) -> Iterator[None]:
 
 def remedy(data_dir: str) -> str:
     """What to do about a damaged data set."""
-    return f"run python -m pipeline.verify {data_dir} --repair, or go on without it by --on_corrupt skip"
+    return (
+        f"run python -m pipeline.verify {data_dir} --repair,"
+        " or leave it out by --on_corrupt skip (a training: from its start)"
+    )
 
 
 def _first_damage(files: SplitFiles) -> str | None:

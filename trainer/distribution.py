@@ -17,8 +17,6 @@ from trainer.peers import Peers, connected
 from trainer.replicated_model import ReplicatedModel
 from trainer.settings import Execution
 
-DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
-
 
 class Distribution:
     """One process with one device; the base of the others.
@@ -146,6 +144,7 @@ def distributed(
     if cluster is None:
         yield _alone(execution, backend)
         return
+    request = {**request, "addresses": list(cluster.addresses)}
     with connected(program, cluster, request, execution.connect_timeout) as peers:
         if backend == "jax":
             with _jax_cluster(cluster):

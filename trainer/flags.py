@@ -36,9 +36,11 @@ def arguments_of_file(path: str) -> list[str]:
         raise RequestError(f"--config {path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"--config {path}: is neither YAML nor JSON ({one_line(error)[:120]})") from error
-    if isinstance(document, dict) and {"settings", "dataset"} <= document.keys():  # A run's config.json.
-        document = {"data_dir": document["dataset"].get("path"), **document["settings"]}
-    if not isinstance(document, dict):
+    if isinstance(document, dict):
+        settings, dataset = document.get("settings"), document.get("dataset")
+        if isinstance(settings, dict) and isinstance(dataset, dict):  # A run's config.json.
+            document = {"data_dir": dataset.get("path"), **settings}
+    if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
         raise RequestError(f"--config {path}: give a mapping from flags to values, as in batch_size: 64")
     arguments = []
     for name, value in document.items():

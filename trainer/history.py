@@ -10,7 +10,11 @@ from trainer.run_directory import write_atomically
 
 
 def write_history(path: str, rows: list[dict[str, str]]) -> None:
-    """Write the file anew; it is replaced when the new one is whole."""
+    """Write the file anew; it is replaced when the new one is whole. Without rows there is none."""
+    if not rows:
+        if tf.io.gfile.exists(path):
+            tf.io.gfile.remove(path)
+        return
 
     def write(temporary: str) -> None:
         with tf.io.gfile.GFile(temporary, "w") as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from types import FrameType, TracebackType
@@ -39,4 +40,5 @@ class Interruption:
         self.signal_name = signal.Signals(number).name
         self._restore()
         # Not print: a handler may interrupt another print.
-        os.write(1, b"\nfinishing the step, then saving; another signal ends at once\n")
+        with contextlib.suppress(OSError):  # Ctrl-C ends what output is piped into, too.
+            os.write(1, b"\nfinishing the step, then saving; another signal ends at once\n")

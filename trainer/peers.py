@@ -117,7 +117,9 @@ def _wait_for_others(cluster: Cluster, request: dict[str, Any], timeout: float) 
     port = int(cluster.addresses[0].rpartition(":")[2])
     try:
         # The runtime listens at this port later, so nothing must stay there but connections.
-        server = socket.create_server(("", port), backlog=cluster.size)
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        server = socket.create_server(("", port), family=family, backlog=cluster.size, dualstack_ipv6=both)
     except OSError as error:
         raise WorkError(f"TF_CONFIG: the chief's port {port} is not free here ({error.strerror})") from error
     with server:
@@ -129,7 +131,7 @@ def _wait_for_others(cluster: Cluster, request: dict[str, Any], timeout: float) 
                 missing = sorted(set(range(1, cluster.size)) - set(connections))
                 raise WorkError(_missing(cluster, missing, timeout)) from error
             theirs = _receive_line(connection, min(deadline, time.monotonic() + _HELLO_SECONDS))
-            if theirs is None or not {"index", "request"} <= theirs.keys():
+            if theirs is None or theirs.get("index") not in range(1, cluster.size) or "request" not in theirs:
                 connection.close()
                 continue
             difference = _difference(request, theirs["request"])

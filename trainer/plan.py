@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import keras
 
 from pipeline.program import RequestError
 from trainer.datasets import SplitFiles
@@ -18,7 +20,7 @@ class Plan:
     """A run that can be carried out.
 
     Attributes:
-        settings: the request.
+        settings: the request, with its numbers of steps an epoch and of readers.
         execution: how to carry it out.
         steps_per_epoch: steps of every epoch.
         readers: shards that each feed reads in parallel.
@@ -30,6 +32,15 @@ class Plan:
     steps_per_epoch: int
     readers: int
     num_processes: int
+
+    @property
+    def in_step(self) -> dict[str, object]:
+        """What all processes of a cluster must agree in, besides the request, to stay in step."""
+        return {
+            "steps_per_execution": self.execution.steps_per_execution,
+            "checkpoint_every": self.execution.checkpoint_every,
+            "backend": keras.backend.backend(),
+        }
 
     @property
     def num_steps(self) -> int:
@@ -67,7 +78,9 @@ class Plan:
                 f" give a multiple of {shares}"
             )
         if self.settings.precision == "mixed_float16" and shares > 1:
-            raise RequestError("--precision mixed_float16: on one device only; use mixed_bfloat16")
+            raise RequestError(
+                "--precision mixed_float16: on one device only; use mixed_bfloat16 or --distribution none"
+            )
 
 
 def make_plan(
@@ -116,4 +129,9 @@ def make_plan(
         raise RequestError(
             f"--steps_per_execution {executions}: an epoch has {steps} steps; give a divisor of that"
         )
-    return Plan(settings, execution, steps, readers, num_processes)
+    if settings.warmup_steps >= settings.epochs * steps:
+        raise RequestError(
+            f"--warmup_steps {settings.warmup_steps}: the run has only {settings.epochs * steps} steps"
+        )
+    settled = replace(settings, steps_per_epoch=steps, readers=readers)
+    return Plan(settled, execution, steps, readers, num_processes)

@@ -42,9 +42,9 @@ def check_holds(run: RunDirectory, request: dict[str, Any]) -> None:
             )
     elif config != request:
         differences = (
-            f"{name} {config.get(name)}, not {value}"
-            for name, value in request.items()
-            if config.get(name) != value
+            f"{name} {config.get(name)}, not {request.get(name)}"
+            for name in {**request, **config}
+            if config.get(name) != request.get(name)
         )
         raise RequestError(
             f"--model_dir {run.path}: holds another run ({', '.join(differences)}); name another directory"

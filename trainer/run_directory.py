@@ -116,18 +116,13 @@ class RunDirectory:
             raise RequestError(f"--model_dir {self.path}: cannot be written ({one_line(error)})") from error
         try:
             with locked(self.path):
-                for directory in (self.path, self.checkpoints_path):
-                    _remove_unfinished(directory)
+                for directory, _, names in tf.io.gfile.walk(self.path):
+                    for name in filter(_UNFINISHED.match, names):
+                        tf.io.gfile.remove(os.path.join(directory, name))
                 yield
         finally:
             if is_new and not tf.io.gfile.listdir(self.path):
                 tf.io.gfile.rmtree(self.path)
-
-
-def _remove_unfinished(directory: str) -> None:
-    if tf.io.gfile.isdir(directory):
-        for name in filter(_UNFINISHED.match, tf.io.gfile.listdir(directory)):
-            tf.io.gfile.remove(os.path.join(directory, name))
 
 
 def write_atomically(path: str, write: Callable[[str], Any]) -> None:
@@ -144,15 +139,19 @@ def write_atomically(path: str, write: Callable[[str], Any]) -> None:
         raise
 
 
-def write_json(path: str, document: dict[str, Any]) -> None:
-    """Write JSON atomically; numbers must be finite."""
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+def write_bytes(path: str, content: bytes) -> None:
+    """Write a file atomically."""
 
     def write(temporary: str) -> None:
-        with tf.io.gfile.GFile(temporary, "w") as stream:
-            stream.write(text)
+        with tf.io.gfile.GFile(temporary, "wb") as stream:
+            stream.write(content)
 
     write_atomically(path, write)
+
+
+def write_json(path: str, document: dict[str, Any]) -> None:
+    """Write JSON atomically; numbers must be finite."""
+    write_bytes(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
 def file_sha256(path: str) -> str:

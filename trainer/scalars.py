@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from pipeline.tfrecord import CorruptRecordError, frame_record, read_records
-from trainer.run_directory import write_atomically
+from trainer.run_directory import write_bytes
 from trainer.training_state import TrainingState
 
 _VALIDATION = "val_"
@@ -68,8 +68,4 @@ def _rewrite(path: str, step: int) -> None:
     if whole:
         return
 
-    def write(temporary: str) -> None:
-        with tf.io.gfile.GFile(temporary, "wb") as stream:
-            stream.write(b"".join(kept))
-
-    write_atomically(path, write)
+    write_bytes(path, b"".join(kept))

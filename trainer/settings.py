@@ -10,6 +10,7 @@ from model import ARCHITECTURES, LINES, Observation
 from pipeline.program import RequestError
 
 SCHEDULES = ("cosine", "constant")
+DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -126,7 +127,7 @@ class Execution:
 
     Attributes:
         device: "auto", "cpu" or "gpu".
-        distribution: "auto", "none", "mirrored" or "multi_worker".
+        distribution: one of `DISTRIBUTIONS`.
         steps_per_execution: steps that run on the device without coming back to Python.
         checkpoint_every: steps between checkpoints within an epoch.
         keep_checkpoints: newest checkpoints that are kept besides the best.
@@ -156,5 +157,7 @@ class Execution:
                 f"--checkpoint_every {self.checkpoint_every}: give a multiple of --steps_per_execution"
                 f" {self.steps_per_execution}"
             )
+        if self.distribution not in DISTRIBUTIONS:
+            raise RequestError(f"--distribution {self.distribution}: give one of {', '.join(DISTRIBUTIONS)}")
         if self.profile is not None and not 1 <= self.profile[0] <= self.profile[1]:
             raise RequestError("--profile: give two steps, FIRST,LAST, as in 10,20")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -36,11 +37,12 @@ def main(arguments: Sequence[str]) -> int:
         print(f"already trained for {result.step} steps: nothing to do")
     else:
         print(f"weights sha256:{result.weights_sha256}")
-    best = min(result.history, key=lambda row: float(row["val_loss"]))
-    print(
-        f"trained for {result.step} steps; kept the model after step {best['step']}:"
-        f" validation loss {float(best['val_loss']):.3g}, accuracy {float(best['val_accuracy']):.4f}"
-    )
+    for row in result.history:
+        if int(row["step"]) == result.kept:
+            print(
+                f"trained for {result.step} steps; kept the model after step {result.kept}:"
+                f" validation loss {float(row['val_loss']):.3g}, accuracy {float(row['val_accuracy']):.4f}"
+            )
     print(f"run directory: {flags.model_dir}")
     return 0
 
@@ -63,7 +65,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> ArgumentParser:
-    from trainer.settings import Execution, TrainingSettings
+    from trainer.settings import DISTRIBUTIONS, Execution, TrainingSettings
 
     default, execution = TrainingSettings(), Execution()
     parser = ArgumentParser(
@@ -133,7 +135,7 @@ def _parser() -> ArgumentParser:
     )
     add(
         "--distribution",
-        choices=("auto", "none", "mirrored", "multi_worker"),
+        choices=DISTRIBUTIONS,
         default=execution.distribution,
         help="mirrored: all devices of this machine; multi_worker: those of TF_CONFIG; auto: what is there",
     )
@@ -177,4 +179,6 @@ def _leave(code: int) -> None:
 
 
 if __name__ == "__main__":
+    # Until training begins, SIGTERM ends as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run(PROGRAM, main, _leave)

@@ -58,12 +58,3 @@ def load_trained_model(run: RunDirectory) -> TrainedModel:
         return TrainedModel(classifier, step, TrainingSettings.from_json(config).observation)
     except LookupError as error:
         raise RequestError(f"{run.config_path} is damaged; restore it or train again") from error
-
-
-def has_trained_model(run: RunDirectory) -> bool:
-    """Whether there is a model that can be read."""
-    try:
-        load_trained_model(run)
-    except RequestError:
-        return False
-    return True

@@ -12,14 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pipeline.program import WorkError
 from trainer.callbacks import Checkpoints, EarlyStopping, FiniteLoss, HistoryFile, Position, Profile
-from trainer.checkpoints import copy_checkpoint, is_whole, newest_state
+from trainer.checkpoints import (
+    DamagedCheckpointError,
+    copy_checkpoint,
+    is_whole,
+    newest_state,
+    read_state,
+)
 from trainer.curves import draw_curves
 from trainer.datasets import SplitFiles, damage_named, read_manifest
 from trainer.devices import make_deterministic
 from trainer.distribution import Distribution, distributed, find_cluster
 from trainer.feeds import Part, training_part, validation_part
-from trainer.history import write_history
+from trainer.history import read_history, write_history
 from trainer.input_clock import InputClock
 from trainer.interruption import Interruption
 from trainer.plan import Plan, make_plan
@@ -28,7 +35,6 @@ from trainer.run_directory import RunDirectory
 from trainer.salvage import open_split
 from trainer.scalars import Scalars, forget_events_after
 from trainer.settings import Execution, TrainingSettings
-from trainer.trained_model import has_trained_model
 from trainer.training_model import TrainingModel, build_training_model
 from trainer.training_state import TrainingState
 
@@ -45,6 +51,7 @@ class TrainingResult:
         step: steps of the whole training; the model that is kept may be of an earlier epoch.
         resumed_from: the step it began at.
         history: rows of ``history.csv``, the last epoch last.
+        kept: the step whose model is kept.
         weights_sha256: hexadecimal digest of the weights after the last step, the same in all processes of a
             cluster; None if there was nothing to do.
     """
@@ -52,6 +59,7 @@ class TrainingResult:
     step: int
     resumed_from: int
     history: list[dict[str, str]]
+    kept: int
     weights_sha256: str | None = None
 
 
@@ -83,20 +91,24 @@ def train(
     ):
         plan = make_plan(settings, execution, files, cluster.size if cluster else 1)
         left_out = {**files.left_out, **validation_files.left_out}
-        request = request_of(settings, manifest, left_out)
+        request = request_of(plan.settings, manifest, left_out)
         check_holds(run, request)
-        found = newest_state(run)
-        path, state = found or (None, TrainingState())
-        if plan.is_finished(state) and has_trained_model(run):
-            return TrainingResult(state.step, state.step, state.history)
+        if (finished := _finished(plan, run)) is not None:
+            return finished
+        checkpoints = run.checkpoints()
+        path, state = newest_state(run) or (None, TrainingState())
         plan.check_can_go_on(state)
         if settings.deterministic:
             make_deterministic()
-        with distributed(PROGRAM, execution, cluster, {**request, "step": state.step}) as distribution:
+        in_step = {**request, **plan.in_step, "step": state.step}
+        with distributed(PROGRAM, execution, cluster, in_step) as distribution:
             plan.check_replicas(distribution.num_replicas)
             with run.claimed() if distribution.is_chief else contextlib.nullcontext():
                 if distribution.is_chief:
-                    write_config(run, settings, execution, data_dir, manifest, left_out)
+                    check_holds(run, request)
+                    if run.checkpoints() != checkpoints:
+                        raise WorkError(f"{run.path}: another process has just worked there; run this again")
+                    write_config(run, plan.settings, execution, data_dir, manifest, left_out)
                     print(f"device: {distribution.device}{_shared_by(distribution)}")
                 job = _Job(plan, files, validation_files, run, state, distribution)
                 return _train(job, path)
@@ -119,6 +131,20 @@ class _Job:
         return {**self.files.left_out, **self.validation_files.left_out}
 
 
+def _finished(plan: Plan, run: RunDirectory) -> TrainingResult | None:
+    """What a finished run came to; None if there is something left to do."""
+    if not is_whole(run.model_path):
+        return None
+    history = read_history(run.history_path)
+    if (found := newest_state(run)) is not None:
+        history = found[1].history
+    state = TrainingState(int(history[-1]["step"]) if history else 0, history)
+    if not plan.is_finished(found[1] if found is not None else state):
+        return None
+    kept = read_state(run.model_path).step
+    return TrainingResult(state.step, state.step, history, kept)
+
+
 def _shared_by(distribution: Distribution) -> str:
     replicas, processes = distribution.num_replicas, distribution.num_processes
     return f", {processes} processes with {replicas} replicas each" if replicas * processes > 1 else ""
@@ -133,19 +159,33 @@ def _train(job: _Job, checkpoint: str | None) -> TrainingResult:
     if distribution.is_chief:
         # A killed run may have told of more than its last checkpoint holds.
         forget_events_after(run.tensorboard_path, state.step)
-        if state.history:
-            write_history(run.history_path, state.history)
+        write_history(run.history_path, state.history)
     with Interruption() as interruption, damage_named(job.files, job.validation_files):
         clock = InputClock(plan.settings.deterministic)
         callbacks = _callbacks(job, model, clock, interruption)
         while not plan.is_finished(state):
+            before = state.step
             _fit(job, model, clock, callbacks)
+            if state.step == before:
+                raise WorkError("Keras trains no step; is KERAS_MAX_EPOCHS or KERAS_MAX_STEPS_PER_EPOCH set?")
+    best = int(min(state.history, key=lambda row: float(row["val_loss"]))["step"])
+    kept, path = _best_checkpoint(run, best) or (state.step, run.checkpoint_path(state.step))
     if distribution.is_chief:
+        if kept != best:
+            print(f"the checkpoint of step {best}, the best, is lost; step {kept} is kept", file=sys.stderr)
+        copy_checkpoint(path, run.model_path)
         draw_curves(state.history, run.picture_path)
-        best = run.best_checkpoint_path
-        newest = run.checkpoint_path(state.step)
-        copy_checkpoint(best if is_whole(best) else newest, run.model_path)
-    return TrainingResult(state.step, resumed_from, state.history, _digest(model.classifier.get_weights()))
+    digest = _digest(model.classifier.get_weights())
+    return TrainingResult(state.step, resumed_from, state.history, kept, digest)
+
+
+def _best_checkpoint(run: RunDirectory, best: int) -> tuple[int, str] | None:
+    """Step and path of the checkpoint with the lowest validation loss, if there is still one."""
+    for path in (run.best_checkpoint_path, run.checkpoint_path(best)):
+        with contextlib.suppress(DamagedCheckpointError):
+            if read_state(path).step == best:
+                return best, path
+    return None
 
 
 def _digest(weights: list[npt.NDArray[np.float32]]) -> str:
@@ -204,5 +244,5 @@ def _callbacks(
         # Before the checkpoint: what it says is finished has been told.
         callbacks.insert(-1, Scalars(run.tensorboard_path, state))
         if execution.profile is not None:
-            callbacks.append(Profile(run.tensorboard_path, *execution.profile))
+            callbacks.append(Profile(run.tensorboard_path, state, *execution.profile))
     return callbacks

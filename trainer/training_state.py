@@ -43,10 +43,6 @@ class TrainingState:
         except TypeError as error:
             raise ValueError("is not the state of a training") from error
 
-    def lowest_loss(self) -> float:
-        """The lowest validation loss so far; infinite before the first."""
-        return min((float(row["val_loss"]) for row in self.history), default=float("inf"))
-
 
 def epochs_without_progress(history: Sequence[dict[str, str]]) -> int:
     """Epochs since the one with the lowest validation loss."""

@@ -130,6 +130,64 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert_same_run(run, whole_run)
 
 
+def test_new_checkpoints_are_kept_beside_a_damaged_later_one(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path
+) -> None:
+    run = _killed_after(24, whole_run, tmp_path / "run")
+    checkpoints = run / "checkpoints"
+    (checkpoints / "step-00000024.keras").write_bytes(b"PK cut short")
+    for step in (4, 8, 15, 16, 20):
+        (checkpoints / f"step-{step:08d}.keras").unlink()
+    settings = replace(SETTINGS, learning_rate=0.01)
+    train(settings, str(path_dataset_dir), str(run), Execution(checkpoint_every=5, keep_checkpoints=1))
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best.keras", "step-00000030.keras"]
+    assert_same_run(run, whole_run)
+
+
+def test_the_best_checkpoint_is_a_last_resort(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path
+) -> None:
+    run = _killed_after(15, whole_run, tmp_path / "run")
+    for path in (run / "checkpoints").glob("step-*"):
+        path.unlink()
+    best = read_state(str(run / "checkpoints" / "best.keras")).step
+    assert train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL).resumed_from == best
+    assert_same_run(run, whole_run)
+
+
+def test_a_finished_run_needs_no_checkpoints(tmp_path: Path, path_dataset_dir: Path, whole_run: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole_run, run)
+    shutil.rmtree(run / "checkpoints")
+    result = train(SETTINGS, str(path_dataset_dir), str(run))
+    assert (result.resumed_from, result.step) == (30, 30)
+    assert not (run / "checkpoints").exists()
+
+
+def test_a_lost_best_checkpoint_is_said(
+    tmp_path: Path, path_dataset_dir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = TrainingSettings(epochs=5, steps_per_epoch=4, learning_rate=3.0, schedule="constant")
+    run = tmp_path / "run"
+    result = train(settings, str(path_dataset_dir), str(run))
+    assert result.kept != result.step
+    (run / "model.keras").unlink()
+    (run / "checkpoints" / "best.keras").write_bytes(b"PK cut short")
+    again = train(settings, str(path_dataset_dir), str(run))
+    assert again.kept == again.step == result.step
+    assert f"the checkpoint of step {result.kept}, the best, is lost" in capfd.readouterr().err
+
+
+def test_the_number_of_steps_is_part_of_the_run(tmp_path: Path, path_dataset_dir: Path) -> None:
+    # 600 sequences are 18 batches of 32, of which 15 make whole executions.
+    settings = TrainingSettings(epochs=1)
+    run = str(tmp_path / "run")
+    execution = Execution(steps_per_execution=5, checkpoint_every=5)
+    assert train(settings, str(path_dataset_dir), run, execution).step == 15
+    with pytest.raises(RequestError, match="steps_per_epoch 15, not 18"):
+        train(settings, str(path_dataset_dir), run)
+
+
 def test_the_newest_checkpoints_and_the_best_are_kept(tmp_path: Path, path_dataset_dir: Path) -> None:
     execution = Execution(checkpoint_every=5, keep_checkpoints=3)
     train(SETTINGS, str(path_dataset_dir), str(tmp_path / "run"), execution)

@@ -40,7 +40,7 @@ def test_flags_come_from_a_file_and_those_given_come_on_top(
     flags = [f"--config={tmp_path / f'flags.{suffix}'}", f"--model_dir={tmp_path / 'run'}", "--epochs=1"]
     assert main(flags) == 0
     settings = _config(tmp_path / "run")["settings"]
-    expected = TrainingSettings(epochs=1, steps_per_epoch=3, learning_rate=5e-05, line="dot")
+    expected = TrainingSettings(epochs=1, steps_per_epoch=3, learning_rate=5e-05, line="dot", readers=16)
     assert settings == expected.to_json()
 
 
@@ -101,6 +101,7 @@ def test_a_deterministic_profiled_run(tmp_path: Path, path_dataset_dir: Path, pr
     ("flags", "named"),
     [
         ("--warmup_steps=-1", "--warmup_steps"),
+        ("--warmup_steps=3", "--warmup_steps 3: the run has only 3 steps"),
         ("--early_stopping=0", "--early_stopping"),
         ("--precision=float8", "--precision float8: give one of float32"),
         ("--line=circle", "--line circle: give one of line, dot"),
@@ -127,6 +128,8 @@ def test_a_deterministic_profiled_run(tmp_path: Path, path_dataset_dir: Path, pr
         ("--config={tmp}/broken.yaml", "broken.yaml: is neither YAML nor JSON"),
         ("--config={tmp}/list.yaml", "list.yaml: give a mapping"),
         ("--config={tmp}/unknown.yaml", "unknown.yaml, or the flags after it: .*--epoch=3"),
+        ("--config={tmp}/odd.yaml", "odd.yaml: settings: is no flag|odd.yaml, or the flags"),
+        ("--config={tmp}/boolean.yaml", "boolean.yaml: give a mapping"),
         ("--config={tmp}/nested.yaml", "nested.yaml: epochs: is no flag with a single value"),
         ("--config={tmp}/wrong.yaml", "wrong.yaml, or the flags after it: .*--epochs"),
         ("--config", "--config"),
@@ -138,6 +141,8 @@ def test_wrong_requests(tmp_path: Path, path_dataset_dir: Path, flags: str, name
         "list": "- 1",
         "unknown": "epoch: 3",
         "nested": "epochs: [3]",
+        "odd": "{settings: 1, dataset: 2}",
+        "boolean": "on: 3",
         "wrong": "epochs: many",
     }
     for name, text in files.items():
