@@ -31,9 +31,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     add = parser.add_argument
     add("--output_dir", required=True, help="for training.json and the data set, which stay")
-    add("--rounds", type=positive_int, default=5, help="of both sides in turn")
+    add("--rounds", type=positive_int, default=9, help="of both sides in turn")
     add("--batch_size", type=positive_int, default=32, help="sequences a step")
-    add("--steps", type=positive_int, default=300, help="steps a round")
+    add("--steps", type=positive_int, default=150, help="steps a round")
     add(
         "--tutorial_steps",
         type=positive_int,
