@@ -1,5 +1,6 @@
-"""Finding processes that a test started, and waiting for their end."""
+"""Starting processes as a user does, finding those that a test started, and waiting for their end."""
 
+import os
 import time
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def children(pid: int, module: str) -> list[int]:
             if module in command and parent == pid:
                 found.append(int(process.name))
     return sorted(found)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What a program sees that a user starts, not a test."""
+    ours = {
+        name: value for name, value in os.environ.items() if name not in ("TF_CPP_MIN_LOG_LEVEL", "TF_CONFIG")
+    }
+    return {**ours, "PYTHONPATH": str(Path(__file__).parent.parent), **more}
 
 
 def wait_until_gone(pids: list[int], seconds: float) -> None:

@@ -1,7 +1,6 @@
 """Training by several processes on loopback, and by several devices of one, on both backends."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, make_dataset
+from tests.processes import environment
 from trainer.run_directory import RunDirectory
 from trainer.trained_model import load_trained_model
 
@@ -43,10 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _start(
     run: Path, data: Path, backend: str, *more: str, config: str | None = None, before: str = ""
 ) -> Process:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend}
-    environment.pop("TF_CONFIG", None)
-    if config is not None:
-        environment["TF_CONFIG"] = config
+    cluster = {} if config is None else {"TF_CONFIG": config}
     run_task = (
         "import runpy, sys; sys.argv[0] = 'task'; runpy.run_module('trainer.task', run_name='__main__')"
     )
@@ -54,7 +51,7 @@ def _start(
     return subprocess.Popen(
         [sys.executable, "-c", before + run_task, *flags],
         cwd=ROOT,
-        env=environment,
+        env=environment(KERAS_BACKEND=backend, **cluster),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,7 +1,6 @@
 """A training that is killed at any moment and started again ends as if nothing had happened."""
 
 import csv
-import os
 import random
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, make_dataset
+from tests.processes import environment
 from trainer.run_directory import RunDirectory
 from trainer.trained_model import load_trained_model
 
@@ -41,9 +41,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _start(run: Path, data: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "trainer.task", f"--data_dir={data}", f"--model_dir={run}", *FLAGS]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=pipe, stderr=pipe, text=True)
 
 
 def _result(run: Path) -> tuple[list[np.ndarray], list[dict[str, str]]]:

@@ -1,7 +1,6 @@
 """Going on with a training at the very step where it stood."""
 
 import csv
-import os
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import tensorflow as tf
 
 from pipeline.program import RequestError, WorkError
 from tests.conftest import ROOT
+from tests.processes import environment
 from trainer.checkpoints import read_state
 from trainer.run_directory import RunDirectory
 from trainer.settings import Execution, TrainingSettings
@@ -262,7 +262,7 @@ def test_a_signal_saves_the_step_and_says_how_to_go_on(
     process = subprocess.Popen(
         [*command, "--checkpoint_every=1"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
