@@ -64,10 +64,10 @@ class RunDirectory:
 
     def checkpoints(self) -> dict[int, str]:
         """Steps and paths of the checkpoints, the newest first."""
-        if not tf.io.gfile.isdir(self.checkpoints_path):
-            if tf.io.gfile.exists(self.checkpoints_path):
-                raise RequestError(f"{self.checkpoints_path}: is a file; remove it")
+        if not tf.io.gfile.exists(self.checkpoints_path):
             return {}
+        if not tf.io.gfile.isdir(self.checkpoints_path):
+            raise RequestError(f"{self.checkpoints_path}: is a file; remove it")
         found = (_CHECKPOINT.fullmatch(name) for name in tf.io.gfile.listdir(self.checkpoints_path))
         steps = sorted((int(match[1]) for match in found if match), reverse=True)
         return {step: self.checkpoint_path(step) for step in steps}
