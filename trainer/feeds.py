@@ -67,9 +67,14 @@ def training_part(
     )
 
 
+def num_validation_batches(files: SplitFiles, batch_size: int, multiple: int, part: Part) -> int:
+    """How many batches `validation_part` gives, the same for every part: a multiple of ``multiple``."""
+    return -(-files.num_sequences // (batch_size * part.count * multiple)) * multiple
+
+
 def validation_part(
     files: SplitFiles, settings: TrainingSettings, batch_size: int, multiple: int, part: Part
-) -> tuple[tf.data.Dataset, int]:
+) -> tf.data.Dataset:
     """Batches for validation, which together with all other parts hold every sequence once.
 
     Every part has the same number of batches, all of one size; what does not come out even is padded with
@@ -83,10 +88,10 @@ def validation_part(
         part: of the split.
 
     Returns:
-        Batches (features, labels, weights float32 (batch_size,)), and their number.
+        Batches (features, labels, weights float32 (batch_size,)), as many as `num_validation_batches` says.
     """
     count = files.num_sequences
-    num_batches = -(-count // (batch_size * part.count * multiple)) * multiple
+    num_batches = num_validation_batches(files, batch_size, multiple, part)
     size = num_batches * batch_size
     first = part.index * size
     weight = size * part.count / count
@@ -104,7 +109,7 @@ def validation_part(
         features, labels = tf.nest.map_structure(lambda rows: _fill(rows, batch_size), (features, labels))
         return features, labels, tf.where(numbers < count, tf.constant(weight, tf.float32), 0.0)
 
-    return batches.take(num_batches).enumerate().map(padded).prefetch(1), num_batches
+    return batches.take(num_batches).enumerate().map(padded).prefetch(1)
 
 
 def _fill(rows: tf.Tensor, batch_size: int) -> tf.Tensor:

@@ -25,7 +25,7 @@ from trainer.curves import draw_curves
 from trainer.datasets import SplitFiles, damage_named, read_manifest
 from trainer.devices import make_deterministic
 from trainer.distribution import Distribution, distributed, find_cluster
-from trainer.feeds import Part, training_part, validation_part
+from trainer.feeds import Part, num_validation_batches, training_part, validation_part
 from trainer.history import read_history, write_history
 from trainer.input_clock import InputClock
 from trainer.interruption import Interruption
@@ -207,10 +207,10 @@ def _fit(
     replicas = distribution.num_replicas
     validation_size = -(-_VALIDATION_BATCH_SIZE // (replicas * part.count)) * replicas
     executions = plan.execution.steps_per_execution
-    _, validation_steps = validation_part(job.validation_files, settings, validation_size, executions, part)
+    validation_steps = num_validation_batches(job.validation_files, validation_size, executions, part)
 
     def validation() -> tf.data.Dataset:
-        return validation_part(job.validation_files, settings, validation_size, executions, part)[0]
+        return validation_part(job.validation_files, settings, validation_size, executions, part)
 
     verbose = 0 if not distribution.is_chief else 1 if sys.stdout.isatty() else 2
     with distribution.scope():

@@ -9,7 +9,7 @@ import tensorflow as tf
 from pipeline.lines import sample_sequences
 from tests.conftest import make_dataset
 from trainer.datasets import SplitFiles, read_manifest, split_files
-from trainer.feeds import Part, training_part, validation_part
+from trainer.feeds import Part, num_validation_batches, training_part, validation_part
 from trainer.input_clock import InputClock
 from trainer.input_pipeline import training_batches
 from trainer.settings import TrainingSettings
@@ -67,8 +67,10 @@ def test_validation_weighs_every_sequence_once(
     seen: list[np.ndarray] = []
     total = mean = 0.0
     for index in range(parts):
-        batches, count = validation_part(files, SETTINGS, batch_size, multiple, Part(index, parts))
+        part = Part(index, parts)
+        count = num_validation_batches(files, batch_size, multiple, part)
         assert count % multiple == 0
+        batches = validation_part(files, SETTINGS, batch_size, multiple, part)
         taken = list(batches.as_numpy_iterator())
         assert len(taken) == count
         for features, labels, weights in taken:

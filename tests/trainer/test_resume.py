@@ -138,8 +138,7 @@ def test_new_checkpoints_are_kept_beside_a_damaged_later_one(
     (checkpoints / "step-00000024.keras").write_bytes(b"PK cut short")
     for step in (4, 8, 15, 16, 20):
         (checkpoints / f"step-{step:08d}.keras").unlink()
-    settings = replace(SETTINGS, learning_rate=0.01)
-    train(settings, str(path_dataset_dir), str(run), Execution(checkpoint_every=5, keep_checkpoints=1))
+    train(SETTINGS, str(path_dataset_dir), str(run), Execution(checkpoint_every=5, keep_checkpoints=1))
     assert sorted(path.name for path in checkpoints.iterdir()) == ["best.keras", "step-00000030.keras"]
     assert_same_run(run, whole_run)
 
