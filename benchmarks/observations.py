@@ -66,7 +66,7 @@ def _chain(
 ) -> dict[str, Any]:
     from pipeline.generate import generate
     from pipeline.settings import DatasetSettings
-    from trainer.evaluation import evaluate
+    from trainer.evaluation.judging import EvaluationRequest, evaluate
     from trainer.settings import TrainingSettings
     from trainer.training import train
 
@@ -81,7 +81,8 @@ def _chain(
         **observation,
     )
     result = train(settings, data, model)
-    document = evaluate(data, "test", model, str(directory / f"metrics-{number}.json"), device="CPU")
+    output = str(directory / f"metrics-{number}.json")
+    document = evaluate(EvaluationRequest(data, model), output).document
     metrics = document["metrics"]
     return {
         "line": settings.line,

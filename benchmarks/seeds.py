@@ -56,7 +56,7 @@ def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> 
     """One seed in, its row of the table out."""
     from pipeline.generate import generate
     from pipeline.settings import DatasetSettings
-    from trainer.evaluation import evaluate
+    from trainer.evaluation.judging import EvaluationRequest, evaluate
     from trainer.settings import TrainingSettings
     from trainer.training import train
 
@@ -65,7 +65,8 @@ def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> 
     generate(DatasetSettings(seed, 50, "path", 200_000, 5_000, 10_000), data)
     result = train(TrainingSettings(epochs=epochs, steps_per_epoch=steps, seed=seed), data, model)
     seconds = sum(float(row["seconds"]) for row in result.history)
-    document = evaluate(data, "test", model, str(directory / f"metrics-{seed}.json"), device=device)
+    output = str(directory / f"metrics-{seed}.json")
+    document = evaluate(EvaluationRequest(data, model), output, device=device).document
     return {
         "seed": seed,
         "errors": document["metrics"]["errors"],

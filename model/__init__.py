@@ -7,7 +7,8 @@ saved ``model.keras``.
 
 from model.architectures import ARCHITECTURES, build_classifier
 from model.drawing import DrawLine
-from model.observation import LINES, NewestPixel, Observation, RandomWindow, SaltAndPepper
+from model.every_frame import answers_by_frame
+from model.observation import LINES, FlipPixels, NewestPixel, Observation, RandomWindow, SaltAndPepper
 from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
 from model.recurrent import ProjectedLSTM
 from model.sequence_inputs import observed_frames, with_sequence_inputs
@@ -16,6 +17,7 @@ __all__ = [
     "ARCHITECTURES",
     "LINES",
     "DrawLine",
+    "FlipPixels",
     "NewestPixel",
     "Observation",
     "PolyphaseConv2D",
@@ -24,6 +26,7 @@ __all__ = [
     "ProjectedLSTM",
     "RandomWindow",
     "SaltAndPepper",
+    "answers_by_frame",
     "build_classifier",
     "observed_frames",
     "with_sequence_inputs",

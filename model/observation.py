@@ -11,7 +11,7 @@ from keras import ops
 
 from model.stateless_random import random_bits, word_of
 
-_WINDOW_STREAM, _NOISE_STREAM = 0, 1
+_WINDOW_STREAM, _NOISE_STREAM, _FLIP_STREAM = 0, 1, 2
 
 LINES = ("line", "dot")
 
@@ -25,17 +25,21 @@ class Observation:
         window: this many consecutive frames, from a random one on; None shows all.
         noise: the share of pixels that salt and pepper replace, from 0 to 1.
         seed: of window and noise, from 0 to 2**32 - 1.
+        flips: the share of pixels, from 0 to 1, that are turned over on top of all that: 0 to 1 and 1 to 0.
+        flip_seed: which pixels, from 0 to 2**32 - 1.
     """
 
     line: str = "line"
     window: int | None = None
     noise: float = 0.0
     seed: int = 0
+    flips: float = 0.0
+    flip_seed: int = 0
 
     @property
     def is_random(self) -> bool:
         """Whether it needs to know which example it is."""
-        return self.window is not None or self.noise > 0
+        return self.window is not None or self.noise > 0 or self.flips > 0
 
 
 @keras.saving.register_keras_serializable("moving_lines")
@@ -100,12 +104,41 @@ class SaltAndPepper(keras.layers.Layer):
         shape = frames.shape[1:]
         bits = random_bits(self.seed, _NOISE_STREAM, number, math.prod(shape))
         bits = ops.reshape(bits, (-1, *shape))
-        salt, replaced = (
-            word_of(min(round(share * 2**32), 2**32 - 1)) for share in (self.rate / 2, self.rate)
-        )
+        salt, replaced = _threshold(self.rate / 2), _threshold(self.rate)
         kept = ops.cast(ops.greater_equal(bits, replaced), frames.dtype)
         return frames * kept + ops.cast(ops.less(bits, salt), frames.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("moving_lines")
+class FlipPixels(keras.layers.Layer):
+    """Turns over a share of the pixels, each of every frame by itself.
+
+    Call arguments:
+        frames: (batch, T, S, S, 1), values 0 and 1.
+        number: uint32 (batch,), which example it is; with the seed it decides which pixels.
+    """
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+
+    def call(self, frames: Any, number: Any) -> Any:
+        """Flip pixels."""
+        shape = frames.shape[1:]
+        bits = random_bits(self.seed, _FLIP_STREAM, number, math.prod(shape))
+        flipped = ops.less(ops.reshape(bits, (-1, *shape)), _threshold(self.rate))
+        return ops.cast(ops.not_equal(ops.cast(frames, "bool"), flipped), frames.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def _threshold(share: float) -> Any:
+    """The word that a share of all words lie below."""
+    return word_of(min(round(share * 2**32), 2**32 - 1))

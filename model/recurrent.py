@@ -19,14 +19,14 @@ class ProjectedLSTM(keras.layers.LSTM):
     weights are those of `keras.layers.LSTM` (Hochreiter and Schmidhuber, 1997, with forget gate), so either
     takes the other's weights. Where TensorFlow has cuDNN, its LSTM is used as `keras.layers.LSTM` does.
 
-    Returns the last hidden state, (batch, units). Dropout, masks, returned sequences or states, state kept
-    between batches and going backwards are not supported.
+    Returns the last hidden state, (batch, units), or with ``return_sequences`` that of every timestep,
+    (batch, timesteps, units). Dropout, masks, returned states, state kept between batches and going backwards
+    are not supported.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
         unsupported = (
-            self.return_sequences,
             self.return_state,
             self.go_backwards,
             self.stateful,
@@ -35,14 +35,12 @@ class ProjectedLSTM(keras.layers.LSTM):
             not self.use_bias,
         )
         if any(unsupported):
-            raise ValueError(
-                "ProjectedLSTM computes the last hidden state only, with bias and without dropout"
-            )
+            raise ValueError("ProjectedLSTM computes hidden states only, with bias and without dropout")
 
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        """Map (batch, timesteps, features) to (batch, units)."""
+        """Map (batch, timesteps, features) to hidden states."""
         if mask is not None:
             raise ValueError("ProjectedLSTM takes no mask")
         if not self.supports_jit:  # Keras' sign that TensorFlow's cuDNN kernel was chosen.
@@ -54,7 +52,7 @@ class ProjectedLSTM(keras.layers.LSTM):
         projected = ops.transpose(ops.reshape(projected, (-1, timesteps, 4 * self.units)), (1, 0, 2))
         unrolled = keras.backend.backend() == "tensorflow" and self._is_short(sequences.shape[1])
 
-        def step(state: tuple[Any, Any], projected_input: Any) -> tuple[tuple[Any, Any], None]:
+        def step(state: tuple[Any, Any], projected_input: Any) -> tuple[tuple[Any, Any], Any]:
             hidden, carry = state
             gates = ops.add(projected_input, ops.matmul(hidden, cell.recurrent_kernel))
             update, forget, candidate, output = ops.split(gates, 4, axis=-1)
@@ -62,18 +60,20 @@ class ProjectedLSTM(keras.layers.LSTM):
                 update
             ) * self.activation(candidate)
             hidden = self.recurrent_activation(output) * self.activation(carry)
-            return (hidden, carry), None
+            return (hidden, carry), hidden if self.return_sequences else None
 
         if initial_state is None:
             zeros = ops.zeros((batch, self.units), projected.dtype)
             initial_state = (zeros, zeros)
         state = tuple(initial_state)
         if unrolled:
+            every = []
             for projected_input in ops.unstack(projected, sequences.shape[1]):
-                state, _ = step(state, projected_input)
-        else:
-            state, _ = ops.scan(step, state, projected)
-        return state[0]
+                state, hidden = step(state, projected_input)
+                every.append(hidden)
+            return ops.stack(every, axis=1) if self.return_sequences else state[0]
+        state, every = ops.scan(step, state, projected)
+        return ops.transpose(every, (1, 0, 2)) if self.return_sequences else state[0]
 
     @staticmethod
     def _is_short(timesteps: int | None) -> bool:

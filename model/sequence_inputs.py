@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from model.drawing import DrawLine
-from model.observation import NewestPixel, Observation, RandomWindow, SaltAndPepper
+from model.observation import FlipPixels, NewestPixel, Observation, RandomWindow, SaltAndPepper
 
 
 def observed_frames(image_size: int, encoding: str, observation: Observation) -> tuple[dict[str, Any], Any]:
@@ -42,6 +42,9 @@ def observed_frames(image_size: int, encoding: str, observation: Observation) ->
         if observation.noise > 0:
             noise = SaltAndPepper(observation.noise, observation.seed, dtype="uint8", name="noise")
             frames = noise(frames, number)
+        if observation.flips > 0:
+            flips = FlipPixels(observation.flips, observation.flip_seed, dtype="uint8", name="flips")
+            frames = flips(frames, number)
     return inputs, frames
 
 
@@ -51,7 +54,7 @@ def with_sequence_inputs(
     encoding: str,
     observation: Observation = Observation(),  # noqa: B008  # Frozen.
 ) -> keras.Model:
-    """A model from the inputs of `observed_frames` to the probability of "right", float32 (batch, 1).
+    """A model from the inputs of `observed_frames` to what a classifier of frames gives.
 
     It shares the classifier's weights.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import keras
@@ -49,6 +50,24 @@ def choose_device(device: str) -> str:
         tf.config.experimental.set_memory_growth(gpu, True)
     names = {tf.config.experimental.get_device_details(gpu).get("device_name", "unknown") for gpu in gpus}
     return f"{len(gpus)} GPU ({', '.join(sorted(names))})"
+
+
+def compute_batches_side_by_side() -> None:
+    """Let an operation use one core, so that as many batches as there are cores go on side by side.
+
+    For a model of many small operations that is quicker than all cores on every operation, and its results do
+    not depend on their number. It does nothing once TensorFlow has run an operation.
+    """
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def batches_at_once() -> int:
+    """How many batches to work on at once: as many as cores, where a core works on each."""
+    on_one_core = tf.config.threading.get_intra_op_parallelism_threads() == 1
+    if check_backend() != "tensorflow" or not on_one_core or tf.config.get_visible_devices("GPU"):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_deterministic() -> None:

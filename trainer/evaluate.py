@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
-from typing import Any
 
-from pipeline.program import ArgumentParser, path_text, positive_int, run
+from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
 from pipeline.settings import SPLITS
 from trainer.flags import add_on_corrupt
 
 PROGRAM = "trainer.evaluate"
 
+_MOST_LINES = 40
+
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, evaluate, print the metrics."""
+    """Parse, evaluate, print the metrics; 1 if a check failed or a number is another than before."""
+    flags = _parser().parse_args(arguments)
+    _check_together(flags)
+
+    from trainer.startup import import_tensorflow_quietly
+
+    import_tensorflow_quietly()
+    from trainer.devices import choose_device, compute_batches_side_by_side
+
+    device = choose_device(flags.device)
+    compute_batches_side_by_side()
+    if flags.reproduce is not None:
+        return _reproduce(flags, device)
+    return _evaluate(flags, device)
+
+
+def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         PROGRAM,
         "Evaluate a trained model on every sequence of a split and write metrics.json.",
         f"python -m {PROGRAM} --data_dir /tmp/lines --split test --model_dir /tmp/run --output metrics.json",
     )
     add = parser.add_argument
-    add("--data_dir", required=True, type=path_text, help="a data set made by pipeline.generate")
-    add("--model_dir", required=True, type=path_text, help="the run directory of a finished training")
-    add("--split", choices=SPLITS, default="test", help="which split")
-    add("--output", type=path_text, default="metrics.json", help="where the metrics go")
-    add("--batch_size", type=positive_int, default=128, help="sequences a batch")
+    add("--data_dir", type=path_text, help="a data set made by pipeline.generate")
+    add("--model_dir", type=path_text, help="the run directory of a finished training")
+    add("--split", choices=SPLITS, help="which split (default: test)")
+    add("--output", type=path_text, help="where the metrics go (default: metrics.json)")
+    add("--batch_size", type=positive_int, help="sequences a batch (default: 128)")
     add(
         "--device",
         choices=("auto", "cpu", "gpu"),
@@ -32,50 +50,105 @@ def main(arguments: Sequence[str]) -> int:
         help="cpu leaves a GPU to the training that may hold it; auto: a GPU where there is one",
     )
     add_on_corrupt(parser)
-    flags = parser.parse_args(arguments)
 
-    from trainer.startup import import_tensorflow_quietly
+    add = parser.add_argument_group("what is judged besides").add_argument
+    add(
+        "--noise",
+        type=_rates,
+        metavar="SHARE,...",
+        help="judge again with so many of the pixels flipped, as in 0,0.01,0.05",
+    )
+    add("--seed", type=non_negative_int, help="which pixels are flipped (default: 0)")
+    add("--slices", type=path_text, metavar="FILE", help="a Python file that registers more slicings")
 
-    import_tensorflow_quietly()
-    from trainer.devices import choose_device
-    from trainer.evaluation import evaluate
+    add = parser.add_argument_group("the gate").add_argument
+    add(
+        "--checks",
+        type=path_text,
+        metavar="FILE",
+        help="YAML file of bounds; exit code 1 if one does not hold",
+    )
+    add("--baseline", type=path_text, metavar="FILE", help="a metrics.json that changes are counted from")
 
-    device = choose_device(flags.device)
-    document = evaluate(
-        flags.data_dir,
-        flags.split,
-        flags.model_dir,
-        flags.output,
-        batch_size=flags.batch_size,
-        device=device,
+    add = parser.add_argument_group("again").add_argument
+    add(
+        "--reproduce",
+        type=path_text,
+        metavar="FILE",
+        help="judge again what a metrics.json says, with its request; exit code 1 if a number is another."
+        " --data_dir and --model_dir say where data and model lie now, if not where they lay",
+    )
+    return parser
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(rate) for rate in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give shares of pixels, as in 0,0.01,0.05") from None
+
+
+def _check_together(flags: argparse.Namespace) -> None:
+    """Refuse flags that do not go together, and fill in what depends on others."""
+    if flags.reproduce is not None:
+        brought = ("split", "output", "batch_size", "noise", "seed", "slices", "checks", "baseline")
+        if given := [f"--{name}" for name in brought if getattr(flags, name) is not None]:
+            raise RequestError(f"--reproduce brings its own request; leave {', '.join(given)} out")
+        return
+    for name in ("data_dir", "model_dir"):
+        if getattr(flags, name) is None:
+            raise RequestError(f"--{name} is missing; see python -m {PROGRAM} --help")
+    if flags.baseline is not None and flags.checks is None:
+        raise RequestError("--baseline is for --checks of changes; add --checks or leave it out")
+    if flags.seed is not None and flags.noise is None:
+        raise RequestError("--seed decides which pixels --noise flips; add --noise or leave it out")
+
+
+def _evaluate(flags: argparse.Namespace, device: str) -> int:
+    from trainer.evaluation.checks import read_checks, read_metrics
+    from trainer.evaluation.judging import EvaluationRequest, evaluate
+    from trainer.evaluation.summary import checks_table, summary
+
+    request = EvaluationRequest(
+        data_dir=flags.data_dir,
+        model_dir=flags.model_dir,
+        split=flags.split or "test",
+        batch_size=flags.batch_size or EvaluationRequest.batch_size,
+        noise=flags.noise or (),
+        seed=flags.seed or 0,
         on_corrupt=flags.on_corrupt,
+        slices=flags.slices,
     )
-    print(summary(document))
-    print(flags.output)
-    return 0
+    output = flags.output or "metrics.json"
+    checks = read_checks(flags.checks) if flags.checks is not None else []
+    baseline = read_metrics(flags.baseline, "--baseline") if flags.baseline is not None else None
+    judgement = evaluate(request, output, device=device, checks=checks, baseline=baseline)
+    print(summary(judgement.document))
+    if checks:
+        print(checks_table(judgement.document["checks"]))
+    print(output)
+    return 0 if judgement.document["passed"] in (True, None) else 1
 
 
-def summary(document: dict[str, Any]) -> str:
-    """The metrics, a line each, for people."""
-    metrics, dataset, throughput = document["metrics"], document["dataset"], document["throughput"]
-    low, high = metrics["accuracy_interval"]
-    shown = ("loss", "precision", "recall", "f1", "roc_auc", "brier_score", "expected_calibration_error")
-    lost = dataset["left_out"]["num_sequences"]
-    lines = [
-        f"{dataset['num_sequences']:,} sequences of split {dataset['split']}"
-        f"{f' ({lost:,} damaged ones left out)' if lost else ''},"
-        f" model after {document['model']['step']} steps",
-        f"  {'accuracy':<27}{metrics['accuracy']:.6f}  (95 % interval {low:.6f} to {high:.6f})",
-        f"  {'errors':<27}{metrics['errors']}",
-    ]
-    for name in shown:
-        value = metrics[name]
-        lines.append(f"  {name:<27}{'not defined' if value is None else format(value, '.6f')}")
-    lines.append(f"  {'confusion matrix':<27}{metrics['confusion_matrix']}  (rows: left, right)")
-    lines.append(
-        f"  {'throughput':<27}{throughput['sequences_per_second']:,.0f} sequences/s on {throughput['device']}"
-    )
-    return "\n".join(lines)
+def _reproduce(flags: argparse.Namespace, device: str) -> int:
+    from trainer.evaluation.checks import read_metrics
+    from trainer.evaluation.judging import judge
+    from trainer.evaluation.reproduction import changed_versions, differences, request_of
+
+    before = read_metrics(flags.reproduce, "--reproduce")
+    request = request_of(before, flags.model_dir, flags.data_dir, flags.reproduce)
+    now = judge(request, device=device).document
+    found, versions = differences(before, now), changed_versions(before, now)
+    if found:
+        print(f"different: {len(found)} of what {flags.reproduce} says")
+        print("\n".join(f"  {line}" for line in found[:_MOST_LINES]))
+        if len(found) > _MOST_LINES:
+            print(f"  and {len(found) - _MOST_LINES} more")
+    else:
+        print(f"same: every number of {flags.reproduce}")
+    for line in versions:
+        print(f"  not the same, and perhaps a reason: {line}" if found else f"  though {line}")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -15,8 +15,12 @@ from pipeline.program import RequestError
 from trainer.datasets import damage_named, read_manifest, split_files
 from trainer.input_pipeline import sequential_batches
 from trainer.run_directory import RunDirectory
-from trainer.scoring import check_image_size, compile_for_inference
-from trainer.trained_model import TrainedModel, load_trained_model
+from trainer.trained_model import (
+    TrainedModel,
+    check_image_size,
+    compile_for_inference,
+    load_trained_model,
+)
 
 # Fresh sequences come from a split of their own, so none of them was trained on.
 FRESH_SPLIT = "predict"

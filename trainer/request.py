@@ -69,9 +69,11 @@ def write_config(
     dataset = {
         "path": os.path.abspath(data_dir) if "://" not in data_dir else data_dir,
         "fingerprint": manifest.fingerprint,
+        "seed": manifest.settings.seed,
         "image_size": manifest.settings.image_size,
         "encoding": manifest.settings.encoding,
         "num_train": manifest.splits["train"].num_sequences,
+        "train_content_sha256": manifest.splits["train"].content_sha256,
         "left_out": dict(left_out),
     }
     document = {

@@ -87,6 +87,7 @@ class RunDirectory:
         try:
             config = json.loads(tf.io.gfile.GFile(self.config_path).read())
             dataset = config["dataset"]
+            _ = dataset["seed"], dataset["train_content_sha256"]
             return {
                 **config["settings"],
                 "image_size": dataset["image_size"],
@@ -97,6 +98,21 @@ class RunDirectory:
             raise RequestError(
                 f"{self.config_path} is damaged; restore it or name another directory"
             ) from error
+
+    def training_data(self) -> dict[str, Any] | None:
+        """What ``config.json`` says of the data; None if there is no such file.
+
+        Returns:
+            ``path``, ``fingerprint``, ``seed``, ``image_size``, ``encoding``, ``num_train``,
+            ``train_content_sha256`` and ``left_out``.
+
+        Raises:
+            RequestError: if it is damaged.
+        """
+        if self.read_config() is None:
+            return None
+        dataset: dict[str, Any] = json.loads(tf.io.gfile.GFile(self.config_path).read())["dataset"]
+        return dataset
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

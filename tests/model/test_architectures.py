@@ -1,7 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
-from model import ARCHITECTURES, build_classifier
+from model import ARCHITECTURES, answers_by_frame, build_classifier
 from pipeline.lines import draw_frames, sample_sequences
 
 
@@ -78,3 +79,25 @@ def test_the_smallest_and_the_largest_images_have_a_model(image_size: int) -> No
 def test_an_unknown_architecture_is_refused() -> None:
     with pytest.raises(ValueError, match="folded, layerwise, submodel"):
         build_classifier(50, "transformer")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(("image_size", "timesteps"), [(2, None), (8, None), (8, 8), (70, None)])
+def test_answers_by_frame_are_those_to_sequences_that_end_there(
+    architecture: str, image_size: int, timesteps: int | None
+) -> None:
+    classifier = build_classifier(image_size, architecture, timesteps)
+    frames = draw_frames(*sample_sequences(0, "test", image_size, 0, 5))
+    answers = np.asarray(answers_by_frame(classifier)(frames))
+    assert answers.shape == (5, image_size, 1)
+    np.testing.assert_allclose(answers[:, -1], np.asarray(classifier(frames)), atol=1e-6)
+    if timesteps is None:
+        for seen in (1, 2, image_size // 2 + 1):
+            expected = np.asarray(classifier(frames[:, :seen]))
+            np.testing.assert_allclose(answers[:, seen - 1], expected, atol=1e-6)
+
+
+def test_answers_by_frame_need_an_lstm() -> None:
+    model = keras.Sequential([keras.layers.Input((None, 3)), keras.layers.GlobalAveragePooling1D()])
+    with pytest.raises(ValueError, match="no LSTM"):
+        answers_by_frame(model)

@@ -83,3 +83,27 @@ def test_a_classifier_sees_what_is_observed() -> None:
         "number": NUMBERS[:9],
     }
     np.testing.assert_allclose(model(features), classifier(_observe(observation, count=9)), atol=1e-6)
+
+
+def test_flips_turn_over_a_share_of_the_pixels_on_top_of_the_rest() -> None:
+    seen = _observe(Observation(line="dot", window=6, seed=2))
+    flipped = _observe(Observation(line="dot", window=6, seed=2, flips=0.1, flip_seed=5))
+    assert set(np.unique(flipped)) == {0, 1}
+    changed = flipped != seen
+    for value in (0, 1):
+        share, count = changed[seen == value].mean(), (seen == value).sum()
+        assert share == pytest.approx(0.1, abs=5 * np.sqrt(0.09 / count))
+    assert len({row.tobytes() for row in changed.reshape(400, -1)}) == 400
+    # Which ones is a function of the flips' own seed and the sequence's number.
+    again = _observe(Observation(line="dot", window=6, seed=2, flips=0.1, flip_seed=5), "frames", 7)
+    np.testing.assert_array_equal(again, flipped[:7])
+    other = _observe(Observation(line="dot", window=6, seed=2, flips=0.1, flip_seed=6))
+    assert (other != flipped).mean() > 0.1
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_no_and_all_pixels_flipped(rate: float) -> None:
+    flipped = _observe(Observation(flips=rate), count=20)
+    assert (
+        ((flipped != FRAMES[:20]).mean() == rate) if rate == 0 else ((flipped != FRAMES[:20]).mean() > 0.9999)
+    )

@@ -1,17 +1,22 @@
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
+import jsonschema
+import keras
 import numpy as np
 import pytest
 
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.program import RequestError, WorkError
-from tests.conftest import Program, make_dataset
+from tests.conftest import ROOT, Program, make_dataset
 from trainer.evaluate import main
-from trainer.metrics import binary_metrics
+from trainer.evaluation.metrics import binary_metrics
 from trainer.run_directory import RunDirectory
 from trainer.trained_model import load_trained_model
+
+SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
 
 
 def _evaluate(run: Path, data: Path, output: Path, *more: str) -> dict:  # type: ignore[type-arg]
@@ -36,16 +41,30 @@ def test_metrics_are_exact_over_every_sequence(
     assert metrics["confusion_matrix"] == expected["confusion_matrix"]
     for name in ("loss", "accuracy", "precision", "recall", "f1", "roc_auc", "brier_score"):
         assert metrics[name] == pytest.approx(expected[name], abs=1e-6), name
+    # After t frames, it is judged as if the sequence ended there.
+    for row in document["accuracy_by_frame"]["frames"]:
+        seen = draw_frames(paths, labels)[:, : row["num_frames"]].astype(np.float32)
+        early = np.asarray(classifier(seen), np.float64)[:, 0]
+        assert row["accuracy"] == np.mean((early > 0.5) == labels)
+        assert row["mean_confidence"] == pytest.approx(np.maximum(early, 1 - early).mean(), abs=1e-6)
+    assert len(document["accuracy_by_frame"]["frames"]) == 8
+    # The worst are named by their numbers.
+    distance = np.abs(labels - scores)
+    assert [row["number"] for row in document["worst"]] == np.argsort(-distance, kind="stable")[:16].tolist()
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", 600), ("validation", 70), ("test", 150)])
+@pytest.mark.parametrize(("split", "count"), [("validation", 70), ("test", 150)])
 def test_the_document_names_data_model_and_place(
     tmp_path: Path, run_dir: Path, path_dataset_dir: Path, split: str, count: int
 ) -> None:
     document = _evaluate(run_dir, path_dataset_dir, tmp_path / "m.json", f"--split={split}")
     manifest = json.loads((path_dataset_dir / "manifest.json").read_text())
-    assert document["schema_version"] == 1
+    jsonschema.validate(document, SCHEMA)
     assert document["dataset"]["fingerprint"] == manifest["fingerprint"]
+    assert document["dataset"]["content_digest"] == manifest["content_digest"]
+    assert document["model"]["trained_on"] == manifest["fingerprint"]
+    config = (run_dir / "config.json").read_bytes()
+    assert document["model"]["config_sha256"] == hashlib.sha256(config).hexdigest()
     assert (document["dataset"]["split"], document["dataset"]["num_sequences"]) == (split, count)
     model = (run_dir / "model.keras").read_bytes()
     assert document["model"]["sha256"] == hashlib.sha256(model).hexdigest()
@@ -84,6 +103,17 @@ def test_the_program_evaluates_in_its_own_process(
         ("--data_dir={data} --model_dir={run} --output=", "--output"),
         ("--data_dir={data} --model_dir={run} --output=/proc/m.json", "cannot be written"),
         ("--data_dir={data} --model_dir={tmp}/other", "model.keras is damaged"),
+        ("--model_dir={run}", "--data_dir is missing"),
+        ("--data_dir={data} --model_dir={run} --split=train", "that the model was trained on"),
+        ("--data_dir={data} --model_dir={run} --noise=0,x", "--noise"),
+        ("--data_dir={data} --model_dir={run} --noise=1.5", "shares of pixels from 0 to 1"),
+        ("--data_dir={data} --model_dir={run} --noise=nan", "shares of pixels from 0 to 1"),
+        ("--data_dir={data} --model_dir={run} --noise=0.1,0.10", "gives a share twice"),
+        ("--data_dir={data} --model_dir={run} --seed=1", "add --noise"),
+        ("--data_dir={data} --model_dir={run} --noise=0.1 --seed=4294967296", "--seed"),
+        ("--data_dir={data} --model_dir={run} --slices={tmp}/no.py", "--slices .*no.py: cannot be loaded"),
+        ("--data_dir={data} --model_dir={run} --checks={tmp}/no.yaml", "no.yaml: cannot be read"),
+        ("--data_dir={data} --model_dir={run} --baseline={tmp}/m.json", "add --checks"),
     ],
 )
 def test_wrong_requests(
@@ -96,8 +126,6 @@ def test_wrong_requests(
 ) -> None:
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "model.keras").write_bytes(b"PK not a model")
-    import keras
-
     (tmp_path / "other").mkdir()
     foreign = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
     foreign.compile("adam", "mse")
@@ -114,6 +142,50 @@ def test_wrong_requests(
 @pytest.fixture(scope="session")
 def large_dataset_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("data") / "large", image_size=9)
+
+
+def test_the_training_split_is_known_in_any_disguise(tmp_path: Path, run_dir: Path) -> None:
+    # The same seed draws the same sequences, however many and however they are stored.
+    other = make_dataset(tmp_path / "d", encoding="frames", num_train=50)
+    flags = [f"--model_dir={run_dir}", f"--data_dir={other}", f"--output={tmp_path / 'm.json'}"]
+    with pytest.raises(RequestError, match="that the model was trained on"):
+        main([*flags, "--split=train"])
+    assert main(flags) == 0
+    another_seed = make_dataset(tmp_path / "e", seed=4)
+    flags[1] = f"--data_dir={another_seed}"
+    assert main([*flags, "--split=train"]) == 0
+
+
+def test_a_damaged_config_is_one_line(tmp_path: Path, run_dir: Path, path_dataset_dir: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text('{"settings": {}}')
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}"]
+    with pytest.raises(RequestError, match=r"config\.json is damaged"):
+        main([*flags, f"--output={tmp_path / 'm.json'}"])
+
+
+def test_code_in_a_model_file_is_not_run(tmp_path: Path, path_dataset_dir: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    inputs = keras.Input((None, 8, 8, 1))
+    outputs = keras.layers.Lambda(lambda frames: keras.ops.mean(frames, axis=(1, 2, 3)))(inputs)
+    keras.Model(inputs, outputs).save(run / "model.keras")
+    with pytest.raises(RequestError, match=r"model\.keras is damaged .*unsafe"):
+        main([f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={tmp_path / 'm.json'}"])
+
+
+def test_several_batches_at_once_change_nothing(
+    tmp_path: Path, run_dir: Path, path_dataset_dir: Path, program: Program
+) -> None:
+    # A process of its own works on as many batches as there are cores; this one on one.
+    here = _evaluate(run_dir, path_dataset_dir, tmp_path / "here.json", "--batch_size=8")
+    flags = [f"--model_dir={run_dir}", f"--data_dir={path_dataset_dir}", "--batch_size=8"]
+    done = program("trainer.evaluate", *flags, f"--output={tmp_path / 'there.json'}")
+    assert done.returncode == 0, done.stderr
+    there = json.loads((tmp_path / "there.json").read_text())
+    assert there["slices"] == here["slices"]
+    assert [row["number"] for row in there["worst"]] == [row["number"] for row in here["worst"]]
+    assert there["metrics"]["loss"] == pytest.approx(here["metrics"]["loss"], abs=1e-7)
 
 
 def test_damaged_data_fails_and_leaves_the_old_metrics(tmp_path: Path, run_dir: Path) -> None:

@@ -1,0 +1,168 @@
+"""The gate as a user meets it: a worse model fails, a better one passes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pipeline.program import RequestError
+from tests.conftest import ROOT, Program, make_dataset
+from trainer.evaluate import main
+from trainer.evaluation.document import numbers
+from trainer.settings import TrainingSettings
+from trainer.training import train
+
+SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
+NOISE = "--noise=0,0.2"
+
+
+@pytest.fixture(scope="module")
+def worse_run(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has hardly begun to learn."""
+    directory = tmp_path_factory.mktemp("worse") / "run"
+    settings = TrainingSettings(epochs=1, steps_per_epoch=1, batch_size=16, readers=4, learning_rate=1e-5)
+    train(settings, str(path_dataset_dir), str(directory))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def documents(
+    path_dataset_dir: Path, run_dir: Path, worse_run: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """metrics.json of either model."""
+    directory = tmp_path_factory.mktemp("documents")
+    found = {}
+    for name, run in (("better", run_dir), ("worse", worse_run)):
+        found[name] = directory / f"{name}.json"
+        flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={found[name]}"]
+        assert main([*flags, NOISE]) == 0
+    return found
+
+
+def _document(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def test_numbers_have_names(documents: dict[str, Path]) -> None:
+    document = _document(documents["better"])
+    values = numbers(document)
+    metrics = document["metrics"]
+    assert values["accuracy"] == metrics["accuracy"]
+    assert values["accuracy_interval.low"] == metrics["accuracy_interval"][0]
+    assert values["confusion_matrix.right.left"] == metrics["confusion_matrix"][1][0]
+    assert values["accuracy_by_frame.3.accuracy"] == document["accuracy_by_frame"]["frames"][2]["accuracy"]
+    assert values["slices.turns.few.accuracy"] == document["slices"]["turns"]["few"]["accuracy"]
+    flipped = document["robustness"][1]
+    assert flipped["flipped"] == 0.2
+    assert values["robustness.0.2.roc_auc_interval.high"] == flipped["roc_auc_interval"][1]
+    assert document["robustness"][0]["accuracy"] == metrics["accuracy"]
+    assert flipped["loss"] != metrics["loss"]
+
+
+def test_a_worse_model_fails_and_a_better_one_passes(
+    tmp_path: Path,
+    path_dataset_dir: Path,
+    run_dir: Path,
+    worse_run: Path,
+    documents: dict[str, Path],
+    program: Program,
+) -> None:
+    checks = tmp_path / "checks.yaml"
+    checks.write_text(
+        "accuracy: {min: 0.8, min_change: -0.05}\n"
+        "loss: {max: 0.6, max_change: 0.05}\n"
+        "slices.direction.left.accuracy: {min: 0.5}\n"
+        "roc_auc_interval.low: {min: 0.8}\n"
+        "robustness.0.2.errors: {max: 150}\n"
+    )
+    for name, run, code in (("better", run_dir, 0), ("worse", worse_run, 1)):
+        output = tmp_path / f"{name}.json"
+        flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={output}", NOISE]
+        done = program("trainer.evaluate", *flags, f"--checks={checks}", f"--baseline={documents['better']}")
+        assert done.returncode == code, done.stderr
+        document = _document(output)  # Also of a model that fails.
+        jsonschema.validate(document, SCHEMA)
+        assert document["passed"] == (code == 0)
+        rows = document["checks"]
+        assert [(row["name"], row["bound"]) for row in rows][:3] == [
+            ("accuracy", "min"),
+            ("accuracy", "min_change"),
+            ("loss", "max"),
+        ]
+        for row in rows:
+            value = row["value"] if row["baseline"] is None else row["value"] - row["baseline"]
+            kept = value >= row["limit"] if row["bound"].startswith("min") else value <= row["limit"]
+            assert row["passed"] == kept
+        failed = sum(not row["passed"] for row in rows)
+        assert f"{len(rows) - failed} of {len(rows)} checks passed" in done.stdout
+        assert done.stdout.count("FAILED") == failed
+        assert (failed > 0) == (name == "worse")
+
+
+def test_what_is_not_defined_does_not_pass(tmp_path: Path, run_dir: Path) -> None:
+    alone = make_dataset(tmp_path / "d", num_test=1)
+    checks = tmp_path / "checks.yaml"
+    checks.write_text("roc_auc: {min: 0, max: 1}\naccuracy: {min: 0}")
+    flags = [f"--data_dir={alone}", f"--model_dir={run_dir}", f"--output={tmp_path / 'm.json'}"]
+    assert main([*flags, f"--checks={checks}"]) == 1
+    document = _document(tmp_path / "m.json")
+    jsonschema.validate(document, SCHEMA)
+    assert [row["passed"] for row in document["checks"]] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "give a mapping"),
+        ("- accuracy", "give a mapping"),
+        ("accuracy: {min: 0.9", "is not YAML"),
+        ("accuracy: 0.9", "accuracy: give bounds"),
+        ("accuracy: {}", "accuracy: give bounds"),
+        ("accuracy: {least: 0.9}", "least is none of min, max"),
+        ("accuracy: {min: high}", "'high' is not a number"),
+        ("accuracy: {min: true}", "True is not a number"),
+        ("accuracy: {min: .nan}", "nan is not a number"),
+        ("accuracy: {min: 0.9}\naccuracy: {min: 0.1}", "accuracy is given twice"),
+        ("accuracy: {min: 0.9, min: 0.1}", "min is given twice"),
+        ("acuracy: {min: 0.9}", "no number acuracy; did you mean accuracy"),
+        ("slices.turns.none.accuracy: {min: 0.9}", "no number slices.turns.none.accuracy"),
+        ("robustness.0.1.accuracy: {min: 0.9}", "no number robustness.0.1.accuracy"),
+        ("accuracy_by_frame.9.accuracy: {min: 0.9}", "no number accuracy_by_frame.9"),
+        ("accuracy: {min_change: 0}", "needs --baseline"),
+    ],
+)
+def test_wrong_checks_are_refused_before_any_work(
+    tmp_path: Path, path_dataset_dir: Path, run_dir: Path, text: str, named: str
+) -> None:
+    checks, output = tmp_path / "checks.yaml", tmp_path / "m.json"
+    checks.write_text(text)
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--output={output}"]
+    with pytest.raises(RequestError, match=named):
+        main([*flags, f"--checks={checks}"])
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda document: document.pop("slices"), "is not a metrics.json"),
+        (lambda document: document.update(schema_version=1), "has schema version 1"),
+        (lambda document: document["dataset"].update(content_sha256="0" * 64), "on other sequences"),
+        (lambda document: document.update(robustness=[]), r"has no robustness\.0\.2\.accuracy"),
+    ],
+)
+def test_baselines_that_cannot_be_compared_with(
+    tmp_path: Path, path_dataset_dir: Path, run_dir: Path, documents: dict[str, Path], change: Any, named: str
+) -> None:
+    document = _document(documents["better"])
+    change(document)
+    baseline, checks = tmp_path / "baseline.json", tmp_path / "checks.yaml"
+    baseline.write_text(json.dumps(document))
+    checks.write_text("robustness.0.2.accuracy: {min_change: 0}")
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", NOISE]
+    with pytest.raises(RequestError, match=named):
+        main([*flags, f"--checks={checks}", f"--baseline={baseline}", f"--output={tmp_path / 'm.json'}"])
+    assert not (tmp_path / "m.json").exists()

@@ -1,0 +1,119 @@
+"""Judging again: every number agrees, or is named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import pytest
+
+from pipeline.program import RequestError
+from tests.conftest import Program, make_dataset
+from trainer.evaluate import main
+
+
+@pytest.fixture(scope="module")
+def judged(path_dataset_dir: Path, run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """metrics.json with everything that a request may ask for."""
+    directory = tmp_path_factory.mktemp("judged")
+    slices = directory / "mine.py"
+    slices.write_text(
+        "from trainer.evaluation.slices import slicing\n"
+        "slicing('odd', 'even', 'odd')(lambda paths, labels: (paths[:, 0] % 2).astype(int))\n"
+    )
+    output = directory / "m.json"
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--output={output}"]
+    more = ["--noise=0,0.1", "--seed=7", "--split=validation", "--batch_size=32", f"--slices={slices}"]
+    assert main([*flags, *more]) == 0
+    return output
+
+
+def test_the_same_is_the_same(judged: Path, program: Program) -> None:
+    before = judged.read_bytes()
+    # Both in processes of their own: that is what "the same machine" means to a user.
+    again = judged.parent / "again.json"
+    request = json.loads(before)
+    flags = [
+        f"--data_dir={request['dataset']['path']}",
+        f"--model_dir={Path(request['model']['path']).parent}",
+    ]
+    slices = request["request"]["slices"]["path"]
+    more = ["--noise=0,0.1", "--seed=7", "--split=validation", "--batch_size=32", f"--slices={slices}"]
+    assert program("trainer.evaluate", *flags, *more, f"--output={again}").returncode == 0
+    done = program("trainer.evaluate", f"--reproduce={again}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == f"same: every number of {again}\n"
+    assert judged.read_bytes() == before
+
+
+def test_an_altered_model_is_named_by_its_numbers(
+    tmp_path: Path, judged: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    altered = tmp_path / "run"
+    shutil.copytree(run_dir, altered)
+    classifier = keras.models.load_model(altered / "model.keras")
+    weights = classifier.get_weights()
+    weights[-1] = weights[-1] + 0.5
+    classifier.set_weights(weights)
+    state = _state_of(altered / "model.keras")
+    classifier.save(altered / "model.keras")
+    _add_state(altered / "model.keras", state)
+    assert main([f"--reproduce={judged}", f"--model_dir={altered}"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("different: ")
+    named = {line.split(":")[0].strip() for line in lines[1:]}
+    assert {"model.sha256", "metrics.loss", "metrics.brier_score"} <= named
+    assert not any(name.startswith(("dataset", "request", "throughput")) for name in named)
+
+
+def test_an_altered_data_set_is_named_by_its_numbers(
+    tmp_path: Path, judged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_dataset(tmp_path / "d", seed=11)
+    assert main([f"--reproduce={judged}", f"--data_dir={other}"]) == 1
+    named = {line.split(":")[0].strip() for line in capsys.readouterr().out.splitlines()[1:]}
+    assert {"dataset.fingerprint", "dataset.content_sha256", "metrics.loss"} <= named
+    assert "model.sha256" not in named
+
+
+def test_the_same_sequences_in_another_encoding_give_the_same_numbers(
+    tmp_path: Path, judged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = make_dataset(tmp_path / "d", encoding="frames")
+    assert main([f"--reproduce={judged}", f"--data_dir={frames}"]) == 1
+    named = {line.split(":")[0].strip() for line in capsys.readouterr().out.splitlines()[1:]}
+    assert named == {"dataset.fingerprint"}
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "named"),
+    [
+        ({}, ["--split=test"], "leave --split out"),
+        ({}, ["--noise=0.1", "--output=x.json"], "leave --output, --noise out"),
+        ({"dataset": {}}, [], "does not say what was asked for"),
+        ({"schema_version": 9}, [], "has schema version 9"),
+        ({"model": {"path": "/no/such/run/model.keras"}}, [], "/no/such/run: no such directory"),
+    ],
+)
+def test_wrong_requests(
+    tmp_path: Path, judged: Path, change: dict[str, object], flags: list[str], named: str
+) -> None:
+    document = {**json.loads(judged.read_text()), **change}
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(RequestError, match=named):
+        main([f"--reproduce={path}", *flags])
+
+
+def _state_of(path: Path) -> bytes:
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        return archive.read("training_state.json")
+
+
+def _add_state(path: Path, state: bytes) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("training_state.json", state)

@@ -1,0 +1,170 @@
+"""The gate: bounds that metrics must keep, and changes against another ``metrics.json``.
+
+A file of checks is YAML, a mapping from names of numbers (see `trainer.evaluation.document.numbers`) to
+bounds:
+
+    accuracy: {min: 0.99, min_change: -0.001}
+    accuracy_interval.low: {min: 0.98}
+    slices.turns.many.accuracy: {min: 0.97}
+    loss: {max: 0.05}
+
+``min_change`` and ``max_change`` bound the value minus the baseline's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+import yaml
+
+from pipeline.program import RequestError, one_line
+from trainer.evaluation.document import SCHEMA_VERSION, numbers
+
+_CHANGES = ("min_change", "max_change")
+_BOUNDS = ("min", "max", *_CHANGES)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A bound on a number.
+
+    Attributes:
+        name: of the number.
+        bound: "min" or "max" of the value, "min_change" or "max_change" of the value minus the baseline's.
+        limit: still passes.
+    """
+
+    name: str
+    bound: str
+    limit: float
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether it bounds a change."""
+        return self.bound in _CHANGES
+
+    def result(
+        self, values: Mapping[str, float | None], baseline: Mapping[str, float | None]
+    ) -> dict[str, Any]:
+        """The check's row of ``metrics.json``. What is not defined does not pass."""
+        value, before = values[self.name], baseline.get(self.name) if self.needs_baseline else None
+        checked = value
+        if self.needs_baseline:
+            checked = None if value is None or before is None else value - before
+        passed = checked is not None and (
+            checked >= self.limit if self.bound.startswith("min") else checked <= self.limit
+        )
+        row = {"name": self.name, "bound": self.bound, "limit": self.limit, "value": value}
+        return {**row, "baseline": before, "passed": passed}
+
+
+def read_checks(path: str) -> list[Check]:
+    """The checks of a file.
+
+    Raises:
+        RequestError: if it cannot be read, holds no checks, or something else.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            document = yaml.load(stream, _EachKeyOnce)
+    except OSError as error:
+        raise RequestError(f"--checks {path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"--checks {path}: is not YAML ({one_line(error)[:160]})") from error
+    if not isinstance(document, dict) or not document:
+        raise RequestError(
+            f"--checks {path}: give a mapping from names to bounds, as in accuracy: {{min: 0.99}}"
+        )
+    checks = []
+    for name, bounds in document.items():
+        if not isinstance(bounds, dict) or not bounds:
+            raise RequestError(f"--checks {path}: {name}: give bounds, as in {{min: 0.99}}")
+        for bound, limit in bounds.items():
+            if bound not in _BOUNDS:
+                raise RequestError(f"--checks {path}: {name}: {bound} is none of {', '.join(_BOUNDS)}")
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+                raise RequestError(f"--checks {path}: {name}: {bound}: {limit!r} is not a number")
+            checks.append(Check(str(name), bound, limit))
+    return checks
+
+
+def read_metrics(path: str, flag: str) -> dict[str, Any]:
+    """A ``metrics.json`` that was named with a flag.
+
+    Raises:
+        RequestError: if it cannot be read, or is of another version.
+    """
+    try:
+        document = json.loads(tf.io.gfile.GFile(path).read())
+        version = document["schema_version"]
+        if version == SCHEMA_VERSION:
+            numbers(document)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RequestError(f"{flag} {path}: is not a metrics.json ({type(error).__name__})") from error
+    except (OSError, tf.errors.OpError) as error:
+        raise RequestError(f"{flag} {path}: cannot be read ({one_line(error)[:160]})") from error
+    if version != SCHEMA_VERSION:
+        raise RequestError(
+            f"{flag} {path}: has schema version {version}, this program reads {SCHEMA_VERSION}"
+        )
+    return dict(document)
+
+
+def check_names(checks: Sequence[Check], known: Sequence[str]) -> None:
+    """Refuse checks of numbers that there will not be.
+
+    Raises:
+        RequestError: naming the first, and what may have been meant.
+    """
+    for check in checks:
+        if check.name not in known:
+            close = difflib.get_close_matches(check.name, known, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise RequestError(f"--checks: there is no number {check.name}{meant}")
+
+
+def check_baseline(
+    checks: Sequence[Check], baseline: Mapping[str, Any] | None, split: str, content_sha256: str
+) -> None:
+    """Refuse changes against nothing, or against what was measured on other sequences.
+
+    Raises:
+        RequestError: saying which.
+    """
+    changes = [check for check in checks if check.needs_baseline]
+    if baseline is None:
+        if changes:
+            raise RequestError(
+                f"--checks: {changes[0].name}: {changes[0].bound} needs --baseline metrics.json"
+            )
+        return
+    if baseline["dataset"]["content_sha256"] != content_sha256:
+        raise RequestError(
+            f"--baseline: was measured on other sequences than split {split} of this data set"
+            f" (content {baseline['dataset']['content_sha256'][:12]}, not {content_sha256[:12]})"
+        )
+    names = numbers(baseline)
+    for check in changes:
+        if check.name not in names:
+            raise RequestError(
+                f"--baseline: has no {check.name}; evaluate it with the same --noise and --slices"
+            )
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML as PyYAML reads it, but a check given twice is an error and not the last one alone."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for index, key in enumerate(keys) if key in keys[:index]]:
+            raise yaml.constructor.ConstructorError(
+                problem=f"{twice[0]} is given twice", problem_mark=node.start_mark
+            )
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping

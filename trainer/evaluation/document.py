@@ -1,0 +1,100 @@
+"""``metrics.json``: what it says, and the names by which checks speak of its numbers.
+
+``docs/metrics.schema.json`` is its JSON Schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline.lines import CLASS_NAMES
+from trainer.evaluation.evidence import Evidence
+from trainer.evaluation.intervals import LEVEL
+from trainer.evaluation.metrics import binary_metrics
+from trainer.evaluation.slices import Slicing
+
+SCHEMA_VERSION = 2
+
+# What one run says that no other needs to say again.
+OF_THE_RUN = ("throughput", "environment", "checks", "passed")
+
+
+def results(evidence: Evidence, under_noise: Mapping[float, Evidence]) -> dict[str, Any]:
+    """All numbers that follow from a model's answers.
+
+    Args:
+        evidence: the answers.
+        under_noise: answers by the share of pixels that were flipped.
+
+    Returns:
+        The parts ``intervals``, ``metrics``, ``accuracy_by_frame``, ``slices``, ``robustness`` and ``worst``.
+    """
+    worst = evidence.worst
+    return {
+        "intervals": {"level": LEVEL, "proportions": "wilson", "roc_auc": "delong", "means": "normal"},
+        "metrics": binary_metrics(evidence.right, evidence.labels),
+        "accuracy_by_frame": evidence.by_frame.document(),
+        "slices": evidence.slices.document(),
+        "robustness": [_robustness(rate, flipped) for rate, flipped in under_noise.items()],
+        "worst": [
+            {"number": number, "label": CLASS_NAMES[label], "probability_of_right": right}
+            for number, label, right in zip(
+                worst.numbers.tolist(), worst.labels.tolist(), worst.right.tolist(), strict=True
+            )
+        ],
+    }
+
+
+def _robustness(rate: float, evidence: Evidence) -> dict[str, Any]:
+    metrics = binary_metrics(evidence.right, evidence.labels)
+    kept = ("accuracy", "accuracy_interval", "errors", "loss", "roc_auc", "roc_auc_interval")
+    return {"flipped": rate, **{name: metrics[name] for name in kept}}
+
+
+def numbers(document: Mapping[str, Any]) -> dict[str, float | None]:
+    """The numbers of a document by name.
+
+    Metrics go by their own names (``accuracy``), all others by where they stand
+    (``slices.turns.few.accuracy``, ``accuracy_by_frame.10.accuracy``, ``robustness.0.05.loss``); the ends of
+    an interval by ``.low`` and ``.high``. None for a number that is not defined.
+    """
+    found: dict[str, float | None] = {}
+    metrics = {name: value for name, value in document["metrics"].items() if name != "reliability"}
+    matrix = metrics.pop("confusion_matrix")
+    found.update(_named("", metrics))
+    for label, row in zip(CLASS_NAMES, matrix, strict=True):
+        for predicted, count in zip(CLASS_NAMES, row, strict=True):
+            found[f"confusion_matrix.{label}.{predicted}"] = count
+    by_frame = document["accuracy_by_frame"]
+    found["accuracy_by_frame.first_frame_at_99_percent"] = by_frame["first_frame_at_99_percent"]
+    for row in by_frame["frames"]:
+        found.update(_named(f"accuracy_by_frame.{row['num_frames']}.", row))
+    for name, groups in document["slices"].items():
+        for group, row in groups.items():
+            found.update(_named(f"slices.{name}.{group}.", row))
+    for row in document["robustness"]:
+        found.update(_named(f"robustness.{row['flipped']:g}.", row))
+    return found
+
+
+def _named(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
+    for name, value in row.items():
+        if name.endswith("_interval"):
+            low, high = value or (None, None)
+            yield f"{prefix}{name}.low", low
+            yield f"{prefix}{name}.high", high
+        elif not isinstance(value, bool):
+            yield f"{prefix}{name}", value
+
+
+def known_names(
+    num_frames: int, image_size: int, slicings: Mapping[str, Slicing], noise: tuple[float, ...]
+) -> list[str]:
+    """The names of all numbers, before there are any."""
+    example = Evidence(1, num_frames, image_size, slicings)
+    path = np.zeros((1, image_size), np.uint8)
+    example.add(np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), path)
+    return list(numbers(results(example, dict.fromkeys(noise, example))))

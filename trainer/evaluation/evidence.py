@@ -1,0 +1,82 @@
+"""What a judgement is made of: answers, and sums over them, gathered batch by batch in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.lines import Int64Array, Uint8Array
+from trainer.evaluation.by_frame import FrameTally
+from trainer.evaluation.slices import SliceTally, Slicing
+
+NUM_WORST = 16
+
+
+@dataclass(frozen=True)
+class WorstSequences:
+    """The sequences whose label was given the least probability, the worst first.
+
+    Attributes:
+        numbers: which of the split, int64 (k,).
+        labels: int64 (k,).
+        right: probability of "right", float64 (k,).
+        paths: uint8 (k, S).
+    """
+
+    numbers: Int64Array
+    labels: Int64Array
+    right: npt.NDArray[np.float64]
+    paths: Uint8Array
+
+    def with_more(self, more: WorstSequences) -> WorstSequences:
+        """The worst of both; of equals, those with the lower numbers."""
+        numbers = np.concatenate([self.numbers, more.numbers])
+        labels = np.concatenate([self.labels, more.labels])
+        right = np.concatenate([self.right, more.right])
+        paths = np.concatenate([self.paths, more.paths])
+        worst = np.lexsort((numbers, -np.abs(labels - right)))[:NUM_WORST]
+        return WorstSequences(numbers[worst], labels[worst], right[worst], paths[worst])
+
+
+class Evidence:
+    """Answers to the sequences of a split, in order.
+
+    Attributes:
+        right: probability of "right" after the last frame, float32 (n,) as the model gives it.
+        labels: uint8 (n,), 0 = left, 1 = right.
+        by_frame: sums after every frame.
+        slices: sums over groups of sequences.
+        worst: the worst sequences.
+    """
+
+    def __init__(
+        self, num_sequences: int, num_frames: int, image_size: int, slicings: Mapping[str, Slicing]
+    ) -> None:
+        self.right = np.empty(num_sequences, np.float32)
+        self.labels = np.empty(num_sequences, np.uint8)
+        self.by_frame = FrameTally(num_frames)
+        self.slices = SliceTally(slicings)
+        nothing = np.empty(0, np.int64)
+        self.worst = WorstSequences(nothing, nothing, np.empty(0), np.empty((0, image_size), np.uint8))
+        self.num_sequences = 0
+
+    def add(self, right: npt.NDArray[np.floating[Any]], labels: Int64Array, paths: Uint8Array) -> None:
+        """Take the next sequences.
+
+        Args:
+            right: probability of "right" after every frame, (n, T).
+            labels: int64 (n,).
+            paths: uint8 (n, S).
+        """
+        start, stop = self.num_sequences, self.num_sequences + len(labels)
+        last = right[:, -1]
+        self.right[start:stop], self.labels[start:stop] = last, labels
+        self.by_frame.add(right, labels)
+        self.slices.add(paths, labels, (last > 0.5) == (labels == 1))
+        numbers = np.arange(start, stop)
+        self.worst = self.worst.with_more(WorstSequences(numbers, labels, last.astype(np.float64), paths))
+        self.num_sequences = stop

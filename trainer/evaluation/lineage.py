@@ -1,0 +1,102 @@
+"""Where metrics come from: the data, the weights, the training, the code; and that the data is held out."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+import model
+import pipeline
+import trainer
+from pipeline.manifest import Manifest
+from pipeline.program import RequestError
+from pipeline.settings import DATASET_NAME
+from trainer.run_directory import RunDirectory, file_sha256
+from trainer.versions import versions
+
+
+def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
+    """Refuse to judge a model by sequences that it was trained on.
+
+    Sequences of the training split's name, seed and image size are the same ones, whatever the encoding and
+    the number of them; others are told by the digest of their content.
+
+    Raises:
+        RequestError: if they are the training split's.
+    """
+    trained_on = run.training_data()
+    if trained_on is None:  # A model by itself.
+        return
+    settings = manifest.settings
+    drawn_alike = split == "train" and (trained_on["seed"], trained_on["image_size"]) == (
+        settings.seed,
+        settings.image_size,
+    )
+    if drawn_alike or manifest.splits[split].content_sha256 == trained_on["train_content_sha256"]:
+        raise RequestError(
+            f"--split {split}: these are the sequences that the model was trained on; judge it by others"
+        )
+
+
+def of_model(run: RunDirectory, path: str, sha256: str, step: int) -> dict[str, Any]:
+    """The part ``model``: weights and training."""
+    has_config = tf.io.gfile.exists(run.config_path)
+    trained_on = run.training_data()
+    return {
+        "path": _absolute(path),
+        "sha256": sha256,
+        "step": step,
+        "config_sha256": file_sha256(run.config_path) if has_config else None,
+        "trained_on": None if trained_on is None else trained_on["fingerprint"],
+    }
+
+
+def of_data(data_dir: str, manifest: Manifest, split: str, left_out: Mapping[str, int]) -> dict[str, Any]:
+    """The part ``dataset``."""
+    return {
+        "name": DATASET_NAME,
+        "path": _absolute(data_dir),
+        "split": split,
+        "fingerprint": manifest.fingerprint,
+        "content_digest": manifest.content_digest,
+        "content_sha256": manifest.splits[split].content_sha256,
+        "num_sequences": manifest.splits[split].num_sequences - sum(left_out.values()),
+        "left_out": {"num_sequences": sum(left_out.values()), "shards": dict(left_out)},
+    }
+
+
+def of_code() -> dict[str, str]:
+    """The part ``code``: version, and a SHA-256 over names and bytes of all sources in sorted order."""
+    digest = hashlib.sha256()
+    for package in (pipeline, model, trainer):
+        root = Path(str(package.__file__)).parent
+        for source in sorted(root.rglob("*.py")):
+            content = source.read_bytes()
+            name = f"{package.__name__}/{source.relative_to(root).as_posix()}"
+            digest.update(f"{name} {len(content)}\n".encode() + content)
+    return {"version": _version(), "sha256": digest.hexdigest()}
+
+
+def of_environment() -> dict[str, str]:
+    """The part ``environment``: machine, time and versions of what computes."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"time": now, "platform": platform.platform(), "host": platform.node(), **versions()}
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("moving-lines")
+    except importlib.metadata.PackageNotFoundError:  # A source tree that was not installed.
+        return "not installed"
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)

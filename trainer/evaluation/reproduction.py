@@ -1,0 +1,81 @@
+"""Judging again what a ``metrics.json`` says, and comparing every number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.program import RequestError
+from trainer.evaluation.document import OF_THE_RUN
+from trainer.evaluation.judging import EvaluationRequest
+
+_PLACES = ("path",)  # Where things lie may change.
+
+
+def request_of(
+    document: Mapping[str, Any], model_dir: str | None, data_dir: str | None, path: str
+) -> EvaluationRequest:
+    """The request that a document answers.
+
+    Args:
+        document: of ``metrics.json``.
+        model_dir: where the model lies now; None: where it lay.
+        data_dir: where the data lies now; None: where it lay.
+        path: of the document, for errors.
+
+    Raises:
+        RequestError: if the document does not say.
+    """
+    try:
+        asked = document["request"]
+        return EvaluationRequest(
+            data_dir=data_dir or document["dataset"]["path"],
+            model_dir=model_dir or document["model"]["path"].rpartition("/")[0],
+            split=document["dataset"]["split"],
+            batch_size=asked["batch_size"],
+            noise=tuple(asked["noise"]),
+            seed=asked["seed"],
+            on_corrupt=asked["on_corrupt"],
+            slices=asked["slices"] and asked["slices"]["path"],
+        )
+    except (LookupError, TypeError, AttributeError) as error:
+        raise RequestError(f"--reproduce {path}: does not say what was asked for ({error!r})") from error
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Lines that name all that differs in two documents, but for speed, machine, time, paths and checks."""
+    then, today = dict(_leaves(before)), dict(_leaves(now))
+    return [
+        f"{name}: {_shown(then, name)}, now {_shown(today, name)}"
+        for name in {**then, **today}
+        if name not in then or name not in today or then[name] != today[name]
+    ]
+
+
+def changed_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What computes, and is not what it was: a reason for other numbers."""
+    then, today = (
+        {**document["environment"], "device": document["throughput"]["device"]} for document in (before, now)
+    )
+    return [
+        f"{name} {then.get(name)}, now {today.get(name)}"
+        for name in {**then, **today}
+        if name not in ("time", "host") and then.get(name) != today.get(name)
+    ]
+
+
+def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(document, Mapping):
+        for key, value in document.items():
+            if key not in _PLACES and (name or key not in OF_THE_RUN):
+                yield from _leaves(value, f"{name}.{key}" if name else key)
+    elif isinstance(document, list):
+        yield f"{name}.length", len(document)
+        for index, value in enumerate(document):
+            yield from _leaves(value, f"{name}.{index}")
+    else:
+        yield name, document
+
+
+def _shown(leaves: Mapping[str, Any], name: str) -> str:
+    return str(leaves[name]) if name in leaves else "nothing"

@@ -1,0 +1,110 @@
+"""Runs a classifier over the sequences of a split."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from model import Observation, answers_by_frame, with_sequence_inputs
+from pipeline.encodings import Encoding
+from pipeline.lines import Int64Array, Uint8Array, paths_from_frames
+from pipeline.program import WorkError
+from pipeline.progress import Progress
+from trainer.datasets import SplitFiles, damage_named
+from trainer.devices import batches_at_once
+from trainer.evaluation.evidence import Evidence
+from trainer.evaluation.slices import Slicing
+from trainer.input_pipeline import sequential_batches
+from trainer.trained_model import TrainedModel, compile_for_inference
+
+_Answers = npt.NDArray[np.floating[Any]]
+
+
+class Scorer:
+    """A classifier that answers after every frame, made once for any number of splits and weights.
+
+    Several batches are worked on at once where `trainer.devices.batches_at_once` says so.
+
+    Args:
+        trained: the model.
+        image_size: S of the sequences; that of the model.
+        encoding: of their records.
+        observation: what it gets to see of them.
+    """
+
+    def __init__(
+        self, trained: TrainedModel, image_size: int, encoding: Encoding, observation: Observation
+    ) -> None:
+        self._every_frame = answers_by_frame(trained.classifier)
+        self._model = compile_for_inference(
+            with_sequence_inputs(self._every_frame, image_size, encoding.name, observation)
+        )
+        self._needs_numbers = observation.is_random
+        self._num_frames = observation.window or image_size
+
+    def take_weights(self, classifier: keras.Model) -> None:
+        """Answer as another classifier of the same architecture from now on."""
+        self._every_frame.set_weights(classifier.get_weights())
+
+    def score(
+        self, files: SplitFiles, batch_size: int, slicings: Mapping[str, Slicing], what: str
+    ) -> Evidence:
+        """Score every sequence of a split, to the last.
+
+        Args:
+            files: the split.
+            batch_size: sequences a batch; the last batch is what is left.
+            slicings: by which to count.
+            what: named in front of the progress.
+
+        Raises:
+            WorkError: if a shard is damaged or the answers are not finite.
+        """
+        evidence = Evidence(files.num_sequences, self._num_frames, files.image_size, slicings)
+        at_once = batches_at_once()
+        with Progress(what, files.num_sequences) as progress, ThreadPoolExecutor(at_once) as pool:
+            under_way: deque[tuple[Int64Array, Uint8Array, Future[_Answers]]] = deque()
+
+            def take_first() -> None:
+                labels, paths, answers = under_way.popleft()
+                evidence.add(answers.result(), labels, paths)
+                progress.set(evidence.num_sequences)
+
+            with damage_named(files):
+                for features, labels in self._batches(files, batch_size):
+                    answers = pool.submit(self._answers, features)
+                    under_way.append((labels, _paths(features, labels), answers))
+                    if len(under_way) == 1 and not evidence.num_sequences:
+                        take_first()  # It compiles, which two must not do at once.
+                    elif len(under_way) > at_once:
+                        take_first()
+            while under_way:
+                take_first()
+        return evidence
+
+    def _batches(
+        self, files: SplitFiles, batch_size: int
+    ) -> Iterator[tuple[dict[str, npt.NDArray[Any]], Int64Array]]:
+        """Features, for both backends as NumPy arrays, and labels, int64 (batch,)."""
+        start = 0
+        for features, expected in sequential_batches(files, batch_size=batch_size).as_numpy_iterator():
+            if self._needs_numbers:
+                features["number"] = np.arange(start, start + len(expected), dtype=np.uint32)
+            start += len(expected)
+            yield features, expected[:, 0].astype(np.int64)
+
+    def _answers(self, features: dict[str, npt.NDArray[Any]]) -> _Answers:
+        answers: _Answers = self._model.predict_on_batch(features)[:, :, 0]
+        if not np.isfinite(answers).all():
+            raise WorkError("the model's answers are not finite numbers: its training diverged; train again")
+        return answers
+
+
+def _paths(features: dict[str, npt.NDArray[Any]], labels: Int64Array) -> Uint8Array:
+    return features["path"] if "path" in features else paths_from_frames(features["frames"], labels)

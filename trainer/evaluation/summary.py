@@ -1,0 +1,78 @@
+"""``metrics.json`` in lines for people, and the gate as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_BOUNDS = {
+    "min": "at least {limit:g}",
+    "max": "at most {limit:g}",
+    "min_change": "change at least {limit:+g}",
+    "max_change": "change at most {limit:+g}",
+}
+
+
+def summary(document: Mapping[str, Any]) -> str:
+    """The document, some lines long."""
+    metrics, dataset, throughput = document["metrics"], document["dataset"], document["throughput"]
+    lost = dataset["left_out"]["num_sequences"]
+    lines = [
+        f"{dataset['num_sequences']:,} sequences of split {dataset['split']}"
+        f"{f' ({lost:,} damaged ones left out)' if lost else ''},"
+        f" model after {document['model']['step']} steps",
+    ]
+    for name in ("accuracy", "precision", "recall", "roc_auc"):
+        lines.append(_line(name, metrics[name], metrics[f"{name}_interval"]))
+    for name in ("f1", "loss", "brier_score", "expected_calibration_error"):
+        lines.append(_line(name, metrics[name]))
+    lines.append(f"  {'errors':<27}{metrics['errors']}")
+    lines.append(f"  {'confusion matrix':<27}{metrics['confusion_matrix']}  (rows: left, right)")
+    first = document["accuracy_by_frame"]["first_frame_at_99_percent"]
+    num_frames = len(document["accuracy_by_frame"]["frames"])
+    reached = "not reached" if first is None else f"after {first} of {num_frames} frames"
+    lines.append(f"  {'99 % right':<27}{reached}")
+    for row in document["robustness"]:
+        name = f"accuracy, {row['flipped']:g} flipped"
+        lines.append(_line(name, row["accuracy"], row["accuracy_interval"]))
+    if (worst := _worst_slice(document["slices"])) is not None:
+        name, row = worst
+        lines.append(_line("worst slice", row["accuracy"], row["accuracy_interval"]) + f" {name}")
+    rate, device = throughput["sequences_per_second"], throughput["device"]
+    lines.append(f"  {'throughput':<27}{rate:,.0f} sequences/s on {device}")
+    return "\n".join(lines)
+
+
+def checks_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The gate: a line for every check, failed ones first."""
+    width = max(len(row["name"]) for row in rows)
+    lines = [f"{sum(row['passed'] for row in rows)} of {len(rows)} checks passed"]
+    for row in sorted(rows, key=lambda row: bool(row["passed"])):
+        verdict = "passed" if row["passed"] else "FAILED"
+        value = f"{verdict}  {row['name']:<{width}}  {_number(row['value'])}"
+        before = row["baseline"]
+        if before is not None and row["value"] is not None:
+            value += f", {row['value'] - before:+.6g} from {_number(before)}"
+        lines.append(f"  {value} ({_BOUNDS[row['bound']].format(limit=row['limit'])})")
+    return "\n".join(lines)
+
+
+def _worst_slice(slices: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    large = [
+        (f"{name}: {group}", row)
+        for name, groups in slices.items()
+        for group, row in groups.items()
+        if not row["is_small"]
+    ]
+    return min(large, key=lambda pair: pair[1]["accuracy"], default=None)
+
+
+def _line(name: str, value: float | None, interval: Sequence[float] | None = None) -> str:
+    shown = "not defined" if value is None else format(value, ".6f")
+    if interval is not None:
+        shown += f"  (95 % interval {interval[0]:.6f} to {interval[1]:.6f})"
+    return f"  {name:<27}{shown}"
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else format(value, ".6g")
