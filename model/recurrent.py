@@ -60,7 +60,9 @@ class ProjectedLSTM(keras.layers.LSTM):
                 update
             ) * self.activation(candidate)
             hidden = self.recurrent_activation(output) * self.activation(carry)
-            return (hidden, carry), hidden if self.return_sequences else None
+            state = hidden, carry
+            # Keras' scan on TensorFlow takes results of the state's own structure only.
+            return state, state if self.return_sequences else None
 
         if initial_state is None:
             zeros = ops.zeros((batch, self.units), projected.dtype)
@@ -69,11 +71,11 @@ class ProjectedLSTM(keras.layers.LSTM):
         if unrolled:
             every = []
             for projected_input in ops.unstack(projected, sequences.shape[1]):
-                state, hidden = step(state, projected_input)
-                every.append(hidden)
+                state, _ = step(state, projected_input)
+                every.append(state[0])
             return ops.stack(every, axis=1) if self.return_sequences else state[0]
         state, every = ops.scan(step, state, projected)
-        return ops.transpose(every, (1, 0, 2)) if self.return_sequences else state[0]
+        return ops.transpose(every[0], (1, 0, 2)) if self.return_sequences else state[0]
 
     @staticmethod
     def _is_short(timesteps: int | None) -> bool:

@@ -72,7 +72,7 @@ def load_trained_model(run: RunDirectory) -> TrainedModel:
             raise ValueError(f"answers with {classifier.output_shape}, not with a probability of one class")
         step = read_state(run.model_path).step
     except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
-        raise RequestError(f"{run.model_path} is damaged ({one_line(error)[:120]}); train again") from error
+        raise RequestError(f"{run.model_path} is damaged ({one_line(error)[:200]}); train again") from error
     if config is None:  # A model by itself.
         return TrainedModel(classifier, step, Observation())
     try:

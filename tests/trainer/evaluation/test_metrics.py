@@ -32,6 +32,7 @@ def test_metrics_equal_scikit_learn(case: str) -> None:
     scores, labels = _cases()[case]
     predicted = scores > 0.5
     metrics = binary_metrics(scores, labels)
+    scores = scores.astype(np.float64)
     expected = {
         "loss": reference.log_loss(labels, scores),
         "accuracy": reference.accuracy_score(labels, predicted),
