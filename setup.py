@@ -8,7 +8,7 @@ setup(
     description="Streaming training pipelines for video and sequence classifiers: Beam, tf.data, Keras",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=["pipeline", "model", "trainer", "trainer.evaluation"],
+    packages=["pipeline", "model", "trainer", "trainer.evaluation", "trainer.prediction"],
     install_requires=[
         "tensorflow>=2.20",
         "keras>=3.12",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
-from pipeline.program import one_line
+from pipeline.program import RequestError, one_line
 
 
 def is_local(path: str) -> bool:
@@ -63,6 +64,22 @@ def list_names(directory: str) -> set[str]:
     (match,) = _beam().match([join(directory, "**")])
     prefix = directory.rstrip("/") + "/"
     return {file.path.removeprefix(prefix).split("/")[0] for file in match.metadata_list}
+
+
+def check_output(path: str, flag: str = "--output") -> None:
+    """See whether a local file, given with a flag, can be written, before the work that ends there.
+
+    Raises:
+        RequestError: if not.
+    """
+    directory = os.path.dirname(path) or "."
+    if not os.path.isdir(directory) or os.path.isdir(path):
+        raise RequestError(f"{flag} {path}: name a file in a directory that is there")
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise RequestError(f"{flag} {path}: cannot be written ({error.strerror})") from error
 
 
 def file_size(path: str) -> int:

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
     import_tensorflow_quietly()
     from trainer.devices import choose_device
-    from trainer.prediction import predict
+    from trainer.prediction.sequences import predict
 
     choose_device(flags.device)
     predictions = predict(

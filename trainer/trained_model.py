@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 import model as _registers_layers  # noqa: F401  # Keras finds the custom layers by this import.
 from model import Observation
-from pipeline.program import RequestError, one_line
+from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import read_state
 from trainer.run_directory import RunDirectory
 from trainer.settings import TrainingSettings
@@ -39,6 +42,16 @@ def compile_for_inference(model: keras.Model) -> keras.Model:
     """Compile without XLA on TensorFlow, where it halves this model's speed on a CPU."""
     model.compile(jit_compile=keras.backend.backend() != "tensorflow")
     return model
+
+
+def check_finite(answers: npt.NDArray[np.floating[Any]]) -> None:
+    """Refuse answers that are not numbers.
+
+    Raises:
+        WorkError: if one is not.
+    """
+    if not np.isfinite(answers).all():
+        raise WorkError("the model's answers are not finite numbers: its training diverged; train again")
 
 
 def check_image_size(trained: TrainedModel, image_size: int) -> None:

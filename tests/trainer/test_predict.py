@@ -8,7 +8,7 @@ from pipeline.lines import CLASS_NAMES, sample_sequences
 from pipeline.program import RequestError
 from tests.conftest import Program
 from trainer.predict import main
-from trainer.prediction import FRESH_SPLIT, predict
+from trainer.prediction.sequences import FRESH_SPLIT, predict
 
 LINE = re.compile(r"Expected: (Left|Right), Predicted: (Left|Right) \(probability (\d\.\d{4})\)")
 

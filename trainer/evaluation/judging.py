@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.files import check_output
 from pipeline.program import RequestError
 from trainer.datasets import SplitFiles, read_manifest
 from trainer.evaluation import lineage
@@ -157,22 +157,6 @@ def judge(
         document["checks"] = [check.result(values, before) for check in checks]
         document["passed"] = all(row["passed"] for row in document["checks"])
     return Judgement(document, evidence)
-
-
-def check_output(output: str) -> None:
-    """Refuse a path that takes no file: minutes of work should not end at it.
-
-    Raises:
-        RequestError: saying why.
-    """
-    directory = os.path.dirname(output) or "."
-    if not os.path.isdir(directory) or os.path.isdir(output):
-        raise RequestError(f"--output {output}: name a file in a directory that is there")
-    try:
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise RequestError(f"--output {output}: cannot be written ({error.strerror})") from error
 
 
 def score_request(

@@ -14,14 +14,13 @@ import numpy.typing as npt
 from model import Observation, answers_by_frame, with_sequence_inputs
 from pipeline.encodings import Encoding
 from pipeline.lines import Int64Array, Uint8Array, paths_from_frames
-from pipeline.program import WorkError
 from pipeline.progress import Progress
 from trainer.datasets import SplitFiles, damage_named
 from trainer.devices import batches_at_once
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.slices import Slicing
 from trainer.input_pipeline import sequential_batches
-from trainer.trained_model import TrainedModel, compile_for_inference
+from trainer.trained_model import TrainedModel, check_finite, compile_for_inference
 
 _Answers = npt.NDArray[np.floating[Any]]
 
@@ -101,8 +100,7 @@ class Scorer:
 
     def _answers(self, features: dict[str, npt.NDArray[Any]]) -> _Answers:
         answers: _Answers = self._model.predict_on_batch(features)[:, :, 0]
-        if not np.isfinite(answers).all():
-            raise WorkError("the model's answers are not finite numbers: its training diverged; train again")
+        check_finite(answers)
         return answers
 
 

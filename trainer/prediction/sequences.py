@@ -1,4 +1,4 @@
-"""Predicts single sequences, from a data set or fresh from a seed."""
+"""Predicts some sequences of a data set, or fresh ones from a seed."""
 
 from __future__ import annotations
 
