@@ -16,6 +16,7 @@ setup(
         "scipy>=1.12",
         "apache-beam>=2.70",
         "matplotlib>=3.9",
+        "pillow>=10",
         "google-crc32c>=1.5",
         "tqdm>=4.66",
         "pyyaml>=6",

@@ -1,0 +1,104 @@
+"""Sequences in ``.npy`` and ``.npz`` files, read as streams: an array is never in memory as a whole."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.program import RequestError
+from trainer.prediction.array_header import ArrayHeader, read_array_header
+from trainer.prediction.stored_sequences import StoredSequence, check_size, damage_named
+
+PREFERRED_MEMBER = "frames"
+
+# Of other methods, a few compressed bytes can become any number of them at once.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_NAMED = 8
+
+
+class ArrayFile:
+    """A ``.npy`` file, or of a ``.npz`` file the member that `PREFERRED_MEMBER` names or the only one.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        RequestError: naming the file, if its array is damaged or cannot be sequences.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with self._opened() as (_, header):
+            self._header = header
+        self.num_sequences: int | None = header.shape[0]
+
+    def check(self, image_size: int) -> None:
+        """See `SequenceFile.check`."""
+        check_size(self.path, *self._header.shape[2:], image_size)
+
+    def sequences(self, image_size: int) -> Iterator[StoredSequence]:
+        """See `SequenceFile.sequences`."""
+        with self._opened() as (stream, header):
+            if header != self._header:
+                raise ValueError("was changed while it was read")
+            count, timesteps, *_ = header.shape
+            # A byte of a bool other than 0 and 1 would be true, and larger than 1 as a number.
+            dtype = np.dtype(np.uint8) if header.dtype.kind == "b" else header.dtype
+            for index in range(count):
+                content = stream.read(header.sequence_bytes)
+                if len(content) < header.sequence_bytes:
+                    raise ValueError(f"ends inside sequence {index}")
+                values = np.frombuffer(content, dtype).reshape(timesteps, image_size, image_size, 1)
+                self._check_values(index, values)
+                frames = values.astype(np.float32)
+                yield StoredSequence(self.path, index, timesteps, {"frames": frames})
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[IO[bytes], ArrayHeader]]:
+        """The file at its first value, and its header; all errors inside the block name the file."""
+        with damage_named(self.path), _opened_array(self.path) as (stream, size):
+            yield stream, read_array_header(stream, size)
+
+    def _check_values(self, index: int, values: npt.NDArray[Any]) -> None:
+        low, high = values.min(), values.max()
+        if not np.isfinite(low) or not np.isfinite(high):
+            raise RequestError(
+                f"{self.path}: sequence {index} has values that are not finite, expected 0 to 1"
+            )
+        if low < 0 or high > 1:
+            advice = "; divide by 255" if low >= 0 and 2 < high <= 255 else ""
+            raise RequestError(
+                f"{self.path}: sequence {index} has values from {low} to {high}, expected 0 to 1{advice}"
+            )
+
+
+@contextmanager
+def _opened_array(path: str) -> Iterator[tuple[IO[bytes], int]]:
+    """A ``.npy`` file, by itself or in an archive, and its size in bytes."""
+    if path.lower().endswith(".npz"):
+        with zipfile.ZipFile(path) as archive:
+            member = _member(archive)
+            with archive.open(member) as stream:
+                yield stream, member.file_size
+    else:
+        with open(path, "rb") as file:
+            yield file, os.fstat(file.fileno()).st_size
+
+
+def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    if not members:
+        raise ValueError("holds no arrays")
+    if len(members) > 1 and PREFERRED_MEMBER not in members:
+        names = [*sorted(members)[:_MOST_NAMED], *(["..."] if len(members) > _MOST_NAMED else [])]
+        raise ValueError(f"holds the arrays {', '.join(names)}; name the one to predict {PREFERRED_MEMBER!r}")
+    member = members[PREFERRED_MEMBER] if PREFERRED_MEMBER in members else next(iter(members.values()))
+    if member.compress_type not in _METHODS:
+        raise ValueError("is compressed by another method than NumPy's; save it with np.savez_compressed")
+    return member
