@@ -14,8 +14,12 @@ from pipeline.progress import Progress
 from trainer.prediction.answers import Answer
 from trainer.prediction.stored_sequences import SequenceFile, StoredSequence
 from trainer.run_directory import RunDirectory
-from trainer.scoring import check_finite, compile_for_inference
-from trainer.trained_model import TrainedModel, load_trained_model
+from trainer.trained_model import (
+    TrainedModel,
+    check_finite,
+    compile_for_inference,
+    load_trained_model,
+)
 
 _Scorer = Callable[[list[StoredSequence]], npt.NDArray[np.float32]]
 
