@@ -2,13 +2,22 @@
 
 from setuptools import setup
 
+_EXPORT = ["ai-edge-litert>=2.0", "onnx>=1.17", "onnxruntime>=1.20"]
+
 setup(
     name="moving-lines",
     version="0.1.0",
     description="Streaming training pipelines for video and sequence classifiers: Beam, tf.data, Keras",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=["pipeline", "model", "trainer", "trainer.evaluation", "trainer.prediction"],
+    packages=[
+        "pipeline",
+        "model",
+        "trainer",
+        "trainer.evaluation",
+        "trainer.exporting",
+        "trainer.prediction",
+    ],
     install_requires=[
         "tensorflow>=2.20",
         "keras>=3.12",
@@ -25,14 +34,18 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20"],
         "jax": ["jax>=0.7"],
+        "export": _EXPORT,
         "dev": [
+            *_EXPORT,
             "jax>=0.7",
+            "jsonschema>=4.20",
             "mypy",
             "pytest",
             "pytest-cov",
             "pytest-xdist",
             "ruff",
             "scikit-learn",
+            "selenium>=4.20",
             "tensorflow-datasets>=4.9.9",
         ],
     },

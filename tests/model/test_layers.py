@@ -85,10 +85,10 @@ def test_projected_lstm_starts_from_a_given_state() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"return_sequences": True}, {"dropout": 0.1}, {"go_backwards": True}, {"use_bias": False}]
+    "option", [{"return_state": True}, {"dropout": 0.1}, {"go_backwards": True}, {"use_bias": False}]
 )
 def test_projected_lstm_refuses_what_it_does_not_compute(option: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="last hidden state only"):
+    with pytest.raises(ValueError, match="hidden states only"):
         ProjectedLSTM(4, **option)
 
 

@@ -1,0 +1,113 @@
+"""Makes an export, compares it with the model, and only then puts it in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.directory_lock import locked
+from pipeline.program import RequestError, WorkError, one_line
+from trainer.exporting.formats import FORMATS
+from trainer.exporting.samples import NUM_SAMPLES, Samples
+from trainer.run_directory import RunDirectory, file_sha256, write_json
+from trainer.trained_model import check_finite, load_trained_model
+from trainer.versions import versions
+
+_UNFINISHED = ".export-"
+_AGREE_TO, _HALF_PRECISION_AGREES_TO = 1e-5, 0.02
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished export.
+
+    Attributes:
+        path: of the file or directory.
+        largest_difference: between its probabilities and the model's, over all samples and signatures.
+    """
+
+    path: str
+    largest_difference: float
+
+
+def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
+    """Export the model of a run.
+
+    Beside the export, ``export-FORMAT.json`` says which model it was made of and how well they agree. Exports
+    compute in float32; one of a model of half precision may differ from it by 0.02.
+
+    Args:
+        model_dir: the run directory of a finished training.
+        output_dir: made if it is not there; an older export of the format is replaced.
+        format_name: one of `FORMATS`.
+
+    Raises:
+        RequestError: if the request is wrong; nothing has changed then.
+        WorkError: if the export answers otherwise than the model; likewise.
+    """
+    kind = FORMATS[format_name]
+    kind.check_installed()
+    run = RunDirectory(model_dir)
+    trained = load_trained_model(run)
+    samples = Samples.of(trained)
+    expected = np.asarray(trained.classifier.predict(samples.frames, verbose=0))[:, 0].astype(np.float64)
+    check_finite(expected)
+    half = any(layer.compute_dtype != "float32" for layer in trained.classifier.layers)
+    with _claimed(output_dir) as unfinished:
+        made = os.path.join(unfinished, kind.name)
+        kind.write(trained, made)
+        difference = max(float(np.abs(said - expected).max()) for said in kind.answers(made, samples))
+        if not difference <= (_HALF_PRECISION_AGREES_TO if half else _AGREE_TO):  # Not a number neither.
+            raise WorkError(
+                f"the {format_name} export answers otherwise than the model, by up to {difference:g} over"
+                f" {NUM_SAMPLES} sequences; it is not put in place"
+            )
+        path = os.path.join(output_dir, kind.name)
+        _put_in_place(made, path, os.path.join(unfinished, "replaced"))
+    document = {
+        "format": format_name,
+        "model": {"sha256": file_sha256(run.model_path), "step": trained.step},
+        "largest_difference": difference,
+        "num_sequences_compared": NUM_SAMPLES,
+        "versions": versions(),
+    }
+    write_json(os.path.join(output_dir, f"export-{format_name}.json"), document)
+    return Exported(path, difference)
+
+
+@contextmanager
+def _claimed(output_dir: str) -> Iterator[str]:
+    """A place for unfinished work inside the output directory, which nobody else works in meanwhile.
+
+    What a killed export left there is removed. If the block fails, so is a directory that was made for it.
+    """
+    is_new = not os.path.exists(output_dir)
+    try:
+        os.makedirs(output_dir, exist_ok=True)
+        with locked(output_dir):
+            for name in os.listdir(output_dir):
+                if name.startswith(_UNFINISHED):
+                    shutil.rmtree(os.path.join(output_dir, name))
+            unfinished = tempfile.mkdtemp(prefix=_UNFINISHED, dir=output_dir)
+            try:
+                yield unfinished
+            finally:
+                shutil.rmtree(unfinished)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise RequestError(f"--output_dir {output_dir}: cannot be written ({one_line(error)})") from error
+    finally:
+        if is_new and os.path.isdir(output_dir) and not os.listdir(output_dir):
+            os.rmdir(output_dir)
+
+
+def _put_in_place(made: str, path: str, replaced: str) -> None:
+    """Rename an export to its place. A directory takes two renames, as it cannot replace another."""
+    if os.path.isdir(path):
+        os.rename(path, replaced)
+    os.replace(made, path)

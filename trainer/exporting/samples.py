@@ -1,0 +1,48 @@
+"""Sequences by which an export is compared with the model that it was made of."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from model import Observation, observed_frames
+from pipeline.encodings import ENCODINGS
+from pipeline.lines import Int64Array, Uint8Array, sample_sequences
+from pipeline.tfrecord import read_records
+from trainer.trained_model import TrainedModel
+
+NUM_SAMPLES = 256
+
+# A split of its own: none of these was trained on.
+_SPLIT, _SEED = "export", 0
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Sequences as each signature takes them.
+
+    Attributes:
+        paths: uint8 (n, S).
+        labels: int64 (n,).
+        frames: what the model sees of them, uint8 (n, S, S, S, 1).
+    """
+
+    paths: Uint8Array
+    labels: Int64Array
+    frames: Uint8Array
+
+    @classmethod
+    def of(cls, trained: TrainedModel) -> Samples:
+        """Fresh sequences, as lines or dots, whichever the model was trained on."""
+        size = trained.image_size
+        paths, labels = sample_sequences(_SEED, _SPLIT, size, 0, NUM_SAMPLES)
+        inputs, frames = observed_frames(size, "path", Observation(trained.observation.line))
+        drawn = keras.Model(inputs, frames)({"path": paths, "label": labels.astype(np.uint8)})
+        return cls(paths, labels, np.asarray(keras.ops.convert_to_numpy(drawn)))
+
+    def examples(self) -> list[bytes]:
+        """Serialized ``tf.train.Example`` messages of the paths."""
+        return list(read_records(io.BytesIO(ENCODINGS["path"].encode(self.paths, self.labels))))

@@ -1,0 +1,73 @@
+"""TensorFlow's SavedModel, which TensorFlow Serving and a bare ``tf.saved_model.load`` take.
+
+Signatures, each giving ``{"right": float32 (batch, 1)}``, the probability of "right":
+
+- ``serving_default``: ``frames`` uint8 (batch, timesteps, S, S, 1), values 0 and 1, any number of timesteps;
+- ``paths``: ``path`` uint8 (batch, S) and ``label`` uint8 (batch,), which are drawn first;
+- ``examples``: ``examples`` string (batch,), serialized ``tf.train.Example`` messages of paths, as
+  `pipeline.generate` writes them.
+
+A model that was trained on dots gets dots drawn. Windows and noise of the training are not drawn: a served
+sequence is shown whole.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from model import Observation, build_classifier, with_sequence_inputs
+from pipeline.encodings import ENCODINGS
+from trainer.exporting.samples import Samples
+from trainer.records import records_of
+from trainer.trained_model import TrainedModel
+
+_ENCODING = "path"
+
+
+def write(trained: TrainedModel, path: str) -> None:
+    """Write the SavedModel's directory. No GPU may be visible, or it would run on GPUs only."""
+    size = trained.image_size
+    # The smallest size has no phases to fold, and TimeDistributed needs to know the number of timesteps.
+    timesteps = size if size == 2 else None
+    classifier = build_classifier(size, timesteps=timesteps, use_cudnn=False)
+    classifier.set_weights(trained.classifier.get_weights())
+    of_paths = with_sequence_inputs(classifier, size, _ENCODING, Observation(trained.observation.line))
+    records = records_of(ENCODINGS[_ENCODING], size)
+
+    def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"right": classifier(frames, training=False)}
+
+    def from_paths(path: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"right": of_paths({"path": path, "label": label}, training=False)}
+
+    def from_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = records.prepare(examples)
+        return from_paths(rows[:, :-1], rows[:, -1])
+
+    archive = keras.export.ExportArchive()
+    archive.track(classifier)
+    frames = tf.TensorSpec((None, timesteps, size, size, 1), tf.uint8, name="frames")
+    paths = [
+        tf.TensorSpec((None, size), tf.uint8, name="path"),
+        tf.TensorSpec((None,), tf.uint8, name="label"),
+    ]
+    archive.add_endpoint("serving_default", from_frames, [frames])
+    archive.add_endpoint("paths", from_paths, paths)
+    archive.add_endpoint("examples", from_examples, [tf.TensorSpec((None,), tf.string, name="examples")])
+    archive.write_out(path, verbose=False)
+
+
+def answers(path: str, samples: Samples) -> list[npt.NDArray[np.float32]]:
+    """What each signature says of the samples, (n,)."""
+    signatures = tf.saved_model.load(path).signatures
+    said = [
+        signatures["serving_default"](frames=tf.constant(samples.frames)),
+        signatures["paths"](
+            path=tf.constant(samples.paths), label=tf.constant(samples.labels.astype(np.uint8))
+        ),
+        signatures["examples"](examples=tf.constant(samples.examples())),
+    ]
+    return [each["right"].numpy()[:, 0] for each in said]
