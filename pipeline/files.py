@@ -82,6 +82,22 @@ def check_output(path: str, flag: str = "--output") -> None:
         raise RequestError(f"{flag} {path}: cannot be written ({error.strerror})") from error
 
 
+def check_directory(path: str, flag: str) -> None:
+    """See whether files can be put into a local directory, given with a flag, that may have to be made.
+
+    Raises:
+        RequestError: if not.
+    """
+    above = nearest_existing(os.path.abspath(path))
+    if not os.path.isdir(above):
+        raise RequestError(f"{flag} {path}: {above} is a file; name a directory")
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise RequestError(f"{flag} {path}: cannot be written ({error.strerror})") from error
+
+
 def file_size(path: str) -> int:
     """Size in bytes."""
     if is_local(path):

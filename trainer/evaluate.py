@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from pipeline.files import check_directory
 from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
 from pipeline.settings import SPLITS
 from trainer.flags import add_on_corrupt
@@ -60,6 +61,7 @@ def _parser() -> ArgumentParser:
     )
     add("--seed", type=non_negative_int, help="which pixels are flipped (default: 0)")
     add("--slices", type=path_text, metavar="FILE", help="a Python file that registers more slicings")
+    add("--plots", type=path_text, metavar="DIR", help="draw pictures and report.html into a directory")
 
     add = parser.add_argument_group("the gate").add_argument
     add(
@@ -91,7 +93,7 @@ def _rates(text: str) -> tuple[float, ...]:
 def _check_together(flags: argparse.Namespace) -> None:
     """Refuse flags that do not go together, and fill in what depends on others."""
     if flags.reproduce is not None:
-        brought = ("split", "output", "batch_size", "noise", "seed", "slices", "checks", "baseline")
+        brought = ("split", "output", "batch_size", "noise", "seed", "slices", "plots", "checks", "baseline")
         if given := [f"--{name}" for name in brought if getattr(flags, name) is not None]:
             raise RequestError(f"--reproduce brings its own request; leave {', '.join(given)} out")
         return
@@ -107,6 +109,7 @@ def _check_together(flags: argparse.Namespace) -> None:
 def _evaluate(flags: argparse.Namespace, device: str) -> int:
     from trainer.evaluation.checks import read_checks, read_metrics
     from trainer.evaluation.judging import EvaluationRequest, evaluate
+    from trainer.evaluation.report import write_report
     from trainer.evaluation.summary import checks_table, summary
 
     request = EvaluationRequest(
@@ -120,10 +123,14 @@ def _evaluate(flags: argparse.Namespace, device: str) -> int:
         slices=flags.slices,
     )
     output = flags.output or "metrics.json"
+    if flags.plots is not None:
+        check_directory(flags.plots, "--plots")
     checks = read_checks(flags.checks) if flags.checks is not None else []
     baseline = read_metrics(flags.baseline, "--baseline") if flags.baseline is not None else None
     judgement = evaluate(request, output, device=device, checks=checks, baseline=baseline)
     print(summary(judgement.document))
+    if flags.plots is not None:
+        print(write_report(judgement.document, judgement.evidence, flags.plots))
     if checks:
         print(checks_table(judgement.document["checks"]))
     print(output)

@@ -49,12 +49,24 @@ def checks_table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [f"{sum(row['passed'] for row in rows)} of {len(rows)} checks passed"]
     for row in sorted(rows, key=lambda row: bool(row["passed"])):
         verdict = "passed" if row["passed"] else "FAILED"
-        value = f"{verdict}  {row['name']:<{width}}  {_number(row['value'])}"
+        value = f"{verdict}  {row['name']:<{width}}  {number_text(row['value'])}"
         before = row["baseline"]
         if before is not None and row["value"] is not None:
-            value += f", {row['value'] - before:+.6g} from {_number(before)}"
-        lines.append(f"  {value} ({_BOUNDS[row['bound']].format(limit=row['limit'])})")
+            value += f", {row['value'] - before:+.6g} from {number_text(before)}"
+        lines.append(f"  {value} ({bound_text(row)})")
     return "\n".join(lines)
+
+
+def bound_text(row: Mapping[str, Any]) -> str:
+    """What a check asks for."""
+    return _BOUNDS[row["bound"]].format(limit=row["limit"])
+
+
+def number_text(value: float | None) -> str:
+    """A number as people read it: counts whole, others to six digits."""
+    if value is None:
+        return "not defined"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
 def _worst_slice(slices: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
@@ -72,7 +84,3 @@ def _line(name: str, value: float | None, interval: Sequence[float] | None = Non
     if interval is not None:
         shown += f"  (95 % interval {interval[0]:.6f} to {interval[1]:.6f})"
     return f"  {name:<27}{shown}"
-
-
-def _number(value: float | None) -> str:
-    return "not defined" if value is None else format(value, ".6g")
