@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pipeline.files import check_directory
 from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
@@ -13,6 +15,11 @@ from trainer.flags import add_on_corrupt
 PROGRAM = "trainer.evaluate"
 
 _MOST_LINES = 40
+_OF_ONE_MODEL = ("checkpoint", "output", "plots")
+_REQUEST = (
+    *_OF_ONE_MODEL,
+    *("split", "batch_size", "noise", "seed", "slices", "checks", "baseline", "watch", "watch_timeout"),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,6 +49,7 @@ def _parser() -> ArgumentParser:
     add("--data_dir", type=path_text, help="a data set made by pipeline.generate")
     add("--model_dir", type=path_text, help="the run directory of a finished training")
     add("--split", choices=SPLITS, help="which split (default: test)")
+    add("--checkpoint", type=path_text, help="a .keras file of the run to judge (default: its model.keras)")
     add("--output", type=path_text, help="where the metrics go (default: metrics.json)")
     add("--batch_size", type=positive_int, help="sequences a batch (default: 128)")
     add(
@@ -72,6 +80,15 @@ def _parser() -> ArgumentParser:
     )
     add("--baseline", type=path_text, metavar="FILE", help="a metrics.json that changes are counted from")
 
+    add = parser.add_argument_group("beside a training").add_argument
+    add(
+        "--watch",
+        action="store_true",
+        help="judge every checkpoint of a running training as it appears, into evaluations/ of the run"
+        " directory; ends when the training is done, with exit code 1 if the best fails a check",
+    )
+    add("--watch_timeout", type=positive_int, metavar="SECONDS", help="longest wait for a new checkpoint")
+
     add = parser.add_argument_group("again").add_argument
     add(
         "--reproduce",
@@ -93,10 +110,12 @@ def _rates(text: str) -> tuple[float, ...]:
 def _check_together(flags: argparse.Namespace) -> None:
     """Refuse flags that do not go together, and fill in what depends on others."""
     if flags.reproduce is not None:
-        brought = ("split", "output", "batch_size", "noise", "seed", "slices", "plots", "checks", "baseline")
-        if given := [f"--{name}" for name in brought if getattr(flags, name) is not None]:
-            raise RequestError(f"--reproduce brings its own request; leave {', '.join(given)} out")
+        _refuse(flags, "--reproduce brings its own request", _REQUEST)
         return
+    if flags.watch:
+        _refuse(flags, "--watch judges checkpoints into the run directory", _OF_ONE_MODEL)
+    elif flags.watch_timeout is not None:
+        raise RequestError("--watch_timeout is of --watch; add it or leave --watch_timeout out")
     for name in ("data_dir", "model_dir"):
         if getattr(flags, name) is None:
             raise RequestError(f"--{name} is missing; see python -m {PROGRAM} --help")
@@ -106,11 +125,17 @@ def _check_together(flags: argparse.Namespace) -> None:
         raise RequestError("--seed decides which pixels --noise flips; add --noise or leave it out")
 
 
+def _refuse(flags: argparse.Namespace, reason: str, names: Sequence[str]) -> None:
+    if given := [f"--{name}" for name in names if getattr(flags, name) not in (None, False)]:
+        raise RequestError(f"{reason}; leave {', '.join(given)} out")
+
+
 def _evaluate(flags: argparse.Namespace, device: str) -> int:
-    from trainer.evaluation.checks import read_checks, read_metrics
+    from trainer.evaluation.checks import Gate, read_checks, read_metrics
     from trainer.evaluation.judging import EvaluationRequest, evaluate
     from trainer.evaluation.report import write_report
     from trainer.evaluation.summary import checks_table, summary
+    from trainer.evaluation.watching import watch
 
     request = EvaluationRequest(
         data_dir=flags.data_dir,
@@ -121,20 +146,30 @@ def _evaluate(flags: argparse.Namespace, device: str) -> int:
         seed=flags.seed or 0,
         on_corrupt=flags.on_corrupt,
         slices=flags.slices,
+        checkpoint=flags.checkpoint,
     )
-    output = flags.output or "metrics.json"
     if flags.plots is not None:
         check_directory(flags.plots, "--plots")
-    checks = read_checks(flags.checks) if flags.checks is not None else []
-    baseline = read_metrics(flags.baseline, "--baseline") if flags.baseline is not None else None
-    judgement = evaluate(request, output, device=device, checks=checks, baseline=baseline)
+    output = flags.output or "metrics.json"
+    gate = Gate(
+        read_checks(flags.checks) if flags.checks is not None else (),
+        read_metrics(flags.baseline, "--baseline") if flags.baseline is not None else None,
+    )
+    if flags.watch:
+        return _passed(watch(request, gate, device, flags.watch_timeout))
+    judgement = evaluate(request, output, gate, device)
     print(summary(judgement.document))
     if flags.plots is not None:
         print(write_report(judgement.document, judgement.evidence, flags.plots))
-    if checks:
+    if gate.checks:
         print(checks_table(judgement.document["checks"]))
     print(output)
-    return 0 if judgement.document["passed"] in (True, None) else 1
+    return _passed(judgement.document)
+
+
+def _passed(document: Mapping[str, Any]) -> int:
+    """The exit code."""
+    return 1 if document["passed"] is False else 0
 
 
 def _reproduce(flags: argparse.Namespace, device: str) -> int:
@@ -159,4 +194,6 @@ def _reproduce(flags: argparse.Namespace, device: str) -> int:
 
 
 if __name__ == "__main__":
+    # An orchestrator's way to end a side-car is a user's Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run(PROGRAM, main)

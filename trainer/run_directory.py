@@ -53,6 +53,11 @@ class RunDirectory:
         return os.path.join(self.path, "tensorboard")
 
     @property
+    def evaluations_path(self) -> str:
+        """Directory of what a side-car says of the checkpoints; see `trainer.evaluation.watching`."""
+        return os.path.join(self.path, "evaluations")
+
+    @property
     def checkpoints_path(self) -> str:
         """Directory of checkpoints: whole training states, named by their step."""
         return os.path.join(self.path, "checkpoints")
@@ -133,6 +138,8 @@ class RunDirectory:
         try:
             with locked(self.path):
                 for directory, _, names in tf.io.gfile.walk(self.path):
+                    if directory == self.evaluations_path:  # Another process may be writing there.
+                        continue
                     for name in filter(_UNFINISHED.match, names):
                         tf.io.gfile.remove(os.path.join(directory, name))
                 yield

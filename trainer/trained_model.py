@@ -61,34 +61,56 @@ def check_image_size(trained: TrainedModel, image_size: int) -> None:
         RequestError: naming both sizes.
     """
     if trained.image_size != image_size:
-        raise RequestError(
-            f"the model was trained on images of size {trained.image_size}, the sequences have size"
-            f" {image_size}; name a matching --model_dir or --data_dir"
-        )
+        raise wrong_image_size(trained.image_size, image_size)
 
 
-def load_trained_model(run: RunDirectory) -> TrainedModel:
-    """The model of a run.
+def wrong_image_size(trained_on: int, image_size: int) -> RequestError:
+    """What to tell somebody whose sequences are of another size than the model's."""
+    return RequestError(
+        f"the model was trained on images of size {trained_on}, the sequences have size {image_size};"
+        " name a matching --model_dir or --data_dir"
+    )
+
+
+def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedModel:
+    """A model of a run, with what it was trained to see.
+
+    Args:
+        run: the run.
+        path: of a ``.keras`` file of the run, a checkpoint for example; None takes its ``model.keras``.
 
     Raises:
         RequestError: if there is none, or it cannot be read.
     """
-    if not tf.io.gfile.exists(run.model_path):
+    path = path or run.model_path
+    if not tf.io.gfile.exists(path):
+        if path != run.model_path:
+            raise RequestError(f"--checkpoint {path}: no such file")
         reason = "has no model.keras" if tf.io.gfile.isdir(run.path) else "no such directory"
         raise RequestError(f"--model_dir {run.path}: {reason}; train with python -m trainer.task")
-    config = run.read_config()
+    observation = trained_observation(run)
     try:
-        classifier = keras.models.load_model(run.model_path)
+        classifier = keras.models.load_model(path)
         if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
             raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")
         if classifier.output_shape != (None, 1):
             raise ValueError(f"answers with {classifier.output_shape}, not with a probability of one class")
-        step = read_state(run.model_path).step
+        step = read_state(path).step
     except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
-        raise RequestError(f"{run.model_path} is damaged ({one_line(error)[:200]}); train again") from error
-    if config is None:  # A model by itself.
-        return TrainedModel(classifier, step, Observation())
+        raise RequestError(f"{path} is damaged ({one_line(error)[:200]}); train again") from error
+    return TrainedModel(classifier, step, observation)
+
+
+def trained_observation(run: RunDirectory) -> Observation:
+    """What of a sequence a run's models see; all of it for a model by itself, without ``config.json``.
+
+    Raises:
+        RequestError: if ``config.json`` is damaged.
+    """
+    config = run.read_config()
+    if config is None:
+        return Observation()
     try:
-        return TrainedModel(classifier, step, TrainingSettings.from_json(config).observation)
+        return TrainingSettings.from_json(config).observation
     except LookupError as error:
         raise RequestError(f"{run.config_path} is damaged; restore it or train again") from error

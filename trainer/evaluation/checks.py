@@ -64,7 +64,62 @@ class Check:
         return {**row, "baseline": before, "passed": passed}
 
 
-def read_checks(path: str) -> list[Check]:
+@dataclass(frozen=True)
+class Gate:
+    """Checks, and what changes are counted from.
+
+    Attributes:
+        checks: the bounds.
+        baseline: another ``metrics.json``; None if no check needs one.
+    """
+
+    checks: tuple[Check, ...] = ()
+    baseline: Mapping[str, Any] | None = None
+
+    def check_fits(self, known: Sequence[str], split: str, content_sha256: str) -> None:
+        """Refuse checks of numbers that there will not be, and changes that mean nothing.
+
+        Args:
+            known: names of the numbers that there will be.
+            split: that is judged.
+            content_sha256: names the split's sequences.
+
+        Raises:
+            RequestError: naming the first, and what may have been meant.
+        """
+        for check in self.checks:
+            if check.name not in known:
+                close = difflib.get_close_matches(check.name, known, n=1)
+                meant = f"; did you mean {close[0]}?" if close else ""
+                raise RequestError(f"--checks: there is no number {check.name}{meant}")
+        changes = [check for check in self.checks if check.needs_baseline]
+        if self.baseline is None:
+            if changes:
+                raise RequestError(
+                    f"--checks: {changes[0].name}: {changes[0].bound} needs --baseline metrics.json"
+                )
+            return
+        measured_on = self.baseline["dataset"]["content_sha256"]
+        if measured_on != content_sha256:
+            raise RequestError(
+                f"--baseline: was measured on other sequences than split {split} of this data set"
+                f" (content {measured_on[:12]}, not {content_sha256[:12]})"
+            )
+        names = numbers(self.baseline)
+        for check in changes:
+            if check.name not in names:
+                raise RequestError(
+                    f"--baseline: has no {check.name}; evaluate it with the same --noise and --slices"
+                )
+
+    def results(self, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """A row for every check of a document's numbers."""
+        values = numbers(document)
+        before = {} if self.baseline is None else numbers(self.baseline)
+        return [check.result(values, before) for check in self.checks]
+
+
+def read_checks(path: str) -> tuple[Check, ...]:
     """The checks of a file.
 
     Raises:
@@ -91,7 +146,7 @@ def read_checks(path: str) -> list[Check]:
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
                 raise RequestError(f"--checks {path}: {name}: {bound}: {limit!r} is not a number")
             checks.append(Check(str(name), bound, limit))
-    return checks
+    return tuple(checks)
 
 
 def read_metrics(path: str, flag: str) -> dict[str, Any]:
@@ -114,47 +169,6 @@ def read_metrics(path: str, flag: str) -> dict[str, Any]:
             f"{flag} {path}: has schema version {version}, this program reads {SCHEMA_VERSION}"
         )
     return dict(document)
-
-
-def check_names(checks: Sequence[Check], known: Sequence[str]) -> None:
-    """Refuse checks of numbers that there will not be.
-
-    Raises:
-        RequestError: naming the first, and what may have been meant.
-    """
-    for check in checks:
-        if check.name not in known:
-            close = difflib.get_close_matches(check.name, known, n=1)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            raise RequestError(f"--checks: there is no number {check.name}{meant}")
-
-
-def check_baseline(
-    checks: Sequence[Check], baseline: Mapping[str, Any] | None, split: str, content_sha256: str
-) -> None:
-    """Refuse changes against nothing, or against what was measured on other sequences.
-
-    Raises:
-        RequestError: saying which.
-    """
-    changes = [check for check in checks if check.needs_baseline]
-    if baseline is None:
-        if changes:
-            raise RequestError(
-                f"--checks: {changes[0].name}: {changes[0].bound} needs --baseline metrics.json"
-            )
-        return
-    if baseline["dataset"]["content_sha256"] != content_sha256:
-        raise RequestError(
-            f"--baseline: was measured on other sequences than split {split} of this data set"
-            f" (content {baseline['dataset']['content_sha256'][:12]}, not {content_sha256[:12]})"
-        )
-    names = numbers(baseline)
-    for check in changes:
-        if check.name not in names:
-            raise RequestError(
-                f"--baseline: has no {check.name}; evaluate it with the same --noise and --slices"
-            )
 
 
 class _EachKeyOnce(yaml.SafeLoader):

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from model import Observation
 from pipeline.files import check_output
+from pipeline.manifest import Manifest
 from pipeline.program import RequestError
 from trainer.datasets import SplitFiles, read_manifest
 from trainer.evaluation import lineage
-from trainer.evaluation.checks import Check, check_baseline, check_names
-from trainer.evaluation.document import SCHEMA_VERSION, known_names, numbers, results
+from trainer.evaluation.checks import Gate
+from trainer.evaluation.document import SCHEMA_VERSION, known_names, results
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
 from trainer.run_directory import RunDirectory, file_sha256, write_json
 from trainer.salvage import open_split
-from trainer.trained_model import TrainedModel, check_image_size, load_trained_model
+from trainer.trained_model import TrainedModel, load_trained_model, wrong_image_size
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class EvaluationRequest:
         seed: which pixels, from 0 to 2**32 - 1.
         on_corrupt: what to do about damaged records; see `trainer.salvage.open_split`.
         slices: a Python file with more slicings; see `trainer.evaluation.slices`.
+        checkpoint: a file of the run to judge instead of its ``model.keras``.
 
     Raises:
         RequestError: naming the flag that is wrong.
@@ -48,6 +52,7 @@ class EvaluationRequest:
     seed: int = 0
     on_corrupt: str = "fail"
     slices: str | None = None
+    checkpoint: str | None = None
 
     def __post_init__(self) -> None:
         for rate in self.noise:
@@ -85,93 +90,144 @@ class Judgement:
     evidence: Evidence
 
 
-def evaluate(
-    request: EvaluationRequest,
-    output: str,
-    *,
-    device: str = "CPU",
-    checks: Sequence[Check] = (),
-    baseline: Mapping[str, Any] | None = None,
-) -> Judgement:
-    """Judge and write ``metrics.json``.
+class Judge:
+    """Judges models of one run by one split, which is opened and prepared once.
+
+    Args:
+        request: what is judged, by what.
+        files: the split, opened.
+        manifest: of its data set.
+        slicings: by which to count.
+        gate: bounds to hold the numbers against.
+        device: what it runs on, for the document.
+    """
+
+    def __init__(
+        self,
+        request: EvaluationRequest,
+        files: SplitFiles,
+        manifest: Manifest,
+        slicings: Mapping[str, Slicing],
+        gate: Gate,
+        device: str,
+    ) -> None:
+        self._request = request
+        self._files = files
+        self._manifest = manifest
+        self._slicings = slicings
+        self._gate = gate
+        self._device = device
+        self._scorers: dict[float, Scorer] = {}
+
+    def judge(self, trained: TrainedModel, sha256: str, path: str) -> Judgement:
+        """Judge a model.
+
+        Args:
+            trained: the model.
+            sha256: of its file.
+            path: of its file, for the document.
+
+        Raises:
+            WorkError: if a shard is damaged or the answers are not finite.
+        """
+        request = self._request
+        start = time.perf_counter()
+        evidence = self._score(trained, 0, f"evaluating {request.split}")
+        under_noise = {
+            rate: self._score(trained, rate, f"evaluating {request.split}, {rate:g} of pixels flipped")
+            if rate
+            else evidence
+            for rate in request.noise
+        }
+        seconds = time.perf_counter() - start
+        passes = 1 + sum(rate > 0 for rate in request.noise)
+        run = RunDirectory(request.model_dir)
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "model": lineage.of_model(run, path, sha256, trained.step),
+            "dataset": lineage.of_data(request.data_dir, self._manifest, request.split, self._files.left_out),
+            "request": request.to_json(),
+            "code": lineage.of_code(),
+            **results(evidence, under_noise),
+            "checks": [],
+            "passed": None,
+            "throughput": {
+                "seconds": round(seconds, 3),
+                "sequences_per_second": round(self._files.num_sequences * passes / seconds, 1),
+                "device": self._device,
+            },
+            "environment": lineage.of_environment(),
+        }
+        if self._gate.checks:
+            document["checks"] = self._gate.results(document)
+            document["passed"] = all(row["passed"] for row in document["checks"])
+        return Judgement(document, evidence)
+
+    def _score(self, trained: TrainedModel, flips: float, what: str) -> Evidence:
+        """Answers to sequences as the model was trained to see them, with pixels flipped on top."""
+        scorer = self._scorers.get(flips)
+        if scorer is None:
+            observation = replace(trained.observation, flips=flips, flip_seed=self._request.seed)
+            scorer = Scorer(trained, self._files.image_size, self._files.encoding, observation)
+            self._scorers[flips] = scorer
+        else:
+            scorer.take_weights(trained.classifier)
+        return scorer.score(self._files, self._request.batch_size, self._slicings, what)
+
+
+@contextmanager
+def opened_judge(
+    request: EvaluationRequest, image_size: int, observation: Observation, gate: Gate, device: str
+) -> Iterator[Judge]:
+    """A judge, for as long as the block lasts, of models that were trained to see sequences so.
+
+    Raises:
+        RequestError: if data or checks do not fit the models, or the data is what they were trained on.
+        WorkError: naming a shard that is missing or of another size.
+    """
+    manifest = read_manifest(request.data_dir)
+    if manifest.settings.image_size != image_size:
+        raise wrong_image_size(image_size, manifest.settings.image_size)
+    lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
+    slicings = load_slicings(request.slices)
+    names = known_names(observation.window or image_size, image_size, slicings, request.noise)
+    gate.check_fits(names, request.split, manifest.splits[request.split].content_sha256)
+    with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:
+        yield Judge(request, files, manifest, slicings, gate, device)
+
+
+def judge(request: EvaluationRequest, gate: Gate = Gate(), device: str = "CPU") -> Judgement:  # noqa: B008
+    """Judge the model of a run.
 
     Args:
         request: what is judged.
-        output: where the document goes; replaced only by a whole new one.
+        gate: bounds to hold the numbers against; the document says which were kept.
         device: what it runs on, for the document.
-        checks: bounds; the document says which were kept.
-        baseline: another document, for bounds on changes.
 
     Raises:
-        RequestError: if the request is wrong; an older document is left as it is then.
-        WorkError: if the data is damaged; likewise.
+        RequestError: if the request is wrong.
+        WorkError: if the data is damaged.
+    """
+    run = RunDirectory(request.model_dir)
+    path = request.checkpoint or run.model_path
+    trained = load_trained_model(run, path)
+    with opened_judge(request, trained.image_size, trained.observation, gate, device) as opened:
+        return opened.judge(trained, file_sha256(path), path)
+
+
+def evaluate(
+    request: EvaluationRequest,
+    output: str,
+    gate: Gate = Gate(),  # noqa: B008  # Frozen.
+    device: str = "CPU",
+) -> Judgement:
+    """Judge the model of a run and write ``metrics.json``, which is replaced only by a whole new one.
+
+    Raises:
+        RequestError: if the request is wrong.
+        WorkError: if the data is damaged.
     """
     check_output(output)
-    judgement = judge(request, device=device, checks=checks, baseline=baseline)
+    judgement = judge(request, gate, device)
     write_json(output, judgement.document)
     return judgement
-
-
-def judge(
-    request: EvaluationRequest,
-    *,
-    device: str = "CPU",
-    checks: Sequence[Check] = (),
-    baseline: Mapping[str, Any] | None = None,
-) -> Judgement:
-    """As `evaluate`, but write nothing."""
-    manifest = read_manifest(request.data_dir)
-    run = RunDirectory(request.model_dir)
-    trained = load_trained_model(run)
-    check_image_size(trained, manifest.settings.image_size)
-    lineage.check_held_out(run, manifest, request.split)
-    slicings = load_slicings(request.slices)
-    num_frames = trained.observation.window or trained.image_size
-    check_names(checks, known_names(num_frames, trained.image_size, slicings, request.noise))
-    content = manifest.splits[request.split].content_sha256
-    check_baseline(checks, baseline, request.split, content)
-    sha256 = file_sha256(run.model_path)
-    with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:
-        start = time.perf_counter()
-        evidence, under_noise = score_request(request, trained, files, slicings)
-        seconds = time.perf_counter() - start
-    passes = 1 + sum(rate > 0 for rate in request.noise)
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "model": lineage.of_model(run, run.model_path, sha256, trained.step),
-        "dataset": lineage.of_data(request.data_dir, manifest, request.split, files.left_out),
-        "request": request.to_json(),
-        "code": lineage.of_code(),
-        **results(evidence, under_noise),
-        "checks": [],
-        "passed": None,
-        "throughput": {
-            "seconds": round(seconds, 3),
-            "sequences_per_second": round(files.num_sequences * passes / seconds, 1),
-            "device": device,
-        },
-        "environment": lineage.of_environment(),
-    }
-    if checks:
-        values, before = numbers(document), numbers(baseline) if baseline is not None else {}
-        document["checks"] = [check.result(values, before) for check in checks]
-        document["passed"] = all(row["passed"] for row in document["checks"])
-    return Judgement(document, evidence)
-
-
-def score_request(
-    request: EvaluationRequest, trained: TrainedModel, files: SplitFiles, slicings: Mapping[str, Slicing]
-) -> tuple[Evidence, dict[float, Evidence]]:
-    """The model's answers as it was trained to see the sequences, and with pixels flipped on top."""
-
-    def score(flips: float, what: str) -> Evidence:
-        observation = replace(trained.observation, flips=flips, flip_seed=request.seed)
-        scorer = Scorer(trained, files.image_size, files.encoding, observation)
-        return scorer.score(files, request.batch_size, slicings, what)
-
-    evidence = score(0, f"evaluating {request.split}")
-    under_noise = {
-        rate: score(rate, f"evaluating {request.split}, {rate:g} of pixels flipped") if rate else evidence
-        for rate in request.noise
-    }
-    return evidence, under_noise

@@ -51,6 +51,7 @@ def of_model(run: RunDirectory, path: str, sha256: str, step: int) -> dict[str, 
     has_config = tf.io.gfile.exists(run.config_path)
     trained_on = run.training_data()
     return {
+        "run": _absolute(run.path),
         "path": _absolute(path),
         "sha256": sha256,
         "step": step,

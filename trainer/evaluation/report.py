@@ -158,7 +158,7 @@ def _robustness(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _interval(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f"{number_text(interval[0])} to {number_text(interval[1])}"
+    return "" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
 def _lineage(document: Mapping[str, Any]) -> str:

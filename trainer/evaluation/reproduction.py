@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from pipeline.program import RequestError
 from trainer.evaluation.document import OF_THE_RUN
 from trainer.evaluation.judging import EvaluationRequest
 
-_PLACES = ("path",)  # Where things lie may change.
+_PLACES = ("path", "run")  # Where things lie may change.
 
 
 def request_of(
@@ -27,16 +28,19 @@ def request_of(
         RequestError: if the document does not say.
     """
     try:
-        asked = document["request"]
+        asked, judged = document["request"], document["model"]
+        run = model_dir or judged["run"]
+        file_name = os.path.relpath(judged["path"], judged["run"])
         return EvaluationRequest(
             data_dir=data_dir or document["dataset"]["path"],
-            model_dir=model_dir or document["model"]["path"].rpartition("/")[0],
+            model_dir=run,
             split=document["dataset"]["split"],
             batch_size=asked["batch_size"],
             noise=tuple(asked["noise"]),
             seed=asked["seed"],
             on_corrupt=asked["on_corrupt"],
             slices=asked["slices"] and asked["slices"]["path"],
+            checkpoint=os.path.join(run, file_name),
         )
     except (LookupError, TypeError, AttributeError) as error:
         raise RequestError(f"--reproduce {path}: does not say what was asked for ({error!r})") from error

@@ -92,15 +92,16 @@ def test_the_same_sequences_in_another_encoding_give_the_same_numbers(
         ({}, ["--noise=0.1", "--output=x.json"], "leave --output, --noise out"),
         ({"dataset": {}}, [], "does not say what was asked for"),
         ({"schema_version": 9}, [], "has schema version 9"),
-        ({"model": {"path": "/no/such/run/model.keras"}}, [], "/no/such/run: no such directory"),
+        ({"model": {"run": "/no/run", "path": "/no/run/model.keras"}}, [], "/no/run: no such directory"),
+        ({"model": {"run": "{run}", "path": "{run}/checkpoints/x.keras"}}, [], "x.keras: no such file"),
     ],
 )
 def test_wrong_requests(
-    tmp_path: Path, judged: Path, change: dict[str, object], flags: list[str], named: str
+    tmp_path: Path, judged: Path, run_dir: Path, change: dict[str, object], flags: list[str], named: str
 ) -> None:
     document = {**json.loads(judged.read_text()), **change}
     path = tmp_path / "m.json"
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document).replace("{run}", str(run_dir)))
     with pytest.raises(RequestError, match=named):
         main([f"--reproduce={path}", *flags])
 

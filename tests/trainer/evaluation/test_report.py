@@ -1,0 +1,139 @@
+"""Pictures and the page, the page in a real browser."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import image
+from selenium import webdriver
+
+from pipeline.lines import sample_sequences
+from pipeline.program import RequestError
+from tests.conftest import make_dataset
+from trainer.evaluate import main
+from trainer.evaluation.evidence import WorstSequences
+
+PICTURES = ["accuracy_by_frame", "confusion_matrix", "reliability", "robustness", "roc", "worst"]
+PHONE, DESK = (390, 844), (1280, 900)
+
+
+@pytest.fixture(scope="module")
+def plots(path_dataset_dir: Path, run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A judgement with everything on its page."""
+    directory = tmp_path_factory.mktemp("judged")
+    checks = directory / "checks.yaml"
+    checks.write_text("accuracy: {min: 0.5}\nloss: {max: 0}\n")
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--checks={checks}"]
+    more = [
+        "--noise=0,0.02,0.1",
+        f"--plots={directory / 'made' / 'plots'}",
+        f"--output={directory / 'm.json'}",
+    ]
+    assert main([*flags, *more]) == 1
+    return directory / "made" / "plots"
+
+
+@pytest.fixture(scope="module", params=[PHONE, DESK], ids=["phone", "desk"])
+def browser(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
+    """Chromium without a window, of a phone's or a desk's size."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("chromium and chromedriver are not installed (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking"):
+        options.add_argument(f"--{flag}")
+    width, height = request.param
+    metrics = {"width": width, "height": height, "pixelRatio": 1.0}
+    options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    opened.set_page_load_timeout(60)
+    yield opened
+    opened.quit()
+
+
+def test_the_page_is_readable(browser: webdriver.Chrome, plots: Path) -> None:
+    browser.get(f"file://{plots / 'report.html'}")
+    assert browser.get_log("browser") == []
+    width, inner = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert width == inner, "the page scrolls sideways"
+    pictures = browser.execute_script(
+        "return [...document.images].map(i => [i.complete, i.naturalWidth, i.getBoundingClientRect().width])"
+    )
+    assert len(pictures) == len(PICTURES)
+    assert all(complete and natural >= 300 for complete, natural, _ in pictures)
+    assert all(250 <= shown <= inner for _, _, shown in pictures)
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('p, td, th, figcaption')]"
+        ".map(e => parseFloat(getComputedStyle(e).fontSize))"
+    )
+    assert min(sizes) >= 13
+    heading = browser.find_element("tag name", "h1").text
+    assert re.fullmatch(r"failed \d+\.\d\d% of 150 held-out sequences", heading)
+    failed = browser.find_elements("css selector", "tr.failed")
+    assert [row.text.split()[:2] for row in failed] == [["failed", "loss"]]
+    text = browser.find_element("tag name", "body").text
+    assert "start_row: middle" in text
+    assert text.count("sha256:") == 3
+
+
+def test_the_page_needs_nothing_else(plots: Path) -> None:
+    page = (plots / "report.html").read_text()
+    assert not re.findall(r"(?:src|href)=\"(?!data:)|url\(|@import|<script|https?:", page)
+    assert sorted(path.stem for path in plots.glob("*.png")) == PICTURES
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_show_something(plots: Path, name: str) -> None:
+    picture = image.imread(plots / f"{name}.png")
+    assert min(picture.shape[:2]) > 300
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20
+
+
+def test_one_sequence_of_one_class_has_a_page_too(tmp_path: Path, run_dir: Path) -> None:
+    data = make_dataset(tmp_path / "d", num_test=1)
+    flags = [f"--data_dir={data}", f"--model_dir={run_dir}", f"--output={tmp_path / 'm.json'}"]
+    assert main([*flags, f"--plots={tmp_path / 'plots'}"]) == 0
+    assert sorted(path.stem for path in (tmp_path / "plots").glob("*.png")) == [
+        name for name in PICTURES if name not in ("robustness", "roc")
+    ]
+    assert "not defined" in (tmp_path / "plots" / "report.html").read_text()
+
+
+def test_names_from_outside_are_text_on_the_page(tmp_path: Path, run_dir: Path) -> None:
+    data = make_dataset(tmp_path / "<b>&d", num_test=3)
+    flags = [f"--data_dir={data}", f"--model_dir={run_dir}", f"--output={tmp_path / 'm.json'}"]
+    assert main([*flags, f"--plots={tmp_path / 'plots'}"]) == 0
+    page = (tmp_path / "plots" / "report.html").read_text()
+    assert "&lt;b&gt;&amp;d" in page
+    assert "<b>" not in page
+
+
+@pytest.mark.parametrize("place", ["{tmp}/file", "{tmp}/file/plots", "/proc/plots", ""])
+def test_places_that_take_no_pictures(
+    tmp_path: Path, path_dataset_dir: Path, run_dir: Path, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--output={tmp_path / 'm.json'}"]
+    with pytest.raises(RequestError, match="--plots"):
+        main([*flags, f"--plots={place.format(tmp=tmp_path)}"])
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_the_worst_are_kept_in_order_whatever_the_batches() -> None:
+    paths, labels = sample_sequences(0, "test", 6, 0, 300)
+    right = np.random.default_rng(1).integers(0, 20, 300) / 19  # With ties.
+    expected = sorted(range(300), key=lambda number: (-abs(labels[number] - right[number]), number))[:16]
+    for size in (1, 7, 300):
+        nothing = np.empty(0, np.int64)
+        worst = WorstSequences(nothing, nothing, np.empty(0), np.empty((0, 6), np.uint8))
+        for start in range(0, 300, size):
+            part = slice(start, start + size)
+            numbers = np.arange(300)[part]
+            worst = worst.with_more(WorstSequences(numbers, labels[part], right[part], paths[part]))
+        assert worst.numbers.tolist() == expected
+        np.testing.assert_array_equal(worst.paths, paths[expected])

@@ -1,0 +1,177 @@
+"""The side-car: judges every checkpoint of a running training as it appears.
+
+It works in ``evaluations/`` of the run directory, which the trainer leaves alone: ``evaluations.jsonl`` holds
+a ``metrics.json`` a line, ``tensorboard/`` its numbers by step, ``best.keras`` and ``best.json`` the
+checkpoint with the lowest loss and its metrics. Nothing is made there before the training has claimed the
+directory. A checkpoint is copied before it is judged, so the trainer may delete it meanwhile; one that went
+before it was copied is named and passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from pipeline.directory_lock import locked
+from pipeline.program import RequestError, WorkError, one_line
+from trainer.checkpoints import copy_checkpoint
+from trainer.evaluation.checks import Gate
+from trainer.evaluation.document import numbers
+from trainer.evaluation.judging import EvaluationRequest, Judge, opened_judge
+from trainer.run_directory import RunDirectory, file_sha256, write_bytes, write_json
+from trainer.scalars import forget_events_after
+from trainer.trained_model import load_trained_model, trained_observation
+
+POLL_SECONDS = 1.0
+
+
+def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float | None) -> Mapping[str, Any]:
+    """Judge checkpoints until the training is done.
+
+    Started again, it goes on with those that were not judged yet.
+
+    Args:
+        request: what is judged, by what.
+        gate: bounds; every line says which were kept.
+        device: what it runs on, for the documents.
+        patience: seconds to wait for a new checkpoint; None waits without end.
+
+    Returns:
+        The best checkpoint's document.
+
+    Raises:
+        RequestError: if the request is wrong.
+        WorkError: if nothing new came in time, or the data is damaged.
+    """
+    run = RunDirectory(request.model_dir)
+    arrivals = _Arrivals(run, patience)
+    image_size = arrivals.wait_for_training()["image_size"]
+    with opened_judge(request, image_size, trained_observation(run), gate, device) as judge:
+        tf.io.gfile.makedirs(run.evaluations_path)
+        with locked(run.evaluations_path):
+            diary = _Diary(run)
+            for step, path in arrivals.new_checkpoints(diary.steps):
+                _judge_checkpoint(run, judge, diary, step, path)
+    if diary.best is None:
+        raise WorkError(f"{run.path}: the training ended, and no checkpoint could be judged")
+    return diary.best
+
+
+def _judge_checkpoint(run: RunDirectory, judge: Judge, diary: _Diary, step: int, path: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        copy = os.path.join(directory, "checkpoint.keras")
+        try:
+            copy_checkpoint(path, copy)
+            trained = load_trained_model(run, copy)
+        except (RequestError, OSError, tf.errors.OpError) as error:
+            reason = (
+                one_line(error)[:200] if tf.io.gfile.exists(path) else "it was removed before it was judged"
+            )
+            print(f"checkpoint of step {step}: {reason}", file=sys.stderr)
+            return
+        document = judge.judge(trained, file_sha256(copy), path).document
+        diary.add(document, copy)
+    metrics = document["metrics"]
+    verdict = {True: ", checks passed", False: ", checks FAILED", None: ""}[document["passed"]]
+    best = ", the best so far" if diary.best is document else ""
+    line = f"step {step}: accuracy {metrics['accuracy']:.6f}, loss {metrics['loss']:.6f}{verdict}{best}"
+    print(line, flush=True)
+
+
+class _Arrivals:
+    """What appears in a run directory."""
+
+    def __init__(self, run: RunDirectory, patience: float | None) -> None:
+        self._run = run
+        self._patience = patience
+        self._last = time.monotonic()
+
+    def wait_for_training(self) -> dict[str, Any]:
+        """Wait until a training has claimed the directory; what its ``config.json`` says of the data."""
+        while (data := self._run.training_data()) is None:
+            self._wait()
+        return data
+
+    def new_checkpoints(self, judged: set[int]) -> Iterator[tuple[int, str]]:
+        """Steps and paths of checkpoints as they come, each once, until the training is done."""
+        seen = set(judged)
+        while True:
+            is_done = tf.io.gfile.exists(self._run.model_path)  # Before the look at what came until then.
+            found = sorted(self._run.checkpoints().items())
+            new = [(step, path) for step, path in found if step not in seen]
+            for step, path in new:
+                seen.add(step)
+                yield step, path
+            if new:
+                self._last = time.monotonic()
+            elif is_done:
+                # The model is a checkpoint too, and may have been missed as such.
+                if (step := load_trained_model(self._run).step) not in judged:
+                    yield step, self._run.model_path
+                return
+            else:
+                self._wait()
+
+    def _wait(self) -> None:
+        if self._patience is not None and time.monotonic() - self._last > self._patience:
+            raise WorkError(f"{self._run.path}: no new checkpoint in {self._patience:g} seconds")
+        time.sleep(POLL_SECONDS)
+
+
+class _Diary:
+    """``evaluations/``: what was judged so far.
+
+    Attributes:
+        steps: that were judged.
+        best: the document with the lowest loss; None if there is none.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        directory = run.evaluations_path
+        self._path = os.path.join(directory, "evaluations.jsonl")
+        self._best_path = os.path.join(directory, "best.keras")
+        self._best_document_path = os.path.join(directory, "best.json")
+        self._lines = _whole_lines(self._path)
+        documents = [json.loads(line) for line in self._lines]
+        config = file_sha256(run.config_path)
+        if any(document["model"]["config_sha256"] != config for document in documents):
+            raise RequestError(f"{directory}: is of another training; remove it")
+        self.steps = {document["model"]["step"] for document in documents}
+        self.best: dict[str, Any] | None = min(documents, key=_loss, default=None)
+        events = os.path.join(directory, "tensorboard")
+        forget_events_after(events, max(self.steps, default=-1))
+        self._events = tf.summary.create_file_writer(events)
+
+    def add(self, document: dict[str, Any], checkpoint: str) -> None:
+        """Take in a document and its checkpoint; the line comes last: what a kill cuts off is done again."""
+        step = document["model"]["step"]
+        if self.best is None or _loss(document) < _loss(self.best):
+            self.best = document
+            copy_checkpoint(checkpoint, self._best_path)
+            kept = {**document["model"], "path": os.path.abspath(self._best_path)}
+            write_json(self._best_document_path, {**document, "model": kept})
+        with self._events.as_default(step):
+            for name, value in numbers(document).items():
+                if value is not None and not name.startswith("accuracy_by_frame."):
+                    tf.summary.scalar(name.replace(" ", "_"), value)
+        self._events.flush()
+        self._lines.append(json.dumps(document, allow_nan=False))
+        write_bytes(self._path, "".join(f"{line}\n" for line in self._lines).encode())
+        self.steps.add(step)
+
+
+def _whole_lines(path: str) -> list[str]:
+    if not tf.io.gfile.exists(path):
+        return []
+    return [line for line in tf.io.gfile.GFile(path).read().split("\n") if line]
+
+
+def _loss(document: dict[str, Any]) -> float:
+    return float(document["metrics"]["loss"])
