@@ -12,7 +12,7 @@ from keras import layers
 from pipeline.lines import draw_frames, sample_sequences
 
 
-def tutorial_model(image_size: int, optimizer: keras.optimizers.Optimizer) -> keras.Model:
+def tutorial_model(image_size: int, optimizer: str | keras.optimizers.Optimizer) -> keras.Model:
     """The same network, compiled as Keras does by default."""
     model = keras.Sequential(
         [

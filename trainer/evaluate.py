@@ -51,7 +51,7 @@ def _parser() -> ArgumentParser:
     add("--split", choices=SPLITS, help="which split (default: test)")
     add("--checkpoint", type=path_text, help="a .keras file of the run to judge (default: its model.keras)")
     add("--output", type=path_text, help="where the metrics go (default: metrics.json)")
-    add("--batch_size", type=positive_int, help="sequences a batch (default: 128)")
+    add("--batch_size", type=positive_int, help="sequences a batch (default: 64)")
     add(
         "--device",
         choices=("auto", "cpu", "gpu"),

@@ -47,7 +47,7 @@ class EvaluationRequest:
     data_dir: str
     model_dir: str
     split: str = "test"
-    batch_size: int = 128
+    batch_size: int = 64
     noise: tuple[float, ...] = ()
     seed: int = 0
     on_corrupt: str = "fail"

@@ -1,0 +1,52 @@
+"""Program: the rate of Keras' `predict` on frames in arrays, with a trained model's weights; prints it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.dataset import Dataset
+from pipeline.lines import draw_frames
+from pipeline.program import ArgumentParser, positive_int, run
+
+PROGRAM = "benchmarks.tutorial_predict"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read, draw, compile, predict; print sequences a second."""
+    parser = ArgumentParser(
+        PROGRAM,
+        "Measure Keras' predict on the network in TimeDistributed layers, on the CPU.",
+        f"python -m {PROGRAM} --data_dir /tmp/lines --model_dir /tmp/run --num_sequences 1000",
+    )
+    add = parser.add_argument
+    add("--data_dir", required=True, help="a data set, of whose test split the first sequences are taken")
+    add("--model_dir", required=True, help="the run directory of a finished training")
+    add("--num_sequences", type=positive_int, required=True, help="to predict")
+    flags = parser.parse_args(arguments)
+
+    from trainer.startup import import_tensorflow_quietly
+
+    import_tensorflow_quietly()
+    from benchmarks.tutorial import tutorial_model
+    from trainer.devices import choose_device
+    from trainer.run_directory import RunDirectory
+    from trainer.trained_model import load_trained_model
+
+    choose_device("cpu")
+    trained = load_trained_model(RunDirectory(flags.model_dir))
+    model = tutorial_model(trained.image_size, "adam")
+    model.set_weights(trained.classifier.get_weights())
+    paths, labels = Dataset.open(flags.data_dir).read("test", 0, flags.num_sequences)
+    frames = draw_frames(paths, labels).astype(np.float32)
+    model.predict(frames[:64], verbose=0)  # Compiles.
+    start = time.perf_counter()
+    model.predict(frames, verbose=0)
+    print(len(frames) / (time.perf_counter() - start))
+    return 0
+
+
+if __name__ == "__main__":
+    run(PROGRAM, main)
