@@ -99,10 +99,12 @@ class RunDirectory:
                 "dataset": dataset["fingerprint"],
                 "left_out": dataset["left_out"],
             }
-        except (ValueError, LookupError, TypeError, tf.errors.OpError) as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise RequestError(
                 f"{self.config_path} is damaged; restore it or name another directory"
             ) from error
+        except tf.errors.OpError as error:
+            raise RequestError(f"{self.config_path}: cannot be read ({_reason(error)})") from error
 
     def training_data(self) -> dict[str, Any] | None:
         """What ``config.json`` says of the data; None if there is no such file.
@@ -149,17 +151,46 @@ class RunDirectory:
 
 
 def write_atomically(path: str, write: Callable[[str], Any]) -> None:
-    """Call ``write`` with a temporary path beside ``path`` (same suffix) and rename the result into place."""
+    """Call ``write`` with a temporary path beside ``path`` (same suffix) and rename the result into place.
+
+    Raises:
+        OSError: if it cannot be written; the file is left as it was.
+    """
     directory, name = os.path.split(path)
-    tf.io.gfile.makedirs(directory or ".")
     temporary = os.path.join(directory, f".{uuid.uuid4().hex}.{name}")
     try:
+        tf.io.gfile.makedirs(directory or ".")
         write(temporary)
         tf.io.gfile.rename(temporary, path, overwrite=True)
+    except tf.errors.OpError as error:
+        _remove_if_there(temporary)
+        raise OSError(error.error_code, _reason(error), path) from error
     except BaseException:
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.remove(temporary)
+        _remove_if_there(temporary)
         raise
+
+
+def check_readable(path: str) -> None:
+    """See whether a file can be read.
+
+    Raises:
+        RequestError: saying why not.
+    """
+    try:
+        with tf.io.gfile.GFile(path, "rb") as stream:
+            stream.read(1)
+    except tf.errors.OpError as error:
+        raise RequestError(f"{path}: cannot be read ({_reason(error)})") from error
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Why: TensorFlow names a file first, perhaps a temporary one."""
+    return str(error.message).rpartition("; ")[2]
+
+
+def _remove_if_there(path: str) -> None:
+    if tf.io.gfile.exists(path):
+        tf.io.gfile.remove(path)
 
 
 def write_bytes(path: str, content: bytes) -> None:

@@ -14,7 +14,7 @@ import model as _registers_layers  # noqa: F401  # Keras finds the custom layers
 from model import Observation
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import read_state
-from trainer.run_directory import RunDirectory
+from trainer.run_directory import RunDirectory, check_readable
 from trainer.settings import TrainingSettings
 
 
@@ -88,6 +88,7 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
             raise RequestError(f"--checkpoint {path}: no such file")
         reason = "has no model.keras" if tf.io.gfile.isdir(run.path) else "no such directory"
         raise RequestError(f"--model_dir {run.path}: {reason}; train with python -m trainer.task")
+    check_readable(path)
     observation = trained_observation(run)
     try:
         classifier = keras.models.load_model(path)

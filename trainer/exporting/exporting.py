@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
 from pipeline.directory_lock import locked
 from pipeline.program import RequestError, WorkError, one_line
@@ -61,7 +62,10 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
     half = any(layer.compute_dtype != "float32" for layer in trained.classifier.layers)
     with _claimed(output_dir) as unfinished:
         made = os.path.join(unfinished, kind.name)
-        kind.write(trained, made)
+        try:
+            kind.write(trained, made)
+        except (OSError, tf.errors.OpError) as error:
+            raise WorkError(f"{output_dir}: cannot be written ({_reason(error)})") from error
         difference = max(float(np.abs(said - expected).max()) for said in kind.answers(made, samples))
         if not difference <= (_HALF_PRECISION_AGREES_TO if half else _AGREE_TO):  # Not a number neither.
             raise WorkError(
@@ -104,6 +108,12 @@ def _claimed(output_dir: str) -> Iterator[str]:
     finally:
         if is_new and os.path.isdir(output_dir) and not os.listdir(output_dir):
             os.rmdir(output_dir)
+
+
+def _reason(error: Exception) -> str:
+    """Without the names of temporary files and operations."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
+    return reason.rpartition("; ")[2].partition(" [Op:")[0]
 
 
 def _put_in_place(made: str, path: str, replaced: str) -> None:
