@@ -48,11 +48,11 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 	$(RUN) pipeline.preview --output $(DEMO_DIR)/line.png --data_dir $(DEMO_DIR)/data --split test --first 3
 	$(RUN) pipeline.preview --output $(DEMO_DIR)/line.gif --data_dir $(DEMO_DIR)/data --split test --first 3
 	$(RUN) trainer.evaluate --data_dir $(DEMO_DIR)/data --split test --model_dir $(DEMO_DIR)/run \
-	    --output $(DEMO_DIR)/metrics.json
+	    --output $(DEMO_DIR)/metrics.json --plots $(DEMO_DIR)/report
 	@echo "data set     $(DEMO_DIR)/data/manifest.json"
 	@echo "model        $(DEMO_DIR)/run/model.keras"
 	@echo "training     $(DEMO_DIR)/run/training.png, history.csv, tensorboard/"
-	@echo "metrics      $(DEMO_DIR)/metrics.json"
+	@echo "metrics      $(DEMO_DIR)/metrics.json, report/report.html"
 	@echo "pictures     $(DEMO_DIR)/prediction.png, line.png, line.gif"
 
 test: install-dev  ## Run the tests and measure their coverage.
@@ -75,15 +75,19 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	$(RUN) pipeline.preview --statistics docs/images/statistics.png --data_dir $(DEMO_DIR)/data
 	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --data_dir $(DEMO_DIR)/data --first 3 --num_sequences 2 \
 	    --output docs/images/prediction.png
+	$(RUN) trainer.evaluate --data_dir $(DEMO_DIR)/data --model_dir $(DEMO_DIR)/run --noise 0,0.001,0.003,0.01,0.03 \
+	    --output $(DEMO_DIR)/metrics.json --plots $(DEMO_DIR)/report
+	cp $(DEMO_DIR)/report/accuracy_by_frame.png $(DEMO_DIR)/report/robustness.png docs/images/
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
-bench: install-dev  ## Compare generation, verification, reading, memory and training with the usual ways.
+bench: install-dev  ## Compare generation, verification, reading, memory, training and evaluation with the usual ways.
 	$(RUN) benchmarks.generation --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.verification --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.reading --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.memory --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.training --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.resuming --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.evaluation --output_dir $(BENCH_DIR)
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
 	$(RUN) benchmarks.seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)
