@@ -140,7 +140,7 @@ class RunDirectory:
         try:
             with locked(self.path):
                 for directory, _, names in tf.io.gfile.walk(self.path):
-                    if directory == self.evaluations_path:  # Another process may be writing there.
+                    if directory.startswith(self.evaluations_path):  # Another process may be writing there.
                         continue
                     for name in filter(_UNFINISHED.match, names):
                         tf.io.gfile.remove(os.path.join(directory, name))

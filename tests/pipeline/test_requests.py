@@ -147,6 +147,7 @@ def test_wrong_requests(
         "trainer.task",
         "trainer.evaluate",
         "trainer.predict",
+        "trainer.export",
     ],
 )
 def test_help_shows_an_example(program: Program, name: str) -> None:

@@ -7,11 +7,14 @@ import jsonschema
 import keras
 import numpy as np
 import pytest
+import sklearn.metrics as reference
+from scipy import stats
 
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.program import RequestError, WorkError
 from tests.conftest import ROOT, Program, make_dataset
 from trainer.evaluate import main
+from trainer.evaluation.judging import EvaluationRequest, judge
 from trainer.evaluation.metrics import binary_metrics
 from trainer.run_directory import RunDirectory
 from trainer.trained_model import load_trained_model
@@ -51,6 +54,34 @@ def test_metrics_are_exact_over_every_sequence(
     # The worst are named by their numbers.
     distance = np.abs(labels - scores)
     assert [row["number"] for row in document["worst"]] == np.argsort(-distance, kind="stable")[:16].tolist()
+
+
+@pytest.mark.parametrize("batch_size", [7, 150])
+def test_the_numbers_are_scikit_learns_of_the_same_answers(
+    run_dir: Path, path_dataset_dir: Path, batch_size: int
+) -> None:
+    request = EvaluationRequest(str(path_dataset_dir), str(run_dir), batch_size=batch_size, noise=(0.2,))
+    judgement = judge(request)
+    metrics = judgement.document["metrics"]
+    labels, right = judgement.evidence.labels, judgement.evidence.right.astype(np.float64)
+    assert labels.tolist() == sample_sequences(3, "test", 8, 0, 150)[1].tolist()
+    expected = {
+        "loss": reference.log_loss(labels, right),
+        "accuracy": reference.accuracy_score(labels, right > 0.5),
+        "precision": reference.precision_score(labels, right > 0.5),
+        "recall": reference.recall_score(labels, right > 0.5),
+        "f1": reference.f1_score(labels, right > 0.5),
+        "roc_auc": reference.roc_auc_score(labels, right),
+        "brier_score": reference.brier_score_loss(labels, right),
+    }
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    assert metrics["confusion_matrix"] == reference.confusion_matrix(labels, right > 0.5).tolist()
+    last = judgement.document["accuracy_by_frame"]["frames"][-1]
+    assert last["accuracy"] == metrics["accuracy"]
+    assert last["mean_confidence"] == pytest.approx(float(np.maximum(right, 1 - right).mean()), abs=1e-9)
+    standard_error = stats.sem(np.maximum(right, 1 - right), ddof=1)
+    interval = stats.norm.interval(0.95, last["mean_confidence"], standard_error)
+    assert last["mean_confidence_interval"] == pytest.approx(interval, abs=1e-9)
 
 
 @pytest.mark.parametrize(("split", "count"), [("validation", 70), ("test", 150)])

@@ -106,6 +106,25 @@ def test_calibration_error_by_hand() -> None:
 
 
 @pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("count", [1, 2, 999])
+def test_with_one_class_the_rest_is_still_scikit_learns(label: int, count: int) -> None:
+    scores, labels = np.random.default_rng(3).uniform(size=count), np.full(count, label)
+    metrics = binary_metrics(scores, labels)
+    both = [0, 1]
+    expected = {
+        "loss": reference.log_loss(labels, scores, labels=both),
+        "accuracy": reference.accuracy_score(labels, scores > 0.5),
+        "brier_score": float(np.mean((scores - labels) ** 2)),
+    }
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+    matrix = reference.confusion_matrix(labels, scores > 0.5, labels=both)
+    assert metrics["confusion_matrix"] == matrix.tolist()
+    assert metrics["roc_auc"] is metrics["roc_auc_interval"] is None
+    if label == 0:
+        assert metrics["recall"] is metrics["recall_interval"] is None
+
+
+@pytest.mark.parametrize("label", [0, 1])
 @pytest.mark.parametrize("score", [0.0, 0.2, 0.5, 1.0])
 def test_one_sequence_of_one_class_gives_finite_numbers_or_null(label: int, score: float) -> None:
     metrics = binary_metrics(np.array([score]), np.array([label]))
