@@ -70,6 +70,19 @@ def test_training() -> None:
     assert cells in README
 
 
+def test_evaluation() -> None:
+    rounds: Any = _rounds("evaluation")
+    found = Comparison.of([(each["ours"], each["tutorial"]) for each in rounds])
+    low, median, high = (f"{v:.1f}" for v in (found.ratio.low, found.ratio.median, found.ratio.high))
+    cells = f"| {found.first.median:,.0f} | {found.second.median:,.0f} | {median} ({low} to {high}) |"
+    assert cells in README
+    path: Path = ROOT / "benchmarks" / "results" / "evaluation-amd-epyc-2-cores.json"
+    memory = json.loads(path.read_text())["memory"]
+    few, many = memory["10000"], memory["1000000"]
+    assert f"Judging 10,000 sequences takes {few / 2**20:,.0f} MiB" in README
+    assert f"{many / 2**20:,.0f} MiB ({100 * (many / few - 1):.1f} % more)" in README
+
+
 def test_resuming() -> None:
     rounds: Any = _rounds("resuming")
     for passed in rounds[0]:
