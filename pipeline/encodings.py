@@ -115,7 +115,11 @@ def _encode_frames(paths: Uint8Array, labels: Int64Array) -> bytes:
 
 def _decode_frames(content: bytes, label: int, image_size: int) -> Uint8Array:
     try:
-        raw = zlib.decompress(content, bufsize=image_size**3 + 1)
+        # No more than is expected: a few bytes could become any number of them.
+        decompressor = zlib.decompressobj()
+        raw = decompressor.decompress(content, image_size**3 + 1)
+        if not decompressor.eof and len(raw) <= image_size**3:
+            raise zlib.error("incomplete stream")
     except zlib.error as error:
         raise ValueError(f"frames that cannot be decompressed ({error})") from error
     if len(raw) != image_size**3:

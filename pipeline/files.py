@@ -75,6 +75,8 @@ def check_output(path: str, flag: str = "--output") -> None:
     directory = os.path.dirname(path) or "."
     if not os.path.isdir(directory) or os.path.isdir(path):
         raise RequestError(f"{flag} {path}: name a file in a directory that is there")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise RequestError(f"{flag} {path}: is no file that could be replaced; name another")
     try:
         with tempfile.TemporaryFile(dir=directory):
             pass

@@ -73,7 +73,9 @@ def run(
 
 def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
     try:
-        return main(sys.argv[1:])
+        code = main(sys.argv[1:])
+        flush_stdout()
+        return code
     except RequestError as error:
         return _fail(program, str(error), 2)
     except WorkError as error:
@@ -87,6 +89,20 @@ def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
             raise
         hint = f"{type(error).__name__}: {one_line(error)[:300]} (a traceback: {TRACEBACK_VARIABLE}=1)"
         return _fail(program, hint, 1)
+
+
+def flush_stdout() -> None:
+    """Bring what was printed to where it goes.
+
+    Raises:
+        WorkError: if stdout takes no more: a pipe whose reader has gone, or a full disk.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try once more at exit, and print a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise WorkError(f"stdout takes no more lines ({one_line(error)})") from error
 
 
 def one_line(error: BaseException) -> str:

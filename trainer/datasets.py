@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import tensorflow as tf
 
 from pipeline.encodings import ENCODINGS, Encoding
+from pipeline.lines import Int64Array
 from pipeline.manifest import MANIFEST_NAME, Manifest
 from pipeline.program import RequestError, WorkError, one_line
 from pipeline.tfrecord import CorruptRecordError, read_records
@@ -26,6 +27,7 @@ class SplitFiles:
         image_size: S.
         encoding: how the records hold the sequences.
         left_out: by shard, how many of its sequences are damaged and left out; see `trainer.salvage`.
+        numbers: of the sequences in the split, int64 (n,), where some are left out; else None.
     """
 
     paths: tuple[str, ...]
@@ -34,6 +36,7 @@ class SplitFiles:
     image_size: int
     encoding: Encoding
     left_out: Mapping[str, int] = field(default_factory=dict)
+    numbers: Int64Array | None = field(default=None, compare=False)
 
     @property
     def num_sequences(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ _MOST_LINES = 40
 _OF_ONE_MODEL = ("checkpoint", "output", "plots")
 _REQUEST = (
     *_OF_ONE_MODEL,
-    *("split", "batch_size", "noise", "seed", "slices", "checks", "baseline", "watch", "watch_timeout"),
+    *("split", "batch_size", "on_corrupt", "noise", "seed", "checks", "baseline", "watch", "watch_timeout"),
 )
 
 
@@ -48,7 +49,7 @@ def _parser() -> ArgumentParser:
     add = parser.add_argument
     add("--data_dir", type=path_text, help="a data set made by pipeline.generate")
     add("--model_dir", type=path_text, help="the run directory of a finished training")
-    add("--split", choices=SPLITS, help="which split (default: test)")
+    add("--split", choices=SPLITS, help="which split (default: test; with --watch: validation)")
     add("--checkpoint", type=path_text, help="a .keras file of the run to judge (default: its model.keras)")
     add("--output", type=path_text, help="where the metrics go (default: metrics.json)")
     add("--batch_size", type=positive_int, help="sequences a batch (default: 64)")
@@ -58,7 +59,7 @@ def _parser() -> ArgumentParser:
         default="cpu",
         help="cpu leaves a GPU to the training that may hold it; auto: a GPU where there is one",
     )
-    add_on_corrupt(parser)
+    add_on_corrupt(parser, default=None)
 
     add = parser.add_argument_group("what is judged besides").add_argument
     add(
@@ -84,6 +85,7 @@ def _parser() -> ArgumentParser:
     add(
         "--watch",
         action="store_true",
+        default=None,
         help="judge every checkpoint of a running training as it appears, into evaluations/ of the run"
         " directory; ends when the training is done, with exit code 1 if the best fails a check",
     )
@@ -95,7 +97,7 @@ def _parser() -> ArgumentParser:
         type=path_text,
         metavar="FILE",
         help="judge again what a metrics.json says, with its request; exit code 1 if a number is another."
-        " --data_dir and --model_dir say where data and model lie now, if not where they lay",
+        " --data_dir, --model_dir and --slices say where these lie now, if not where they lay",
     )
     return parser
 
@@ -125,8 +127,17 @@ def _check_together(flags: argparse.Namespace) -> None:
         raise RequestError("--seed decides which pixels --noise flips; add --noise or leave it out")
 
 
+def _check_apart(flags: argparse.Namespace, output: str) -> None:
+    """Refuse to write the metrics over what they are made of."""
+    made_of = {f"--{name}": getattr(flags, name) for name in ("checks", "baseline", "slices", "checkpoint")}
+    made_of |= {"the model": f"{flags.model_dir}/model.keras", "the run": f"{flags.model_dir}/config.json"}
+    for name, path in made_of.items():
+        if path is not None and os.path.realpath(path) == os.path.realpath(output):
+            raise RequestError(f"--output {output}: would replace {name}; name another file")
+
+
 def _refuse(flags: argparse.Namespace, reason: str, names: Sequence[str]) -> None:
-    if given := [f"--{name}" for name in names if getattr(flags, name) not in (None, False)]:
+    if given := [f"--{name}" for name in names if getattr(flags, name) is not None]:
         raise RequestError(f"{reason}; leave {', '.join(given)} out")
 
 
@@ -140,23 +151,27 @@ def _evaluate(flags: argparse.Namespace, device: str) -> int:
     request = EvaluationRequest(
         data_dir=flags.data_dir,
         model_dir=flags.model_dir,
-        split=flags.split or "test",
+        split=flags.split or ("validation" if flags.watch else "test"),
         batch_size=flags.batch_size or EvaluationRequest.batch_size,
         noise=flags.noise or (),
         seed=flags.seed or 0,
-        on_corrupt=flags.on_corrupt,
+        on_corrupt=flags.on_corrupt or EvaluationRequest.on_corrupt,
         slices=flags.slices,
         checkpoint=flags.checkpoint,
     )
     if flags.plots is not None:
         check_directory(flags.plots, "--plots")
     output = flags.output or "metrics.json"
+    _check_apart(flags, output)
     gate = Gate(
         read_checks(flags.checks) if flags.checks is not None else (),
         read_metrics(flags.baseline, "--baseline") if flags.baseline is not None else None,
     )
     if flags.watch:
-        return _passed(watch(request, gate, device, flags.watch_timeout))
+        best = watch(request, gate, device, flags.watch_timeout)
+        if gate.checks:
+            print(checks_table(best["checks"]))
+        return _passed(best)
     judgement = evaluate(request, output, gate, device)
     print(summary(judgement.document))
     if flags.plots is not None:
@@ -178,7 +193,9 @@ def _reproduce(flags: argparse.Namespace, device: str) -> int:
     from trainer.evaluation.reproduction import changed_versions, differences, request_of
 
     before = read_metrics(flags.reproduce, "--reproduce")
-    request = request_of(before, flags.model_dir, flags.data_dir, flags.reproduce)
+    request = request_of(
+        before, flags.reproduce, model_dir=flags.model_dir, data_dir=flags.data_dir, slices=flags.slices
+    )
     now = judge(request, device=device).document
     found, versions = differences(before, now), changed_versions(before, now)
     if found:

@@ -8,13 +8,15 @@ import yaml
 
 from pipeline.program import ArgumentParser, RequestError, one_line
 
+ON_CORRUPT = ("fail", "skip")
 
-def add_on_corrupt(parser: ArgumentParser) -> None:
+
+def add_on_corrupt(parser: ArgumentParser, default: str | None = ON_CORRUPT[0]) -> None:
     """Add ``--on_corrupt``; see `trainer.salvage.open_split`."""
     parser.add_argument(
         "--on_corrupt",
-        choices=("fail", "skip"),
-        default="fail",
+        choices=ON_CORRUPT,
+        default=default,
         help="damaged data: fail at it, or skip it, for which every shard is read once beforehand",
     )
 

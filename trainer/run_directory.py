@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -139,15 +141,20 @@ class RunDirectory:
             raise RequestError(f"--model_dir {self.path}: cannot be written ({one_line(error)})") from error
         try:
             with locked(self.path):
-                for directory, _, names in tf.io.gfile.walk(self.path):
-                    if directory.startswith(self.evaluations_path):  # Another process may be writing there.
-                        continue
-                    for name in filter(_UNFINISHED.match, names):
-                        tf.io.gfile.remove(os.path.join(directory, name))
+                # In the side-car's folder another process may be writing.
+                remove_unfinished(self.path, but=self.evaluations_path)
                 yield
         finally:
             if is_new and not tf.io.gfile.listdir(self.path):
                 tf.io.gfile.rmtree(self.path)
+
+
+def remove_unfinished(path: str, but: str | None = None) -> None:
+    """Remove what killed processes left half-written in a directory and below, but for one part of it."""
+    for directory, _, names in tf.io.gfile.walk(path):
+        if but is None or not directory.startswith(but):
+            for name in filter(_UNFINISHED.match, names):
+                tf.io.gfile.remove(os.path.join(directory, name))
 
 
 def write_atomically(path: str, write: Callable[[str], Any]) -> None:
@@ -164,23 +171,29 @@ def write_atomically(path: str, write: Callable[[str], Any]) -> None:
         tf.io.gfile.rename(temporary, path, overwrite=True)
     except tf.errors.OpError as error:
         _remove_if_there(temporary)
-        raise OSError(error.error_code, _reason(error), path) from error
+        raise OSError(errno.EIO, _reason(error), path) from error
     except BaseException:
         _remove_if_there(temporary)
         raise
 
 
-def check_readable(path: str) -> None:
-    """See whether a file can be read.
+@contextmanager
+def private_copy(path: str) -> Iterator[str]:
+    """A copy of a file, with its name, for as long as the block lasts.
 
     Raises:
-        RequestError: saying why not.
+        RequestError: if it cannot be read.
+        OSError: if there is no room for the copy.
     """
-    try:
-        with tf.io.gfile.GFile(path, "rb") as stream:
-            stream.read(1)
-    except tf.errors.OpError as error:
-        raise RequestError(f"{path}: cannot be read ({_reason(error)})") from error
+    with tempfile.TemporaryDirectory() as directory:
+        copy = os.path.join(directory, os.path.basename(path))
+        try:
+            tf.io.gfile.copy(path, copy)
+        except (tf.errors.PermissionDeniedError, tf.errors.NotFoundError) as error:
+            raise RequestError(f"{path}: cannot be read ({_reason(error)})") from error
+        except tf.errors.OpError as error:
+            raise OSError(errno.EIO, _reason(error), copy) from error
+        yield copy
 
 
 def _reason(error: tf.errors.OpError) -> str:

@@ -16,9 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.encodings import ENCODINGS
+from pipeline.lines import Int64Array
 from pipeline.manifest import Manifest, ShardRecord
 from pipeline.problems import examine
 from pipeline.program import WorkError, one_line
@@ -27,6 +29,7 @@ from pipeline.tfrecord import frame_record
 from trainer.datasets import SplitFiles, remedy, split_files
 
 _READ_BYTES = 2**22
+_NONE = np.empty(0, np.int64)
 
 
 @contextmanager
@@ -52,10 +55,10 @@ def open_split(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -
 
 @dataclass(frozen=True)
 class _Salvaged:
-    """What can be read of a shard: a file, its sequences and bytes; and why the others cannot."""
+    """What can be read of a shard: a file, the numbers of its sequences, bytes; and why not the others."""
 
     path: str
-    num_sequences: int
+    numbers: Int64Array
     num_bytes: int
     reason: str = ""
 
@@ -71,22 +74,23 @@ def _without_damage(data_dir: str, manifest: Manifest, split: str, directory: st
         found = list(pool.map(salvage, listed.items()))
     left_out = {}
     for record, salvaged in zip(listed.values(), found, strict=True):
-        if lost := record.num_sequences - salvaged.num_sequences:
+        if lost := record.num_sequences - len(salvaged.numbers):
             left_out[record.file] = lost
             print(
                 f"{record.file}: {lost} of {record.num_sequences} sequences left out ({salvaged.reason})",
                 file=sys.stderr,
             )
-    kept = [salvaged for salvaged in found if salvaged.num_sequences]
+    kept = [salvaged for salvaged in found if len(salvaged.numbers)]
     if not kept:
         raise WorkError(f"{data_dir}: nothing of split {split} can be read; {remedy(data_dir)}")
     return SplitFiles(
         tuple(salvaged.path for salvaged in kept),
-        tuple(salvaged.num_sequences for salvaged in kept),
+        tuple(len(salvaged.numbers) for salvaged in kept),
         sum(salvaged.num_bytes for salvaged in kept),
         manifest.settings.image_size,
         ENCODINGS[manifest.settings.encoding],
         left_out,
+        np.concatenate([salvaged.numbers for salvaged in kept]) if left_out else None,
     )
 
 
@@ -96,29 +100,30 @@ def _salvage(
     path = os.path.join(data_dir, record.file)
     try:
         if _sha256(path) == record.sha256:
-            return _Salvaged(path, record.num_sequences, record.num_bytes)
+            numbers = np.arange(shard.first_sequence, shard.first_sequence + shard.num_sequences)
+            return _Salvaged(path, numbers, record.num_bytes)
         with tf.io.gfile.GFile(path, "rb") as stream:
             return _copy_good(stream, shard, settings, os.path.join(directory, record.file))
     except tf.errors.NotFoundError:
-        return _Salvaged(path, 0, 0, "the file is missing")
+        return _Salvaged(path, _NONE, 0, "the file is missing")
     except (tf.errors.OpError, OSError) as error:
-        return _Salvaged(path, 0, 0, f"the file cannot be read: {one_line(error)}")
+        return _Salvaged(path, _NONE, 0, f"the file cannot be read: {one_line(error)}")
 
 
 def _copy_good(
     stream: tf.io.gfile.GFile, shard: Shard, settings: DatasetSettings, destination: str
 ) -> _Salvaged:
     """Copy the records that are the sequences that they should be."""
-    count = num_bytes = 0
+    numbers, num_bytes = [], 0
     first_reason = "the file is too short"
     with open(destination, "wb") as copy:
         for item in examine(stream, shard, settings):
             if item.reason is None:
                 num_bytes += copy.write(frame_record(item.payload))
-                count += 1
+                numbers.append(shard.first_sequence + item.record)
             elif item.record < shard.num_sequences and not first_reason.startswith("record"):
                 first_reason = f"record {item.record} at byte {item.offset_bytes}: {item.reason}"
-    return _Salvaged(destination, count, num_bytes, first_reason)
+    return _Salvaged(destination, np.array(numbers, np.int64), num_bytes, first_reason)
 
 
 def _sha256(path: str) -> str:

@@ -14,8 +14,12 @@ import model as _registers_layers  # noqa: F401  # Keras finds the custom layers
 from model import Observation
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import read_state
-from trainer.run_directory import RunDirectory, check_readable
+from trainer.run_directory import RunDirectory, file_sha256, private_copy
 from trainer.settings import TrainingSettings
+
+
+class NotFiniteError(WorkError):
+    """A model's answers are not numbers."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class TrainedModel:
         classifier: of frames, float32 or uint8 (batch, timesteps, S, S, 1), to the probability of "right".
         step: steps that it was trained for.
         observation: what of a sequence it was shown.
+        sha256: hexadecimal digest of its file.
     """
 
     classifier: keras.Model
     step: int
     observation: Observation
+    sha256: str
 
     @property
     def image_size(self) -> int:
@@ -48,10 +54,10 @@ def check_finite(answers: npt.NDArray[np.floating[Any]]) -> None:
     """Refuse answers that are not numbers.
 
     Raises:
-        WorkError: if one is not.
+        NotFiniteError: if one is not.
     """
     if not np.isfinite(answers).all():
-        raise WorkError("the model's answers are not finite numbers: its training diverged; train again")
+        raise NotFiniteError("the model's answers are not finite numbers: its training diverged; train again")
 
 
 def check_image_size(trained: TrainedModel, image_size: int) -> None:
@@ -85,21 +91,25 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
     path = path or run.model_path
     if not tf.io.gfile.exists(path):
         if path != run.model_path:
-            raise RequestError(f"--checkpoint {path}: no such file")
+            raise RequestError(f"{path}: no such file")
         reason = "has no model.keras" if tf.io.gfile.isdir(run.path) else "no such directory"
         raise RequestError(f"--model_dir {run.path}: {reason}; train with python -m trainer.task")
-    check_readable(path)
     observation = trained_observation(run)
-    try:
-        classifier = keras.models.load_model(path)
-        if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
-            raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")
-        if classifier.output_shape != (None, 1):
-            raise ValueError(f"answers with {classifier.output_shape}, not with a probability of one class")
-        step = read_state(path).step
-    except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
-        raise RequestError(f"{path} is damaged ({one_line(error)[:200]}); train again") from error
-    return TrainedModel(classifier, step, observation)
+    # A copy: a trainer may replace the file meanwhile, and the digest is to be that of these weights.
+    with private_copy(path) as copy:
+        try:
+            classifier = keras.models.load_model(copy)
+            if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
+                raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")
+            if classifier.output_shape != (None, 1):
+                raise ValueError(
+                    f"answers with {classifier.output_shape}, not with a probability of one class"
+                )
+            step = read_state(copy).step
+        except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
+            reason = one_line(error).replace(copy, path)[:200]
+            raise RequestError(f"{path} is damaged ({reason}); train again") from error
+        return TrainedModel(classifier, step, observation, file_sha256(copy))
 
 
 def trained_observation(run: RunDirectory) -> Observation:

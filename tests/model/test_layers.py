@@ -47,7 +47,8 @@ def test_polyphase_layers_equal_conv_pool_flatten(image_size: int) -> None:
     np.testing.assert_allclose(polyphase(frames), time_distributed(frames), atol=1e-6)
     for mine, theirs in zip(_gradients(polyphase, frames), _gradients(time_distributed, frames), strict=True):
         if mine.shape != frames.shape:  # Within a window of equal values any pixel may get the gradient.
-            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+            # Sums of large terms that cancel out: rounding is that of the terms.
+            np.testing.assert_allclose(mine, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
 def _gradients(layer: keras.layers.Layer, inputs: np.ndarray) -> list[np.ndarray]:

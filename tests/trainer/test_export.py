@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 
+from pipeline.directory_lock import locked
 from pipeline.encodings import ENCODINGS
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.program import RequestError, WorkError
@@ -210,15 +211,32 @@ def test_a_killed_export_leaves_the_old_one_and_is_cleaned_up(tmp_path: Path, ru
     before = (output / "saved_model" / "saved_model.pb").read_bytes()
     job = subprocess.Popen([sys.executable, "-m", "trainer.export", *flags], env=environment())
     deadline = time.monotonic() + 60
-    while not list(output.glob(".export-*/saved_model")) and time.monotonic() < deadline:
+    while not list(output.glob(".moving_line-export-*/saved_model")) and time.monotonic() < deadline:
         assert job.poll() is None
         time.sleep(0.005)
     os.kill(job.pid, signal.SIGKILL)
     job.wait(timeout=30)
     assert (output / "saved_model" / "saved_model.pb").read_bytes() == before
-    assert list(output.glob(".export-*"))
+    assert list(output.glob(".moving_line-export-*"))
+    # As if killed between the two renames that replace a directory.
+    (left,) = output.glob(".moving_line-export-*")
+    (output / "saved_model").rename(left / "replaced")
+    with pytest.raises(WorkError), locked(str(output)):
+        main(flags)
     assert main(flags) == 0
-    assert not list(output.glob(".export-*"))
+    assert (output / "saved_model" / "saved_model.pb").exists()
+    assert not list(output.glob(".moving_line-export-*"))
+
+
+@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+def test_what_is_no_export_is_not_replaced(tmp_path: Path, run_dir: Path, format_name: str) -> None:
+    mine = tmp_path / FORMATS[format_name].name / "precious.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    (tmp_path / ".moving_line-export-notes").write_text("a file")
+    with pytest.raises(RequestError, match="is no export of this program; move it away"):
+        main([f"--model_dir={run_dir}", f"--output_dir={tmp_path}", f"--format={format_name}"])
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.parametrize(

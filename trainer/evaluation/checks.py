@@ -28,6 +28,10 @@ from trainer.evaluation.document import SCHEMA_VERSION, numbers
 
 _CHANGES = ("min_change", "max_change")
 _BOUNDS = ("min", "max", *_CHANGES)
+_ROUNDING = 1e-12
+
+# What this module and its users read of a metrics.json.
+_PARTS = ("model", "dataset", "request", "code", "throughput", "environment")
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,9 @@ class Check:
         checked = value
         if self.needs_baseline:
             checked = None if value is None or before is None else value - before
-        passed = checked is not None and (
-            checked >= self.limit if self.bound.startswith("min") else checked <= self.limit
-        )
+        # A change of exactly the limit passes, whatever the difference of two binary fractions is rounded to.
+        low, high = self.limit - _ROUNDING, self.limit + _ROUNDING
+        passed = checked is not None and (checked >= low if self.bound.startswith("min") else checked <= high)
         row = {"name": self.name, "bound": self.bound, "limit": self.limit, "value": value}
         return {**row, "baseline": before, "passed": passed}
 
@@ -76,13 +80,11 @@ class Gate:
     checks: tuple[Check, ...] = ()
     baseline: Mapping[str, Any] | None = None
 
-    def check_fits(self, known: Sequence[str], split: str, content_sha256: str) -> None:
-        """Refuse checks of numbers that there will not be, and changes that mean nothing.
+    def check_names(self, known: Sequence[str]) -> None:
+        """Refuse checks of numbers that there will not be.
 
         Args:
             known: names of the numbers that there will be.
-            split: that is judged.
-            content_sha256: names the split's sequences.
 
         Raises:
             RequestError: naming the first, and what may have been meant.
@@ -92,6 +94,17 @@ class Gate:
                 close = difflib.get_close_matches(check.name, known, n=1)
                 meant = f"; did you mean {close[0]}?" if close else ""
                 raise RequestError(f"--checks: there is no number {check.name}{meant}")
+
+    def check_baseline(self, dataset: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+        """Refuse changes against nothing, or against what was measured otherwise.
+
+        Args:
+            dataset: what is judged, as that part of ``metrics.json``.
+            request: what is asked for, likewise.
+
+        Raises:
+            RequestError: saying what differs.
+        """
         changes = [check for check in self.checks if check.needs_baseline]
         if self.baseline is None:
             if changes:
@@ -99,18 +112,26 @@ class Gate:
                     f"--checks: {changes[0].name}: {changes[0].bound} needs --baseline metrics.json"
                 )
             return
-        measured_on = self.baseline["dataset"]["content_sha256"]
-        if measured_on != content_sha256:
+        measured_on, asked = self.baseline["dataset"], self.baseline["request"]
+        if measured_on["content_sha256"] != dataset["content_sha256"]:
             raise RequestError(
-                f"--baseline: was measured on other sequences than split {split} of this data set"
-                f" (content {measured_on[:12]}, not {content_sha256[:12]})"
+                f"--baseline: was measured on other sequences than split {dataset['split']} of this data set"
+                f" (content {measured_on['content_sha256'][:12]}, not {dataset['content_sha256'][:12]})"
             )
+        if measured_on["left_out"] != dataset["left_out"]:
+            raise RequestError("--baseline: other damaged sequences were left out there; repair the data set")
         names = numbers(self.baseline)
         for check in changes:
             if check.name not in names:
                 raise RequestError(
                     f"--baseline: has no {check.name}; evaluate it with the same --noise and --slices"
                 )
+            if check.name.startswith("robustness.") and asked["seed"] != request["seed"]:
+                raise RequestError(f"--baseline: {check.name} was measured with --seed {asked['seed']}")
+            if check.name.startswith("slices.") and asked["slices"] != request["slices"]:
+                ours, theirs = (each and each["sha256"] for each in (request["slices"], asked["slices"]))
+                if ours != theirs:
+                    raise RequestError(f"--baseline: {check.name} was measured with other --slices")
 
     def results(self, document: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A row for every check of a document's numbers."""
@@ -130,7 +151,7 @@ def read_checks(path: str) -> tuple[Check, ...]:
             document = yaml.load(stream, _EachKeyOnce)
     except OSError as error:
         raise RequestError(f"--checks {path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # Dates and numbers have their own.
         raise RequestError(f"--checks {path}: is not YAML ({one_line(error)[:160]})") from error
     if not isinstance(document, dict) or not document:
         raise RequestError(
@@ -143,9 +164,7 @@ def read_checks(path: str) -> tuple[Check, ...]:
         for bound, limit in bounds.items():
             if bound not in _BOUNDS:
                 raise RequestError(f"--checks {path}: {name}: {bound} is none of {', '.join(_BOUNDS)}")
-            if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
-                raise RequestError(f"--checks {path}: {name}: {bound}: {limit!r} is not a number")
-            checks.append(Check(str(name), bound, limit))
+            checks.append(Check(str(name), bound, _limit(limit, f"--checks {path}: {name}: {bound}")))
     return tuple(checks)
 
 
@@ -159,9 +178,9 @@ def read_metrics(path: str, flag: str) -> dict[str, Any]:
         document = json.loads(tf.io.gfile.GFile(path).read())
         version = document["schema_version"]
         if version == SCHEMA_VERSION:
-            numbers(document)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RequestError(f"{flag} {path}: is not a metrics.json ({type(error).__name__})") from error
+            _check_document(document)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise RequestError(f"{flag} {path}: is not a metrics.json ({one_line(error)[:120]})") from error
     except (OSError, tf.errors.OpError) as error:
         raise RequestError(f"{flag} {path}: cannot be read ({one_line(error)[:160]})") from error
     if version != SCHEMA_VERSION:
@@ -169,6 +188,31 @@ def read_metrics(path: str, flag: str) -> dict[str, Any]:
             f"{flag} {path}: has schema version {version}, this program reads {SCHEMA_VERSION}"
         )
     return dict(document)
+
+
+def _check_document(document: Mapping[str, Any]) -> None:
+    """Raise one of several errors for what is not as `trainer.evaluation.judging` writes it."""
+    for part in _PARTS:
+        if not isinstance(document[part], dict):
+            raise ValueError(f"{part} is no mapping")
+    for name, value in numbers(document).items():
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{name} is {value}")
+    for name in ("content_sha256", "left_out"):
+        _ = document["dataset"][name]
+    for name in ("seed", "slices"):
+        _ = document["request"][name]
+
+
+def _limit(limit: object, where: str) -> float:
+    try:
+        # YAML 1.1 takes 1e-3 for a text.
+        number = float("" if isinstance(limit, bool) else limit)  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise RequestError(f"{where}: {str(limit)[:40]!r} is not a number")
+    return number
 
 
 class _EachKeyOnce(yaml.SafeLoader):

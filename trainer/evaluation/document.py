@@ -19,7 +19,7 @@ from trainer.evaluation.slices import Slicing
 SCHEMA_VERSION = 2
 
 # What one run says that no other needs to say again.
-OF_THE_RUN = ("throughput", "environment", "checks", "passed")
+OF_THE_RUN = ("code", "throughput", "environment", "checks", "passed")
 
 
 def results(evidence: Evidence, under_noise: Mapping[float, Evidence]) -> dict[str, Any]:
@@ -96,5 +96,5 @@ def known_names(
     """The names of all numbers, before there are any."""
     example = Evidence(1, num_frames, image_size, slicings)
     path = np.zeros((1, image_size), np.uint8)
-    example.add(np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), path)
+    example.add(np.zeros(1, np.int64), np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), path)
     return list(numbers(results(example, dict.fromkeys(noise, example))))

@@ -64,10 +64,17 @@ class Evidence:
         self.worst = WorstSequences(nothing, nothing, np.empty(0), np.empty((0, image_size), np.uint8))
         self.num_sequences = 0
 
-    def add(self, right: npt.NDArray[np.floating[Any]], labels: Int64Array, paths: Uint8Array) -> None:
+    def add(
+        self,
+        numbers: Int64Array,
+        right: npt.NDArray[np.floating[Any]],
+        labels: Int64Array,
+        paths: Uint8Array,
+    ) -> None:
         """Take the next sequences.
 
         Args:
+            numbers: of the sequences in the split, int64 (n,).
             right: probability of "right" after every frame, (n, T).
             labels: int64 (n,).
             paths: uint8 (n, S).
@@ -77,6 +84,5 @@ class Evidence:
         self.right[start:stop], self.labels[start:stop] = last, labels
         self.by_frame.add(right, labels)
         self.slices.add(paths, labels, (last > 0.5) == (labels == 1))
-        numbers = np.arange(start, stop)
         self.worst = self.worst.with_more(WorstSequences(numbers, labels, last.astype(np.float64), paths))
         self.num_sequences = stop

@@ -13,6 +13,7 @@ from model import Observation
 from pipeline.files import check_output
 from pipeline.manifest import Manifest
 from pipeline.program import RequestError
+from pipeline.settings import SPLITS
 from trainer.datasets import SplitFiles, read_manifest
 from trainer.evaluation import lineage
 from trainer.evaluation.checks import Gate
@@ -20,6 +21,7 @@ from trainer.evaluation.document import SCHEMA_VERSION, known_names, results
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
+from trainer.flags import ON_CORRUPT
 from trainer.run_directory import RunDirectory, file_sha256, write_json
 from trainer.salvage import open_split
 from trainer.trained_model import TrainedModel, load_trained_model, wrong_image_size
@@ -55,12 +57,22 @@ class EvaluationRequest:
     checkpoint: str | None = None
 
     def __post_init__(self) -> None:
+        if self.checkpoint is not None and not _is_below(self.checkpoint, self.model_dir):
+            raise RequestError(
+                f"--checkpoint {self.checkpoint}: does not lie in --model_dir {self.model_dir}"
+            )
+        if self.split not in SPLITS:
+            raise RequestError(f"--split {self.split}: give one of {', '.join(SPLITS)}")
+        if type(self.batch_size) is not int or self.batch_size < 1:
+            raise RequestError(f"--batch_size {self.batch_size}: give a whole number of at least 1")
+        if self.on_corrupt not in ON_CORRUPT:
+            raise RequestError(f"--on_corrupt {self.on_corrupt}: give one of {', '.join(ON_CORRUPT)}")
         for rate in self.noise:
             if not 0 <= rate <= 1:
                 raise RequestError(f"--noise {rate:g}: give shares of pixels from 0 to 1")
         if len({f"{rate:g}" for rate in self.noise}) < len(self.noise):
             raise RequestError("--noise: gives a share twice")
-        if not 0 <= self.seed < 2**32:
+        if type(self.seed) is not int or not 0 <= self.seed < 2**32:
             raise RequestError(f"--seed {self.seed}: give a whole number from 0 to {2**32 - 1}")
 
     def to_json(self) -> dict[str, Any]:
@@ -90,6 +102,11 @@ class Judgement:
     evidence: Evidence
 
 
+def _is_below(path: str, directory: str) -> bool:
+    path, directory = os.path.abspath(path), os.path.abspath(directory)
+    return os.path.commonpath([path, directory]) == directory
+
+
 class Judge:
     """Judges models of one run by one split, which is opened and prepared once.
 
@@ -113,18 +130,26 @@ class Judge:
     ) -> None:
         self._request = request
         self._files = files
-        self._manifest = manifest
         self._slicings = slicings
         self._gate = gate
         self._device = device
+        self._run = RunDirectory(request.model_dir)
+        # Of now, and not of when the work is done.
+        self._origin = {"request": request.to_json(), "code": lineage.of_code()}
+        self._origin["dataset"] = lineage.of_data(request.data_dir, manifest, request.split, files.left_out)
+        gate.check_baseline(self._origin["dataset"], self._origin["request"])
         self._scorers: dict[float, Scorer] = {}
 
-    def judge(self, trained: TrainedModel, sha256: str, path: str) -> Judgement:
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What all documents of this judge have in common: their parts request, code and dataset."""
+        return dict(self._origin)
+
+    def judge(self, trained: TrainedModel, path: str) -> Judgement:
         """Judge a model.
 
         Args:
             trained: the model.
-            sha256: of its file.
             path: of its file, for the document.
 
         Raises:
@@ -141,13 +166,10 @@ class Judge:
         }
         seconds = time.perf_counter() - start
         passes = 1 + sum(rate > 0 for rate in request.noise)
-        run = RunDirectory(request.model_dir)
         document = {
             "schema_version": SCHEMA_VERSION,
-            "model": lineage.of_model(run, path, sha256, trained.step),
-            "dataset": lineage.of_data(request.data_dir, self._manifest, request.split, self._files.left_out),
-            "request": request.to_json(),
-            "code": lineage.of_code(),
+            "model": lineage.of_model(self._run, path, trained.sha256, trained.step),
+            **self._origin,
             **results(evidence, under_noise),
             "checks": [],
             "passed": None,
@@ -191,7 +213,7 @@ def opened_judge(
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
     slicings = load_slicings(request.slices)
     names = known_names(observation.window or image_size, image_size, slicings, request.noise)
-    gate.check_fits(names, request.split, manifest.splits[request.split].content_sha256)
+    gate.check_names(names)
     with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:
         yield Judge(request, files, manifest, slicings, gate, device)
 
@@ -212,7 +234,7 @@ def judge(request: EvaluationRequest, gate: Gate = Gate(), device: str = "CPU") 
     path = request.checkpoint or run.model_path
     trained = load_trained_model(run, path)
     with opened_judge(request, trained.image_size, trained.observation, gate, device) as opened:
-        return opened.judge(trained, file_sha256(path), path)
+        return opened.judge(trained, path)
 
 
 def evaluate(

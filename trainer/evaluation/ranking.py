@@ -46,13 +46,13 @@ class Ranking:
         if not num_positives or not num_negatives:
             return None, None
         above, squares = _twice_placed(self.positives, self.negatives)
-        _, squares_of_negatives = _twice_placed(self.negatives, self.positives)
+        below, squares_of_negatives = _twice_placed(self.negatives, self.positives)
         area = above / (2 * num_positives * num_negatives)
         if num_positives == 1 or num_negatives == 1:
             return area, None
-        variance = _variance(squares, num_positives, num_negatives, area) / num_positives
+        variance = _variance(above, squares, num_positives, num_negatives) / num_positives
         # Of negatives, the share of positives above is 1 minus the share below: the variance is the same.
-        variance += _variance(squares_of_negatives, num_negatives, num_positives, 1 - area) / num_negatives
+        variance += _variance(below, squares_of_negatives, num_negatives, num_positives) / num_negatives
         return area, list(normal_interval(area, variance))
 
     def curve(self, num_points: int = 400) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -80,7 +80,9 @@ def _twice_placed(scores: Scores, others: Scores) -> tuple[int, int]:
     return total, squares
 
 
-def _variance(squares: int, count: int, num_others: int, mean: float) -> float:
-    """Sample variance of ``count`` shares of the others, from the sum of squares of twice their numbers."""
-    mean_square = squares / (4 * num_others**2 * count)
-    return (mean_square - mean**2) * count / (count - 1)
+def _variance(total: int, squares: int, count: int, num_others: int) -> float:
+    """Sample variance of ``count`` shares of the others, from sum and squares of twice their numbers.
+
+    In whole numbers, for nothing is left of the difference of two floats if the ranking is nearly perfect.
+    """
+    return (count * squares - total**2) / (count * (count - 1) * 4 * num_others**2)

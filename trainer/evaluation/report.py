@@ -19,7 +19,7 @@ _CAPTIONS = {
     "reliability": "Of the sequences that are given a probability of “right”, the share that is.",
     "roc": "At every threshold, the share of each class that is called “right”.",
     "robustness": "The same sequences, with pixels flipped from 0 to 1 and from 1 to 0; 95 % intervals.",
-    "worst": "Those whose label was given the least probability, by their numbers in the split; red: wrong.",
+    "worst": "Those whose label was given the least probability, by number, drawn as lines; red: wrong.",
 }
 
 _PAGE = """<!DOCTYPE html>
@@ -69,6 +69,9 @@ def write_report(document: Mapping[str, Any], evidence: Evidence, directory: str
     """
     os.makedirs(directory, exist_ok=True)
     pictures = draw_pictures(document, evidence)
+    for name in set(_CAPTIONS) - set(pictures):  # Of an older judgement.
+        if os.path.exists(stale := os.path.join(directory, f"{name}.png")):
+            os.remove(stale)
     for name, picture in pictures.items():
         write_bytes(os.path.join(directory, f"{name}.png"), picture)
     path = os.path.join(directory, "report.html")

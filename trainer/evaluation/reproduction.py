@@ -9,23 +9,31 @@ from typing import Any
 from pipeline.program import RequestError
 from trainer.evaluation.document import OF_THE_RUN
 from trainer.evaluation.judging import EvaluationRequest
+from trainer.run_directory import file_sha256
 
-_PLACES = ("path", "run")  # Where things lie may change.
+# Where things lie may change.
+_PLACES = ("model.path", "model.run", "dataset.path", "request.slices.path")
 
 
 def request_of(
-    document: Mapping[str, Any], model_dir: str | None, data_dir: str | None, path: str
+    document: Mapping[str, Any],
+    path: str,
+    *,
+    model_dir: str | None = None,
+    data_dir: str | None = None,
+    slices: str | None = None,
 ) -> EvaluationRequest:
     """The request that a document answers.
 
     Args:
         document: of ``metrics.json``.
+        path: of the document, for errors.
         model_dir: where the model lies now; None: where it lay.
         data_dir: where the data lies now; None: where it lay.
-        path: of the document, for errors.
+        slices: where the file of slicings lies now; None: where it lay.
 
     Raises:
-        RequestError: if the document does not say.
+        RequestError: if the document does not say, or the file of slicings is another now.
     """
     try:
         asked, judged = document["request"], document["model"]
@@ -39,11 +47,25 @@ def request_of(
             noise=tuple(asked["noise"]),
             seed=asked["seed"],
             on_corrupt=asked["on_corrupt"],
-            slices=asked["slices"] and asked["slices"]["path"],
+            slices=_same_slices(asked["slices"], slices),
             checkpoint=os.path.join(run, file_name),
         )
     except (LookupError, TypeError, AttributeError) as error:
         raise RequestError(f"--reproduce {path}: does not say what was asked for ({error!r})") from error
+
+
+def _same_slices(before: Mapping[str, str] | None, now: str | None) -> str | None:
+    """Where the file of slicings lies; it is a program, so another one is not run."""
+    if before is None:
+        if now is not None:
+            raise RequestError(f"--slices {now}: none were asked for; leave --slices out")
+        return None
+    now = now or before["path"]
+    if not os.path.isfile(now):
+        raise RequestError(f"{now}: no such file of slicings; say by --slices where it lies now")
+    if file_sha256(now) != before["sha256"]:
+        raise RequestError(f"{now}: is not the file of slicings of then (SHA-256 {before['sha256'][:12]}...)")
+    return now
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -59,7 +81,12 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def changed_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What computes, and is not what it was: a reason for other numbers."""
     then, today = (
-        {**document["environment"], "device": document["throughput"]["device"]} for document in (before, now)
+        {
+            **document["environment"],
+            "device": document["throughput"]["device"],
+            "code": document["code"]["sha256"][:12],
+        }
+        for document in (before, now)
     )
     return [
         f"{name} {then.get(name)}, now {today.get(name)}"
@@ -71,8 +98,9 @@ def changed_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
 def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(document, Mapping):
         for key, value in document.items():
-            if key not in _PLACES and (name or key not in OF_THE_RUN):
-                yield from _leaves(value, f"{name}.{key}" if name else key)
+            full = f"{name}.{key}" if name else key
+            if full not in _PLACES and full not in OF_THE_RUN:
+                yield from _leaves(value, full)
     elif isinstance(document, list):
         yield f"{name}.length", len(document)
         for index, value in enumerate(document):

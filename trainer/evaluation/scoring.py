@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -23,6 +24,16 @@ from trainer.input_pipeline import sequential_batches
 from trainer.trained_model import TrainedModel, check_finite, compile_for_inference
 
 _Answers = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Sequences to score: numbers in the split, NumPy features for either backend, labels and paths."""
+
+    numbers: Int64Array
+    features: dict[str, npt.NDArray[Any]]
+    labels: Int64Array
+    paths: Uint8Array
 
 
 class Scorer:
@@ -68,17 +79,16 @@ class Scorer:
         evidence = Evidence(files.num_sequences, self._num_frames, files.image_size, slicings)
         at_once = batches_at_once()
         with Progress(what, files.num_sequences) as progress, ThreadPoolExecutor(at_once) as pool:
-            under_way: deque[tuple[Int64Array, Uint8Array, Future[_Answers]]] = deque()
+            under_way: deque[tuple[_Batch, Future[_Answers]]] = deque()
 
             def take_first() -> None:
-                labels, paths, answers = under_way.popleft()
-                evidence.add(answers.result(), labels, paths)
+                batch, answers = under_way.popleft()
+                evidence.add(batch.numbers, answers.result(), batch.labels, batch.paths)
                 progress.set(evidence.num_sequences)
 
             with damage_named(files):
-                for features, labels in self._batches(files, batch_size):
-                    answers = pool.submit(self._answers, features)
-                    under_way.append((labels, _paths(features, labels), answers))
+                for batch in self._batches(files, batch_size):
+                    under_way.append((batch, pool.submit(self._answers, batch.features)))
                     if len(under_way) == 1 and not evidence.num_sequences:
                         take_first()  # It compiles, which two must not do at once.
                     elif len(under_way) > at_once:
@@ -87,16 +97,16 @@ class Scorer:
                 take_first()
         return evidence
 
-    def _batches(
-        self, files: SplitFiles, batch_size: int
-    ) -> Iterator[tuple[dict[str, npt.NDArray[Any]], Int64Array]]:
-        """Features, for both backends as NumPy arrays, and labels, int64 (batch,)."""
+    def _batches(self, files: SplitFiles, batch_size: int) -> Iterator[_Batch]:
         start = 0
         for features, expected in sequential_batches(files, batch_size=batch_size).as_numpy_iterator():
+            stop = start + len(expected)
+            numbers = np.arange(start, stop) if files.numbers is None else files.numbers[start:stop]
             if self._needs_numbers:
-                features["number"] = np.arange(start, start + len(expected), dtype=np.uint32)
-            start += len(expected)
-            yield features, expected[:, 0].astype(np.int64)
+                features["number"] = (numbers % 2**32).astype(np.uint32)
+            labels = expected[:, 0].astype(np.int64)
+            start = stop
+            yield _Batch(numbers, features, labels, _paths(features, labels))
 
     def _answers(self, features: dict[str, npt.NDArray[Any]]) -> _Answers:
         answers: _Answers = self._model.predict_on_batch(features)[:, :, 0]

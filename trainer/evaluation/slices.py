@@ -24,7 +24,7 @@ from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array
 from pipeline.program import RequestError, one_line
 from trainer.evaluation.intervals import proportion
 
-SMALL = 100  # Sequences; below, the interval of an accuracy around one half is wider than 0.2.
+SMALL = 100  # Sequences; with fewer, the interval of an accuracy around one half is about 0.2 wide, or wider.
 
 # Paths, uint8 (n, S), and labels, int64 (n,), to the number of each sequence's group, integers (n,).
 Groups = npt.NDArray[np.integer[Any]]
@@ -87,7 +87,7 @@ def _start_row(paths: Uint8Array, labels: Int64Array) -> Groups:
 def _turns(paths: Uint8Array, labels: Int64Array) -> Groups:
     """How often the line changes between up and down, however long it runs straight in between.
 
-    On average that is about (S - 1) / 3 times; few and many are a fifth of that away from it, and more.
+    For large S that is (S - 1) / 3 times on average; few and many are a fifth of that away from it, and more.
     """
     steps = np.sign(np.diff(paths.astype(np.int8 if paths.shape[1] <= 128 else np.int16), axis=1))
     # Where a line runs straight it keeps the direction that it had.
@@ -119,8 +119,8 @@ def load_slicings(path: str | None) -> dict[str, Slicing]:
         return known
     try:
         runpy.run_path(path)
-        return dict(SLICINGS)
-    except Exception as error:  # It is somebody else's program.
+        return {**SLICINGS, **known}
+    except (Exception, SystemExit) as error:  # It is somebody else's program.
         reason = f"{type(error).__name__}: {one_line(error)[:200]}"
         raise RequestError(f"--slices {path}: cannot be loaded ({reason})") from error
     finally:
@@ -143,8 +143,10 @@ class SliceTally:
         """Take paths (n, S), labels (n,) and whether each was answered rightly (n,)."""
         for name, each in self._slicings.items():
             try:
-                groups = _checked(np.asarray(each.assign(paths, labels)), len(labels), len(each.groups))
-            except Exception as error:  # It may be somebody else's program.
+                # Copies: what one does to its arguments is not for the others to see.
+                groups = np.asarray(each.assign(paths.copy(), labels.copy()))
+                groups = _checked(groups, len(labels), len(each.groups))
+            except (Exception, SystemExit) as error:  # It may be somebody else's program.
                 raise RequestError(
                     f"slicing {name}: {type(error).__name__}: {one_line(error)[:200]}"
                 ) from error

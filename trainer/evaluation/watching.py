@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,12 +21,20 @@ import tensorflow as tf
 from pipeline.directory_lock import locked
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import copy_checkpoint
+from trainer.datasets import read_manifest
 from trainer.evaluation.checks import Gate
 from trainer.evaluation.document import numbers
 from trainer.evaluation.judging import EvaluationRequest, Judge, opened_judge
-from trainer.run_directory import RunDirectory, file_sha256, write_bytes, write_json
+from trainer.run_directory import (
+    RunDirectory,
+    file_sha256,
+    private_copy,
+    remove_unfinished,
+    write_bytes,
+    write_json,
+)
 from trainer.scalars import forget_events_after
-from trainer.trained_model import load_trained_model, trained_observation
+from trainer.trained_model import NotFiniteError, load_trained_model, trained_observation
 
 POLL_SECONDS = 1.0
 
@@ -51,36 +58,43 @@ def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float |
         WorkError: if nothing new came in time, or the data is damaged.
     """
     run = RunDirectory(request.model_dir)
+    read_manifest(request.data_dir)  # A wrong path should not come out when the training begins.
     arrivals = _Arrivals(run, patience)
     image_size = arrivals.wait_for_training()["image_size"]
     with opened_judge(request, image_size, trained_observation(run), gate, device) as judge:
         tf.io.gfile.makedirs(run.evaluations_path)
         with locked(run.evaluations_path):
-            diary = _Diary(run)
-            for step, path in arrivals.new_checkpoints(diary.steps):
-                _judge_checkpoint(run, judge, diary, step, path)
+            remove_unfinished(run.evaluations_path)
+            diary = _Diary(run, judge.origin)
+            if (orphan := diary.best_without_document()) is not None:
+                _judge_checkpoint(run, judge, diary, orphan)
+            for path in arrivals.new_checkpoints(diary.steps):
+                _judge_checkpoint(run, judge, diary, path)
     if diary.best is None:
         raise WorkError(f"{run.path}: the training ended, and no checkpoint could be judged")
-    return diary.best
+    checks = gate.results(diary.best)  # Bounds may be others than when it was judged.
+    return {
+        **diary.best,
+        "checks": checks,
+        "passed": all(row["passed"] for row in checks) if checks else None,
+    }
 
 
-def _judge_checkpoint(run: RunDirectory, judge: Judge, diary: _Diary, step: int, path: str) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        copy = os.path.join(directory, "checkpoint.keras")
-        try:
-            copy_checkpoint(path, copy)
+def _judge_checkpoint(run: RunDirectory, judge: Judge, diary: _Diary, path: str) -> None:
+    try:
+        with private_copy(path) as copy:
             trained = load_trained_model(run, copy)
-        except (RequestError, OSError, tf.errors.OpError) as error:
-            reason = (
-                one_line(error)[:200] if tf.io.gfile.exists(path) else "it was removed before it was judged"
-            )
-            print(f"checkpoint of step {step}: {reason}", file=sys.stderr)
-            return
-        document = judge.judge(trained, file_sha256(copy), path).document
-        diary.add(document, copy)
+            document = judge.judge(trained, path).document
+            diary.add(document, copy)
+    except (RequestError, NotFiniteError) as error:
+        gone = not tf.io.gfile.exists(path)
+        reason = "was removed before it was judged" if gone else f"cannot be judged ({one_line(error)[:200]})"
+        print(f"{os.path.basename(path)}: {reason}", file=sys.stderr)
+        return
     metrics = document["metrics"]
     verdict = {True: ", checks passed", False: ", checks FAILED", None: ""}[document["passed"]]
     best = ", the best so far" if diary.best is document else ""
+    step = document["model"]["step"]
     line = f"step {step}: accuracy {metrics['accuracy']:.6f}, loss {metrics['loss']:.6f}{verdict}{best}"
     print(line, flush=True)
 
@@ -95,12 +109,15 @@ class _Arrivals:
 
     def wait_for_training(self) -> dict[str, Any]:
         """Wait until a training has claimed the directory; what its ``config.json`` says of the data."""
-        while (data := self._run.training_data()) is None:
+        if (data := self._run.training_data()) is None:
+            print(f"waiting for a training in {self._run.path}", file=sys.stderr)
+        while data is None:
             self._wait()
+            data = self._run.training_data()
         return data
 
-    def new_checkpoints(self, judged: set[int]) -> Iterator[tuple[int, str]]:
-        """Steps and paths of checkpoints as they come, each once, until the training is done."""
+    def new_checkpoints(self, judged: set[int]) -> Iterator[str]:
+        """Paths of checkpoints as they come, each once, until the training is done."""
         seen = set(judged)
         while True:
             is_done = tf.io.gfile.exists(self._run.model_path)  # Before the look at what came until then.
@@ -108,13 +125,13 @@ class _Arrivals:
             new = [(step, path) for step, path in found if step not in seen]
             for step, path in new:
                 seen.add(step)
-                yield step, path
+                yield path
             if new:
                 self._last = time.monotonic()
             elif is_done:
                 # The model is a checkpoint too, and may have been missed as such.
-                if (step := load_trained_model(self._run).step) not in judged:
-                    yield step, self._run.model_path
+                if load_trained_model(self._run).step not in judged:
+                    yield self._run.model_path
                 return
             else:
                 self._wait()
@@ -133,30 +150,51 @@ class _Diary:
         best: the document with the lowest loss; None if there is none.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, origin: Mapping[str, Any]) -> None:
         directory = run.evaluations_path
         self._path = os.path.join(directory, "evaluations.jsonl")
         self._best_path = os.path.join(directory, "best.keras")
         self._best_document_path = os.path.join(directory, "best.json")
         self._lines = _whole_lines(self._path)
-        documents = [json.loads(line) for line in self._lines]
-        config = file_sha256(run.config_path)
-        if any(document["model"]["config_sha256"] != config for document in documents):
-            raise RequestError(f"{directory}: is of another training; remove it")
-        self.steps = {document["model"]["step"] for document in documents}
-        self.best: dict[str, Any] | None = min(documents, key=_loss, default=None)
+        try:
+            documents = [json.loads(line) for line in self._lines]
+            config = file_sha256(run.config_path)
+            if any(document["model"]["config_sha256"] != config for document in documents):
+                raise RequestError(f"{directory}: is of another training; remove it")
+            for name in ("dataset", "request"):
+                if any(document[name] != origin[name] for document in documents):
+                    raise RequestError(
+                        f"{directory}: was judged by another {name}; remove it, or ask for the same"
+                    )
+            self.steps = {document["model"]["step"] for document in documents}
+            self.best: dict[str, Any] | None = min(documents, key=_loss, default=None)
+        except (json.JSONDecodeError, LookupError, TypeError) as error:
+            raise RequestError(f"{self._path}: is damaged; remove {directory}") from error
         events = os.path.join(directory, "tensorboard")
         forget_events_after(events, max(self.steps, default=-1))
         self._events = tf.summary.create_file_writer(events)
 
+    def best_without_document(self) -> str | None:
+        """The best checkpoint, if a kill came between its two files, or between them and its line."""
+        if not tf.io.gfile.exists(self._best_path):
+            return None
+        sha256 = file_sha256(self._best_path)
+        has_line = self.best is not None and self.best["model"]["sha256"] == sha256
+        has_document = tf.io.gfile.exists(self._best_document_path) and (
+            json.loads(tf.io.gfile.GFile(self._best_document_path).read())["model"]["sha256"] == sha256
+        )
+        return None if has_line and has_document else self._best_path
+
     def add(self, document: dict[str, Any], checkpoint: str) -> None:
         """Take in a document and its checkpoint; the line comes last: what a kill cuts off is done again."""
         step = document["model"]["step"]
-        if self.best is None or _loss(document) < _loss(self.best):
+        if self.best is None or _loss(document) <= _loss(self.best):
             self.best = document
             copy_checkpoint(checkpoint, self._best_path)
             kept = {**document["model"], "path": os.path.abspath(self._best_path)}
             write_json(self._best_document_path, {**document, "model": kept})
+        if step in self.steps:  # Judged again for the sake of the best's files.
+            return
         with self._events.as_default(step):
             for name, value in numbers(document).items():
                 if value is not None and not name.startswith("accuracy_by_frame."):

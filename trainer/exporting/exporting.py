@@ -16,11 +16,11 @@ from pipeline.directory_lock import locked
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.exporting.formats import FORMATS
 from trainer.exporting.samples import NUM_SAMPLES, Samples
-from trainer.run_directory import RunDirectory, file_sha256, write_json
+from trainer.run_directory import RunDirectory, write_json
 from trainer.trained_model import check_finite, load_trained_model
 from trainer.versions import versions
 
-_UNFINISHED = ".export-"
+_UNFINISHED, _REPLACED = ".moving_line-export-", "replaced"
 _AGREE_TO, _HALF_PRECISION_AGREES_TO = 1e-5, 0.02
 
 
@@ -54,13 +54,15 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
     """
     kind = FORMATS[format_name]
     kind.check_installed()
-    run = RunDirectory(model_dir)
-    trained = load_trained_model(run)
+    trained = load_trained_model(RunDirectory(model_dir))
     samples = Samples.of(trained)
     expected = np.asarray(trained.classifier.predict(samples.frames, verbose=0))[:, 0].astype(np.float64)
     check_finite(expected)
     half = any(layer.compute_dtype != "float32" for layer in trained.classifier.layers)
-    with _claimed(output_dir) as unfinished:
+    path = os.path.join(output_dir, kind.name)
+    if os.path.lexists(path) and not kind.is_export(path):
+        raise RequestError(f"--output_dir {output_dir}: {path} is no export of this program; move it away")
+    with _claimed(output_dir, path) as unfinished:
         made = os.path.join(unfinished, kind.name)
         try:
             kind.write(trained, made)
@@ -72,11 +74,10 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
                 f"the {format_name} export answers otherwise than the model, by up to {difference:g} over"
                 f" {NUM_SAMPLES} sequences; it is not put in place"
             )
-        path = os.path.join(output_dir, kind.name)
-        _put_in_place(made, path, os.path.join(unfinished, "replaced"))
+        _put_in_place(made, path, os.path.join(unfinished, _REPLACED))
     document = {
         "format": format_name,
-        "model": {"sha256": file_sha256(run.model_path), "step": trained.step},
+        "model": {"sha256": trained.sha256, "step": trained.step},
         "largest_difference": difference,
         "num_sequences_compared": NUM_SAMPLES,
         "versions": versions(),
@@ -86,18 +87,22 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
 
 
 @contextmanager
-def _claimed(output_dir: str) -> Iterator[str]:
+def _claimed(output_dir: str, path: str) -> Iterator[str]:
     """A place for unfinished work inside the output directory, which nobody else works in meanwhile.
 
-    What a killed export left there is removed. If the block fails, so is a directory that was made for it.
+    What a killed export left there is removed, but for an export that it was about to replace. If the block
+    fails, so is a directory that was made for it.
     """
     is_new = not os.path.exists(output_dir)
     try:
         os.makedirs(output_dir, exist_ok=True)
         with locked(output_dir):
             for name in os.listdir(output_dir):
-                if name.startswith(_UNFINISHED):
-                    shutil.rmtree(os.path.join(output_dir, name))
+                left = os.path.join(output_dir, name)
+                if name.startswith(_UNFINISHED) and os.path.isdir(left):
+                    if os.path.isdir(os.path.join(left, _REPLACED)) and not os.path.exists(path):
+                        os.rename(os.path.join(left, _REPLACED), path)
+                    shutil.rmtree(left)
             unfinished = tempfile.mkdtemp(prefix=_UNFINISHED, dir=output_dir)
             try:
                 yield unfinished
@@ -118,6 +123,12 @@ def _reason(error: Exception) -> str:
 
 def _put_in_place(made: str, path: str, replaced: str) -> None:
     """Rename an export to its place. A directory takes two renames, as it cannot replace another."""
-    if os.path.isdir(path):
-        os.rename(path, replaced)
-    os.replace(made, path)
+    if not os.path.isdir(path):
+        os.replace(made, path)
+        return
+    os.rename(path, replaced)
+    try:
+        os.rename(made, path)
+    except OSError:
+        os.rename(replaced, path)
+        raise

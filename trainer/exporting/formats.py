@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,6 +31,12 @@ class ExportFormat:
     packages: tuple[str, ...]
     write: Callable[[TrainedModel, str], None]
     answers: Callable[[str, Samples], list[npt.NDArray[np.float32]]]
+
+    def is_export(self, path: str) -> bool:
+        """Whether what lies at a path may be replaced by an export of this format."""
+        if self.name == "saved_model":
+            return os.path.isfile(os.path.join(path, "saved_model.pb"))
+        return os.path.isfile(path)
 
     def check_installed(self) -> None:
         """Refuse a format whose packages are not there.

@@ -6,13 +6,12 @@ import csv
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.files import check_output, write_atomically
 from pipeline.lines import CLASS_NAMES
-from pipeline.program import RequestError, WorkError, one_line
+from pipeline.program import RequestError, flush_stdout
 
 COLUMNS = ("file", "index", "num_frames", "predicted", "probability_right", "expected")
 
@@ -112,9 +111,5 @@ def print_answers(batches: Iterable[Sequence[Answer]]) -> None:
         WorkError: if stdout takes no more of them.
     """
     for answers in batches:
-        try:
-            print("".join(map(_json_line, answers)), end="", flush=True)
-        except OSError as error:
-            # Python would try once more at exit, and print a traceback.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise WorkError(f"stdout takes no more lines ({one_line(error)})") from error
+        print("".join(map(_json_line, answers)), end="")
+        flush_stdout()

@@ -86,7 +86,7 @@ def _observe(features: dict[str, npt.NDArray[Any]], first: int, trained: Trained
     encoding = "frames" if "frames" in features else "path"
     inputs, frames = observed_frames(trained.image_size, encoding, trained.observation)
     count = len(next(iter(features.values())))
-    numbers = np.arange(first, first + count).astype(np.uint32)
+    numbers = np.array([number % 2**32 for number in range(first, first + count)], np.uint32)
     known = {**features, "number": numbers}
     observed = keras.Model(inputs, frames)({name: known[name] for name in inputs})
     return np.asarray(keras.ops.convert_to_numpy(observed))

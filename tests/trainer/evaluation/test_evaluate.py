@@ -1,6 +1,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -13,6 +15,7 @@ from scipy import stats
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.program import RequestError, WorkError
 from tests.conftest import ROOT, Program, make_dataset
+from tests.processes import environment
 from trainer.evaluate import main
 from trainer.evaluation.judging import EvaluationRequest, judge
 from trainer.evaluation.metrics import binary_metrics
@@ -230,6 +233,52 @@ def test_damaged_data_fails_and_leaves_the_old_metrics(tmp_path: Path, run_dir: 
     with pytest.raises(WorkError, match=f"{shard.name}: record 1 at byte"):
         main([f"--model_dir={run_dir}", f"--data_dir={directory}", f"--output={output}"])
     assert output.read_text() == "old"
+
+
+def test_sequences_keep_their_numbers_when_others_are_left_out(tmp_path: Path, run_dir: Path) -> None:
+    whole, damaged = (make_dataset(tmp_path / name) for name in ("whole", "damaged"))
+    shard = damaged / "moving_line-test.tfrecord-00000-of-00016"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 9 + 30] ^= 1  # In record 1 of 9.
+    shard.write_bytes(bytes(content))
+    judged = {}
+    for data in (whole, damaged):
+        request = EvaluationRequest(str(data), str(run_dir), noise=(0.2,), on_corrupt="skip")
+        judged[data] = judge(request)
+    expected = [row for row in judged[whole].document["worst"] if row["number"] != 1]
+    rows = judged[damaged].document["worst"]
+    assert [row["number"] for row in rows][: len(expected)] == [row["number"] for row in expected]
+    # Noise is a function of the number, so all others answer as they did.
+    robustness = [judged[data].document["robustness"][0]["errors"] for data in (whole, damaged)]
+    assert robustness[0] - robustness[1] in (0, 1)
+    assert judged[damaged].document["dataset"]["num_sequences"] == 149
+
+
+def test_a_checkpoint_of_another_run_is_refused(
+    tmp_path: Path, run_dir: Path, path_dataset_dir: Path
+) -> None:
+    shutil.copy(run_dir / "model.keras", tmp_path / "model.keras")
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--output={tmp_path / 'm.json'}"]
+    with pytest.raises(RequestError, match="does not lie in --model_dir"):
+        main([*flags, f"--checkpoint={tmp_path / 'model.keras'}"])
+    (best,) = (run_dir / "checkpoints").glob("best.keras")
+    assert main([*flags, f"--checkpoint={best}"]) == 0
+
+
+def test_a_full_stdout_is_one_line(run_dir: Path, path_dataset_dir: Path, tmp_path: Path) -> None:
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--output={tmp_path / 'm.json'}"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "trainer.evaluate", *flags],
+            env={**environment(), "PYTHONUNBUFFERED": ""},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("evaluating")]
+    assert errors == ["trainer.evaluate: error: stdout takes no more lines (No space left on device)"]
 
 
 @pytest.mark.parametrize("change", ["emptied", "a record short", "a record more"])

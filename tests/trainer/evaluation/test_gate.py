@@ -10,6 +10,7 @@ import pytest
 from pipeline.program import RequestError
 from tests.conftest import ROOT, Program, make_dataset
 from trainer.evaluate import main
+from trainer.evaluation.checks import Check
 from trainer.evaluation.document import numbers
 from trainer.settings import TrainingSettings
 from trainer.training import train
@@ -102,6 +103,30 @@ def test_a_worse_model_fails_and_a_better_one_passes(
         assert (failed > 0) == (name == "worse")
 
 
+@pytest.mark.parametrize("errors", range(0, 10_000, 77))
+def test_a_change_of_exactly_the_limit_passes(errors: int) -> None:
+    before, now = {"accuracy": errors / 10_000}, {"accuracy": (errors - 10) / 10_000}
+    assert Check("accuracy", "min_change", -0.001).result(now, before)["passed"]
+    assert Check("accuracy", "max_change", 0.001).result(before, now)["passed"]
+    assert not Check("accuracy", "min_change", -0.000999).result(now, before)["passed"]
+
+
+def test_the_metrics_do_not_replace_what_they_are_made_of(
+    tmp_path: Path, path_dataset_dir: Path, run_dir: Path, documents: dict[str, Path]
+) -> None:
+    checks = tmp_path / "checks.yaml"
+    checks.write_text("accuracy: {min_change: 0}")
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--checks={checks}"]
+    flags.append(f"--baseline={documents['better']}")
+    for output in (checks, documents["better"], run_dir / "model.keras", run_dir / "config.json"):
+        before = output.read_bytes()
+        with pytest.raises(RequestError, match=f"{output.name}: would replace"):
+            main([*flags, f"--output={output}"])
+        assert output.read_bytes() == before
+    with pytest.raises(RequestError, match="/dev/null: is no file that could be replaced"):
+        main([*flags, "--output=/dev/null"])
+
+
 def test_what_is_not_defined_does_not_pass(tmp_path: Path, run_dir: Path) -> None:
     alone = make_dataset(tmp_path / "d", num_test=1)
     checks = tmp_path / "checks.yaml"
@@ -123,8 +148,11 @@ def test_what_is_not_defined_does_not_pass(tmp_path: Path, run_dir: Path) -> Non
         ("accuracy: {}", "accuracy: give bounds"),
         ("accuracy: {least: 0.9}", "least is none of min, max"),
         ("accuracy: {min: high}", "'high' is not a number"),
-        ("accuracy: {min: true}", "True is not a number"),
-        ("accuracy: {min: .nan}", "nan is not a number"),
+        ("accuracy: {min: true}", "'True' is not a number"),
+        ("accuracy: {min: .nan}", "'nan' is not a number"),
+        ("accuracy: {min: 2020-13-45}", "is not YAML"),
+        (f"accuracy: {{min: {'9' * 400}}}", "is not a number"),
+        (f"{'[' * 3000}", "is not YAML"),
         ("accuracy: {min: 0.9}\naccuracy: {min: 0.1}", "accuracy is given twice"),
         ("accuracy: {min: 0.9, min: 0.1}", "min is given twice"),
         ("acuracy: {min: 0.9}", "no number acuracy; did you mean accuracy"),
@@ -150,6 +178,14 @@ def test_wrong_checks_are_refused_before_any_work(
     [
         (lambda document: document.pop("slices"), "is not a metrics.json"),
         (lambda document: document.update(schema_version=1), "has schema version 1"),
+        (lambda document: document.pop("dataset"), "is not a metrics.json"),
+        (lambda document: document["metrics"].update(loss="low"), "is not a metrics.json"),
+        (lambda document: document["metrics"].update(loss=float("nan")), "is not a metrics.json"),
+        (lambda document: document["request"].update(seed=9), "was measured with --seed 9"),
+        (
+            lambda document: document["dataset"]["left_out"].update(num_sequences=1),
+            "other damaged sequences were left out",
+        ),
         (lambda document: document["dataset"].update(content_sha256="0" * 64), "on other sequences"),
         (lambda document: document.update(robustness=[]), r"has no robustness\.0\.2\.accuracy"),
     ],

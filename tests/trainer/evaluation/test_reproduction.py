@@ -89,6 +89,11 @@ def test_the_same_sequences_in_another_encoding_give_the_same_numbers(
     ("change", "flags", "named"),
     [
         ({}, ["--split=test"], "leave --split out"),
+        ({}, ["--seed=0"], "leave --seed out"),
+        ({}, ["--on_corrupt=skip"], "leave --on_corrupt out"),
+        ({}, ["--slices=/no/mine.py"], "/no/mine.py: no such file of slicings"),
+        ({"environment": None}, [], "is not a metrics.json"),
+        ({"slices": {}}, ["--slices=pyproject.toml"], "is not the file of slicings of then"),
         ({}, ["--noise=0.1", "--output=x.json"], "leave --output, --noise out"),
         ({"dataset": {}}, [], "does not say what was asked for"),
         ({"schema_version": 9}, [], "has schema version 9"),

@@ -84,6 +84,7 @@ def test_a_file_adds_slicings_and_leaves_the_others_alone(tmp_path: Path) -> Non
     [
         ("1 +", "SyntaxError"),
         ("import nothing_of_this_name", "nothing_of_this_name"),
+        ("raise SystemExit(0)", "SystemExit"),
         ("from trainer.evaluation.slices import slicing\nslicing('turns', 'a')", "already"),
         ("from trainer.evaluation.slices import slicing\nslicing('x')", "name its groups"),
         ("from trainer.evaluation.slices import slicing\nslicing('x', 'a', 'a')", "each once"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.directory_lock import locked
 from pipeline.program import RequestError, WorkError
 from pipeline.tfrecord import read_records
 from tests.conftest import ROOT
 from tests.processes import environment
+from trainer.checkpoints import read_state, save_checkpoint
 from trainer.evaluate import main
+from trainer.evaluation.judging import EvaluationRequest, judge
 from trainer.settings import Execution, TrainingSettings
 from trainer.training import train
 
@@ -63,7 +69,7 @@ def test_every_checkpoint_of_a_running_training_is_judged(tmp_path: Path, path_d
 
     documents = _lines(run)
     steps = [document["model"]["step"] for document in documents]
-    assert steps[-1] == 400 or sorted(steps)[-1] == 400
+    assert max(steps) == 400
     assert len(set(steps)) == len(steps) > 1
     assert all(step % 10 == 0 for step in steps)
     for document in documents:
@@ -74,9 +80,13 @@ def test_every_checkpoint_of_a_running_training_is_judged(tmp_path: Path, path_d
     kept = json.loads((run / "evaluations" / "best.json").read_text())
     assert kept["metrics"] == best["metrics"]
     # What was passed over was named; the best one can be judged again where it lies now.
-    missed = [line for line in errors.splitlines() if "was removed before it was judged" in line]
-    assert len(missed) + len(steps) >= 5
-    assert main([f"--reproduce={run / 'evaluations' / 'best.json'}"]) in (0, 1)
+    missed = {int(step) for step in re.findall(r"step-(\d+)\.keras: was removed before", errors)}
+    assert not missed & set(steps)
+    again = judge(
+        EvaluationRequest(str(path_dataset_dir), str(run), "validation", checkpoint=kept["model"]["path"])
+    )
+    assert again.document["metrics"]["loss"] == pytest.approx(kept["metrics"]["loss"], abs=1e-6)
+    assert again.document["model"]["sha256"] == kept["model"]["sha256"]
     assert not [path for path in run.rglob(".*") if path.is_file()]
 
 
@@ -108,12 +118,45 @@ def test_a_killed_side_car_goes_on_where_it_was(tmp_path: Path, path_dataset_dir
     assert main(flags) == 0
     assert _lines(run) == documents
 
+    # The two files of the best are one again after a kill between them.
+    best_path = run / "evaluations" / "best.json"
+    best_path.write_text(json.dumps({**best, "model": {**best["model"], "sha256": "0" * 64}}))
+    assert main(flags) == 0
+    assert json.loads(best_path.read_text())["model"]["sha256"] == best["model"]["sha256"]
+    assert _lines(run) == documents
+    # One file of numbers holds answers to one question.
+    with pytest.raises(RequestError, match="was judged by another dataset"):
+        main([*flags, "--split=test"])
+    with pytest.raises(RequestError, match="was judged by another request"):
+        main([*flags[:-1], "--noise=0.2"])
+    with locked(str(run / "evaluations")), pytest.raises(WorkError, match="another process is working"):
+        main(flags)
+
     # The trainer takes no offence at the folder, and a training of its own is told from this one.
     train(SETTINGS, str(path_dataset_dir), str(run), Execution(checkpoint_every=10))
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "versions": {}}))
     with pytest.raises(RequestError, match="evaluations: is of another training; remove it"):
         main(flags)
+
+
+def test_what_cannot_be_judged_is_named_and_passed_over(
+    tmp_path: Path, path_dataset_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    train(SETTINGS, str(path_dataset_dir), str(run), Execution(checkpoint_every=20, keep_checkpoints=4))
+    checkpoints = run / "checkpoints"
+    (checkpoints / "step-00000020.keras").write_bytes(b"PK no checkpoint")
+    diverged = checkpoints / "step-00000060.keras"
+    state = read_state(str(diverged))
+    classifier = keras.models.load_model(diverged)
+    classifier.set_weights([weights * np.nan for weights in classifier.get_weights()])
+    save_checkpoint(str(diverged), classifier, state)
+    assert main(["--watch", f"--data_dir={path_dataset_dir}", f"--model_dir={run}"]) == 0
+    assert [document["model"]["step"] for document in _lines(run)] == [40, 80]
+    errors = capsys.readouterr().err
+    assert "step-00000020.keras: cannot be judged" in errors
+    assert "step-00000060.keras: cannot be judged (the model's answers are not finite" in errors
 
 
 def test_checks_decide_over_the_best(tmp_path: Path, path_dataset_dir: Path) -> None:
@@ -123,6 +166,10 @@ def test_checks_decide_over_the_best(tmp_path: Path, path_dataset_dir: Path) -> 
     checks.write_text("loss: {max: 0.0}")
     assert main(flags) == 1
     assert [document["passed"] for document in _lines(run)] == [False, False]
+    checks.write_text("loss: {max: 100.0}")  # Other bounds hold for what was judged before, too.
+    assert main(flags) == 0
+    checks.write_text("loss: {max: 1e-9}")
+    assert main(flags) == 1
     checks.write_text("no_such_number: {max: 0.0}")
     with pytest.raises(RequestError, match="no number no_such_number"):
         main(flags)
@@ -134,6 +181,8 @@ def test_a_training_that_never_comes_is_not_waited_for_without_end(
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}"]
     with pytest.raises(WorkError, match="no new checkpoint in 1 seconds"):
         main(["--watch", "--watch_timeout=1", *flags])
+    with pytest.raises(RequestError, match="no such directory"):
+        main(["--watch", f"--data_dir={tmp_path / 'no'}", *flags[1:]])
     assert not (tmp_path / "run").exists()
 
 
