@@ -25,8 +25,14 @@ def _taken(batches: tf.data.Dataset, count: int) -> list[Any]:
     return list(batches.take(count).as_numpy_iterator())
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("first_step", [0, 9, 60])
+@pytest.mark.parametrize(
+    ("processes", "first_step"),
+    [
+        (2, 9),
+        (4, 0),
+        *(pytest.param(*case, marks=pytest.mark.storm) for case in [(2, 0), (2, 60), (4, 9), (4, 60)]),
+    ],
+)
 def test_parts_make_up_the_batches_of_one_process(dataset_dir: Path, processes: int, first_step: int) -> None:
     files = _files(dataset_dir)
     whole = _taken(training_part(files, SETTINGS, 2, first_step, Part(0, 1)), 3)

@@ -86,7 +86,14 @@ def test_the_order_is_a_function_of_seed_epoch_and_readers(path_dataset_dir: Pat
     assert _paths_of(_train(files, seed=2**32 + 1), steps) != two_epochs[:steps]
 
 
-@pytest.mark.parametrize(("readers", "window"), [(1, 7), (5, 7), (5, 100), (5, 10_000), (16, 100)])
+@pytest.mark.parametrize(
+    ("readers", "window"),
+    [
+        (1, 7),
+        (5, 100),
+        *(pytest.param(*case, marks=pytest.mark.storm) for case in [(5, 7), (5, 10_000), (16, 100)]),
+    ],
+)
 def test_a_run_starts_at_any_step(path_dataset_dir: Path, readers: int, window: int) -> None:
     files = _files(path_dataset_dir)
     steps = steps_per_pass(files, 32)

@@ -360,6 +360,7 @@ def _peak_kib(run: Path, path: Path) -> int:
     return int(done.stdout.split()[-1])
 
 
+@pytest.mark.storm
 def test_memory_does_not_grow_with_the_number_of_sequences(tmp_path: Path, run_dir: Path) -> None:
     peaks = []
     for count in (2_000, 40_000):

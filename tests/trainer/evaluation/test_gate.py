@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from pipeline.program import RequestError
-from tests.conftest import ROOT, Program, make_dataset
+from tests.conftest import ROOT, make_dataset
 from trainer.evaluate import main
 from trainer.evaluation.checks import Check
 from trainer.evaluation.document import numbers
@@ -69,7 +69,7 @@ def test_a_worse_model_fails_and_a_better_one_passes(
     run_dir: Path,
     worse_run: Path,
     documents: dict[str, Path],
-    program: Program,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     checks = tmp_path / "checks.yaml"
     checks.write_text(
@@ -82,8 +82,8 @@ def test_a_worse_model_fails_and_a_better_one_passes(
     for name, run, code in (("better", run_dir, 0), ("worse", worse_run, 1)):
         output = tmp_path / f"{name}.json"
         flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={output}", NOISE]
-        done = program("trainer.evaluate", *flags, f"--checks={checks}", f"--baseline={documents['better']}")
-        assert done.returncode == code, done.stderr
+        assert main([*flags, f"--checks={checks}", f"--baseline={documents['better']}"]) == code
+        printed = capsys.readouterr().out
         document = _document(output)  # Also of a model that fails.
         jsonschema.validate(document, SCHEMA)
         assert document["passed"] == (code == 0)
@@ -98,8 +98,8 @@ def test_a_worse_model_fails_and_a_better_one_passes(
             kept = value >= row["limit"] if row["bound"].startswith("min") else value <= row["limit"]
             assert row["passed"] == kept
         failed = sum(not row["passed"] for row in rows)
-        assert f"{len(rows) - failed} of {len(rows)} checks passed" in done.stdout
-        assert done.stdout.count("FAILED") == failed
+        assert f"{len(rows) - failed} of {len(rows)} checks passed" in printed
+        assert printed.count("FAILED") == failed
         assert (failed > 0) == (name == "worse")
 
 

@@ -90,6 +90,7 @@ def test_every_checkpoint_of_a_running_training_is_judged(tmp_path: Path, path_d
     assert not [path for path in run.rglob(".*") if path.is_file()]
 
 
+@pytest.mark.storm
 def test_a_killed_side_car_goes_on_where_it_was(tmp_path: Path, path_dataset_dir: Path) -> None:
     run = tmp_path / "run"
     train(SETTINGS, str(path_dataset_dir), str(run), Execution(checkpoint_every=10, keep_checkpoints=100))
