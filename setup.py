@@ -2,7 +2,8 @@
 
 from setuptools import setup
 
-_EXPORT = ["ai-edge-litert>=2.0", "onnx>=1.17", "onnxruntime>=1.20"]
+# Of backports.strenum, which LiteRT needs, later versions are for Python before 3.11; uv overlooks that.
+_EXPORT = ["backports.strenum<1.3", "ai-edge-litert>=2.0", "onnx>=1.17", "onnxruntime>=1.20"]
 
 setup(
     name="moving-lines",
