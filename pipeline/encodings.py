@@ -122,6 +122,8 @@ def _decode_frames(content: bytes, label: int, image_size: int) -> Uint8Array:
             raise zlib.error("incomplete stream")
     except zlib.error as error:
         raise ValueError(f"frames that cannot be decompressed ({error})") from error
+    if len(raw) > image_size**3:
+        raise ValueError(f"frames of more than the expected {image_size**3} bytes")
     if len(raw) != image_size**3:
         raise ValueError(f"frames of {len(raw)} bytes, expected {image_size**3}")
     frames = np.frombuffer(raw, np.uint8).reshape(1, image_size, image_size, image_size, 1)

@@ -74,7 +74,7 @@ def run(
 def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
     try:
         code = main(sys.argv[1:])
-        flush_stdout()
+        print_at_once("")
         return code
     except RequestError as error:
         return _fail(program, str(error), 2)
@@ -91,14 +91,14 @@ def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
         return _fail(program, hint, 1)
 
 
-def flush_stdout() -> None:
-    """Bring what was printed to where it goes.
+def print_at_once(text: str) -> None:
+    """Print text as it is and bring it, and what was printed before, to where it goes.
 
     Raises:
         WorkError: if stdout takes no more: a pipe whose reader has gone, or a full disk.
     """
     try:
-        sys.stdout.flush()
+        print(text, end="", flush=True)
     except OSError as error:
         # Python would try once more at exit, and print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -72,7 +72,7 @@ def test_a_file_that_is_cut_short_gives_what_is_whole(kept: int) -> None:
     assert _damaged(items) == [(8, OFFSETS[8])]
 
 
-@pytest.mark.parametrize("size", [0, 1, 5_000_000])
+@pytest.mark.parametrize("size", [0, 1, pytest.param(5_000_000, marks=pytest.mark.storm)])
 def test_files_without_a_record_end(size: int) -> None:
     items = _scan(bytes(size))
     assert _good(items) == []

@@ -19,7 +19,7 @@ from tests.processes import environment
 pytestmark = pytest.mark.storm
 
 SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
-NUM_KILLS = 20
+NUM_KILLS = 12
 
 
 @pytest.fixture(scope="module")

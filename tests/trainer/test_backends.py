@@ -30,6 +30,7 @@ def jax_run(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return run
 
 
+@pytest.mark.storm
 def test_a_model_trained_on_jax_is_judged_alike_by_both_backends(
     tmp_path: Path, path_dataset_dir: Path, jax_run: Path
 ) -> None:

@@ -152,7 +152,7 @@ OF_ANOTHER_SIZE: list[tuple[str, bytes, str]] = [
     ("a.gif", _gif(draw_frames(*LARGE)[0]), "frames of 9 x 9 pixels"),
     ("a.gif", _gif(FRAMES[0, :, :, :5]), "frames of 8 x 5 pixels"),
     ("a.tfrecord", ENCODINGS["path"].encode(*LARGE), "record 0: a path of 9 bytes, expected 8"),
-    ("a.tfrecord", ENCODINGS["frames"].encode(*LARGE), "record 0: frames of 729 bytes, expected 512"),
+    ("a.tfrecord", ENCODINGS["frames"].encode(*LARGE), "record 0: frames of more than the expected 512"),
     ("a.tfrecord", BOTH, r"record 0: features \['frames', 'label', 'path'\]"),
 ]
 

@@ -244,7 +244,7 @@ def test_training_stops_early_and_stays_stopped(tmp_path: Path, path_dataset_dir
     assert (again.resumed_from, again.step) == (result.step, result.step)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.storm)])
 def test_a_signal_saves_the_step_and_says_how_to_go_on(
     tmp_path: Path, path_dataset_dir: Path, whole_run: Path, number: signal.Signals
 ) -> None:

@@ -89,6 +89,7 @@ def test_the_rate_warms_up_and_falls(tmp_path: Path, path_dataset_dir: Path) -> 
     assert rates == pytest.approx([0.005, 0.01, 0.005, 0], abs=1e-6)
 
 
+@pytest.mark.storm
 def test_a_deterministic_profiled_run(tmp_path: Path, path_dataset_dir: Path, program: Program) -> None:
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}", *QUICK]
     done = program("trainer.task", *flags, "--deterministic", "--profile=2,3")

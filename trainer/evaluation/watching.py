@@ -87,7 +87,7 @@ def _judge_checkpoint(run: RunDirectory, judge: Judge, diary: _Diary, path: str)
             document = judge.judge(trained, path).document
             diary.add(document, copy)
     except (RequestError, NotFiniteError) as error:
-        gone = not tf.io.gfile.exists(path)
+        gone = isinstance(error, RequestError) and not tf.io.gfile.exists(path)
         reason = "was removed before it was judged" if gone else f"cannot be judged ({one_line(error)[:200]})"
         print(f"{os.path.basename(path)}: {reason}", file=sys.stderr)
         return

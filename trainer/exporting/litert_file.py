@@ -17,6 +17,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.exporting.samples import Samples
+from trainer.startup import quiet_stderr
 from trainer.trained_model import TrainedModel
 
 
@@ -24,7 +25,7 @@ def write(trained: TrainedModel, path: str) -> None:
     """Write the file."""
     module = tf.Module()
     module.classify = _classifier(trained.classifier.get_weights(), trained.image_size)
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, quiet_stderr():
         signatures = {"serving_default": module.classify.get_concrete_function()}
         tf.saved_model.save(module, directory, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(directory)
@@ -38,8 +39,9 @@ def answers(path: str, samples: Samples) -> list[npt.NDArray[np.float32]]:
     """What LiteRT's interpreter says of the samples, (n,)."""
     from ai_edge_litert.interpreter import Interpreter
 
-    classify = Interpreter(path).get_signature_runner("serving_default")
-    return [classify(frames=samples.frames)["right"][:, 0]]
+    with quiet_stderr():
+        classify = Interpreter(path).get_signature_runner("serving_default")
+        return [classify(frames=samples.frames)["right"][:, 0]]
 
 
 def _classifier(weights: list[npt.NDArray[np.float32]], size: int) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.files import check_output, write_atomically
 from pipeline.lines import CLASS_NAMES
-from pipeline.program import RequestError, flush_stdout
+from pipeline.program import RequestError, print_at_once
 
 COLUMNS = ("file", "index", "num_frames", "predicted", "probability_right", "expected")
 
@@ -111,5 +111,4 @@ def print_answers(batches: Iterable[Sequence[Answer]]) -> None:
         WorkError: if stdout takes no more of them.
     """
     for answers in batches:
-        print("".join(map(_json_line, answers)), end="")
-        flush_stdout()
+        print_at_once("".join(map(_json_line, answers)))

@@ -54,6 +54,7 @@ def _event_steps(run: Path) -> list[int]:
     return sorted(steps)
 
 
+@pytest.mark.storm
 def test_every_checkpoint_of_a_running_training_is_judged(tmp_path: Path, path_dataset_dir: Path) -> None:
     run = tmp_path / "run"
     data = f"--data_dir={path_dataset_dir}"
