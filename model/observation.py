@@ -85,19 +85,27 @@ class RandomWindow(keras.layers.Layer):
         return {**super().get_config(), "length": self.length, "seed": self.seed}
 
 
+class _PixelNoise(keras.layers.Layer):
+    """Noise that strikes a share of the pixels, as a function of a seed and the example's number."""
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
 @keras.saving.register_keras_serializable("moving_lines")
-class SaltAndPepper(keras.layers.Layer):
+class SaltAndPepper(_PixelNoise):
     """Replaces a share of the pixels, by 1 and by 0 equally likely.
 
     Call arguments:
         frames: (batch, T, S, S, 1).
         number: uint32 (batch,), which example it is; with the seed it decides which pixels.
     """
-
-    def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rate = rate
-        self.seed = seed
 
     def call(self, frames: Any, number: Any) -> Any:
         """Replace pixels."""
@@ -108,13 +116,9 @@ class SaltAndPepper(keras.layers.Layer):
         kept = ops.cast(ops.greater_equal(bits, replaced), frames.dtype)
         return frames * kept + ops.cast(ops.less(bits, salt), frames.dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
-
 
 @keras.saving.register_keras_serializable("moving_lines")
-class FlipPixels(keras.layers.Layer):
+class FlipPixels(_PixelNoise):
     """Turns over a share of the pixels, each of every frame by itself.
 
     Call arguments:
@@ -122,21 +126,12 @@ class FlipPixels(keras.layers.Layer):
         number: uint32 (batch,), which example it is; with the seed it decides which pixels.
     """
 
-    def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.rate = rate
-        self.seed = seed
-
     def call(self, frames: Any, number: Any) -> Any:
         """Flip pixels."""
         shape = frames.shape[1:]
         bits = random_bits(self.seed, _FLIP_STREAM, number, math.prod(shape))
         flipped = ops.less(ops.reshape(bits, (-1, *shape)), _threshold(self.rate))
         return ops.cast(ops.not_equal(ops.cast(frames, "bool"), flipped), frames.dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
 def _threshold(share: float) -> Any:

@@ -77,11 +77,7 @@ def check_output(path: str, flag: str = "--output") -> None:
         raise RequestError(f"{flag} {path}: name a file in a directory that is there")
     if os.path.lexists(path) and not os.path.isfile(path):
         raise RequestError(f"{flag} {path}: is no file that could be replaced; name another")
-    try:
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise RequestError(f"{flag} {path}: cannot be written ({error.strerror})") from error
+    _check_takes_files(directory, f"{flag} {path}")
 
 
 def check_directory(path: str, flag: str) -> None:
@@ -93,11 +89,15 @@ def check_directory(path: str, flag: str) -> None:
     above = nearest_existing(os.path.abspath(path))
     if not os.path.isdir(above):
         raise RequestError(f"{flag} {path}: {above} is a file; name a directory")
+    _check_takes_files(above, f"{flag} {path}")
+
+
+def _check_takes_files(directory: str, named: str) -> None:
     try:
-        with tempfile.TemporaryFile(dir=above):
+        with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise RequestError(f"{flag} {path}: cannot be written ({error.strerror})") from error
+        raise RequestError(f"{named}: cannot be written ({error.strerror})") from error
 
 
 def file_size(path: str) -> int:

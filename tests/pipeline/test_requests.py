@@ -124,11 +124,11 @@ CASES = [
 ]
 
 
-# Every case is a process: one in four runs with the default tests.
+# Every case is a process: one in six runs with the default tests.
 @pytest.mark.parametrize(
     ("name", "flags", "named"),
     [
-        case if number % 4 == 0 else pytest.param(*case, marks=pytest.mark.storm)
+        case if number % 6 == 0 else pytest.param(*case, marks=pytest.mark.storm)
         for number, case in enumerate(CASES)
     ],
 )

@@ -145,7 +145,9 @@ def test_an_export_answers_as_the_model_does_without_this_project(
 
 
 @pytest.mark.parametrize("format_name", FORMAT_NAMES)
-@pytest.mark.parametrize("image_size", [2, 3, pytest.param(66, marks=pytest.mark.storm)])
+@pytest.mark.parametrize(
+    "image_size", [2, *(pytest.param(size, marks=pytest.mark.storm) for size in (3, 66))]
+)
 def test_every_size_is_exported(tmp_path: Path, format_name: str, image_size: int) -> None:
     run = _untrained_run(tmp_path / "run", image_size)
     assert main([f"--model_dir={run}", f"--output_dir={tmp_path / 'x'}", f"--format={format_name}"]) == 0
@@ -172,6 +174,7 @@ def test_dots_are_drawn_for_a_model_that_saw_dots(tmp_path: Path, path_dataset_d
     np.testing.assert_allclose(answers["examples"], answers["paths"], atol=1e-6)
 
 
+@pytest.mark.storm
 def test_an_older_export_is_replaced(tmp_path: Path, run_dir: Path) -> None:
     for format_name in FORMAT_NAMES:
         flags = [f"--model_dir={run_dir}", f"--output_dir={tmp_path}", f"--format={format_name}"]

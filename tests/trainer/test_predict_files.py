@@ -248,6 +248,7 @@ def _start(*arguments: str | Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=pipe, stderr=pipe, text=True)
 
 
+@pytest.mark.storm
 def test_lines_come_before_all_is_read(tmp_path: Path, run_dir: Path) -> None:
     bad = np.concatenate([FRAMES, FRAMES * 255])
     np.save(tmp_path / "a.npy", bad)
@@ -261,6 +262,7 @@ def test_lines_come_before_all_is_read(tmp_path: Path, run_dir: Path) -> None:
     )
 
 
+@pytest.mark.storm
 def test_a_reader_that_has_seen_enough(tmp_path: Path, run_dir: Path) -> None:
     np.save(tmp_path / "a.npy", np.tile(FRAMES, (40, 1, 1, 1, 1)))
     process = _start(f"--model_dir={run_dir}", "--batch_size=1", "--input", tmp_path / "a.npy")

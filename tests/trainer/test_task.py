@@ -56,9 +56,8 @@ def test_the_config_of_a_run_repeats_it(tmp_path: Path, path_dataset_dir: Path) 
     assert all((mine == theirs).all() for mine, theirs in zip(*weights, strict=True))
 
 
-@pytest.mark.parametrize(
-    "precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.storm)]
-)
+@pytest.mark.storm
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_and_goes_on(tmp_path: Path, path_dataset_dir: Path, precision: str) -> None:
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}", f"--precision={precision}"]
     flags += ["--epochs=2", "--steps_per_epoch=30", "--learning_rate=0.01"]
