@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +10,7 @@ import tensorflow as tf
 
 from pipeline.manifest import Manifest
 from pipeline.program import RequestError, one_line
-from trainer.run_directory import RunDirectory, write_json
+from trainer.run_directory import RunDirectory, absolute, write_json
 from trainer.settings import Execution, TrainingSettings
 from trainer.versions import versions
 
@@ -67,7 +66,7 @@ def write_config(
     if tf.io.gfile.exists(run.config_path):
         return
     dataset = {
-        "path": os.path.abspath(data_dir) if "://" not in data_dir else data_dir,
+        "path": absolute(data_dir),
         "fingerprint": manifest.fingerprint,
         "seed": manifest.settings.seed,
         "image_size": manifest.settings.image_size,

@@ -221,6 +221,11 @@ def write_json(path: str, document: dict[str, Any]) -> None:
     write_bytes(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
+def absolute(path: str) -> str:
+    """A local path from the root on; others as they are."""
+    return path if "://" in path else os.path.abspath(path)
+
+
 def file_sha256(path: str) -> str:
     """Hexadecimal digest of a file."""
     with tf.io.gfile.GFile(path, "rb") as stream:

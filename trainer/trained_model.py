@@ -60,22 +60,17 @@ def check_finite(answers: npt.NDArray[np.floating[Any]]) -> None:
         raise NotFiniteError("the model's answers are not finite numbers: its training diverged; train again")
 
 
-def check_image_size(trained: TrainedModel, image_size: int) -> None:
-    """Refuse sequences of another size than the classifier was trained on.
+def check_image_size(trained_on: int, image_size: int) -> None:
+    """Refuse sequences of another size than the model was trained on.
 
     Raises:
         RequestError: naming both sizes.
     """
-    if trained.image_size != image_size:
-        raise wrong_image_size(trained.image_size, image_size)
-
-
-def wrong_image_size(trained_on: int, image_size: int) -> RequestError:
-    """What to tell somebody whose sequences are of another size than the model's."""
-    return RequestError(
-        f"the model was trained on images of size {trained_on}, the sequences have size {image_size};"
-        " name a matching --model_dir or --data_dir"
-    )
+    if trained_on != image_size:
+        raise RequestError(
+            f"the model was trained on images of size {trained_on}, the sequences have size {image_size};"
+            " name a matching --model_dir or --data_dir"
+        )
 
 
 def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedModel:

@@ -24,7 +24,7 @@ from trainer.evaluation.slices import Slicing, load_slicings
 from trainer.flags import ON_CORRUPT
 from trainer.run_directory import RunDirectory, file_sha256, write_json
 from trainer.salvage import open_split
-from trainer.trained_model import TrainedModel, load_trained_model, wrong_image_size
+from trainer.trained_model import TrainedModel, check_image_size, load_trained_model
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,7 @@ def opened_judge(
         WorkError: naming a shard that is missing or of another size.
     """
     manifest = read_manifest(request.data_dir)
-    if manifest.settings.image_size != image_size:
-        raise wrong_image_size(image_size, manifest.settings.image_size)
+    check_image_size(image_size, manifest.settings.image_size)
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
     slicings = load_slicings(request.slices)
     names = known_names(observation.window or image_size, image_size, slicings, request.noise)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ import trainer
 from pipeline.manifest import Manifest
 from pipeline.program import RequestError
 from pipeline.settings import DATASET_NAME
-from trainer.run_directory import RunDirectory, file_sha256
+from trainer.run_directory import RunDirectory, absolute, file_sha256
 from trainer.versions import versions
 
 
@@ -51,8 +50,8 @@ def of_model(run: RunDirectory, path: str, sha256: str, step: int) -> dict[str, 
     has_config = tf.io.gfile.exists(run.config_path)
     trained_on = run.training_data()
     return {
-        "run": _absolute(run.path),
-        "path": _absolute(path),
+        "run": absolute(run.path),
+        "path": absolute(path),
         "sha256": sha256,
         "step": step,
         "config_sha256": file_sha256(run.config_path) if has_config else None,
@@ -64,7 +63,7 @@ def of_data(data_dir: str, manifest: Manifest, split: str, left_out: Mapping[str
     """The part ``dataset``."""
     return {
         "name": DATASET_NAME,
-        "path": _absolute(data_dir),
+        "path": absolute(data_dir),
         "split": split,
         "fingerprint": manifest.fingerprint,
         "content_digest": manifest.content_digest,
@@ -97,7 +96,3 @@ def _version() -> str:
         return importlib.metadata.version("moving-lines")
     except importlib.metadata.PackageNotFoundError:  # A source tree that was not installed.
         return "not installed"
-
-
-def _absolute(path: str) -> str:
-    return path if "://" in path else os.path.abspath(path)

@@ -27,6 +27,7 @@ from trainer.evaluation.document import numbers
 from trainer.evaluation.judging import EvaluationRequest, Judge, opened_judge
 from trainer.run_directory import (
     RunDirectory,
+    absolute,
     file_sha256,
     private_copy,
     remove_unfinished,
@@ -191,7 +192,7 @@ class _Diary:
         if self.best is None or _loss(document) <= _loss(self.best):
             self.best = document
             copy_checkpoint(checkpoint, self._best_path)
-            kept = {**document["model"], "path": os.path.abspath(self._best_path)}
+            kept = {**document["model"], "path": absolute(self._best_path)}
             write_json(self._best_document_path, {**document, "model": kept})
         if step in self.steps:  # Judged again for the sake of the best's files.
             return

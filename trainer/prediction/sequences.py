@@ -96,7 +96,7 @@ def _read(
     data_dir: str, split: str, first: int, count: int, trained: TrainedModel
 ) -> tuple[dict[str, npt.NDArray[Any]], Int64Array]:
     files = split_files(data_dir, read_manifest(data_dir), split)
-    check_image_size(trained, files.image_size)
+    check_image_size(trained.image_size, files.image_size)
     if first + count > files.num_sequences:
         raise RequestError(
             f"sequences {first} to {first + count - 1} of split {split}: {data_dir} has {files.num_sequences}"
