@@ -14,6 +14,7 @@ from pipeline.encodings import ENCODINGS
 from pipeline.estimate import DiskSpace, describe
 from pipeline.manifest import Manifest
 from pipeline.program import (
+    WORKER_DIED,
     ArgumentParser,
     RequestError,
     WorkError,
@@ -147,8 +148,8 @@ def _cause(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception"))]
     cause = (named or lines or [type(error).__name__])[-1]
-    if "Channel closed prematurely" in cause:
-        return "a worker process died (killed, or out of memory)"
+    if "Channel closed prematurely" in cause or WORKER_DIED in cause:
+        return WORKER_DIED
     return cause.partition(" [while running")[0]
 
 

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from pipeline.program import WorkError
+from pipeline.program import WORKER_DIED, WorkError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,7 +43,7 @@ class Pool:
             for future in as_completed(futures):
                 yield futures.pop(future), future.result()
         except BrokenProcessPool as error:
-            raise WorkError("a worker process died (killed, or out of memory); run it again") from error
+            raise WorkError(f"{WORKER_DIED}; run it again") from error
 
 
 @contextmanager

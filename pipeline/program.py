@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 TRACEBACK_VARIABLE = "MOVING_LINES_TRACEBACK"
+WORKER_DIED = "a worker process died (killed, or out of memory)"
 
 
 class RequestError(ValueError):

@@ -11,15 +11,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from pipeline.local_workers import LocalWorkerEnvironment
 from pipeline.program import RequestError, one_line
 
 _LOCAL_NAMES = (
@@ -59,7 +57,7 @@ def choose_runner(
         unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
         if unknown:
             raise RequestError(f"unknown flag --{min(unknown)}: neither this program nor Beam knows it")
-        return FnApiRunner(default_environment=_process_environment() if by_process else None), options
+        return FnApiRunner(default_environment=LocalWorkerEnvironment() if by_process else None), options
     try:
         runner = create_runner(name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -77,12 +75,6 @@ def num_local_workers(num_workers: int | None, running_mode: str | None) -> int:
     if num_workers is None:
         num_workers = 0 if running_mode in (None, "multi_processing") else 1
     return num_workers or os.cpu_count() or 1
-
-
-def _process_environment() -> SubprocessSDKEnvironment:
-    # Beam starts it through a shell; exec leaves no shell behind that would outlive or speak for it.
-    command = f"exec {shlex.quote(sys.executable)} -m pipeline.local_worker"
-    return SubprocessSDKEnvironment.from_command_string(command)
 
 
 def _parse_options(flags: list[str]) -> PipelineOptions:

@@ -1,0 +1,83 @@
+"""A worker process of a local run that dies ends the job, whatever it was doing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.processes import children, wait_until_gone
+
+# A job of two workers whose last step, which hands nothing on, is the given function.
+JOB = """
+import apache_beam as beam
+from pipeline.runners import choose_runner
+from tests.pipeline import test_local_workers
+if __name__ == "__main__":
+    runner, options = choose_runner(None, 2, None, [])
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    _ = pipeline | beam.Create([1, 2]) | beam.Reshuffle() | beam.Map(test_local_workers.{step})
+    try:
+        pipeline.run().wait_until_finish()
+    except RuntimeError as error:
+        raise SystemExit(f"ended: {{error}}")
+"""
+
+
+def die(element: int) -> None:
+    """A step that its process does not survive."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def do_nothing(element: int) -> None:
+    """A step that any process survives."""
+
+
+@pytest.fixture
+def start() -> Iterator[list["subprocess.Popen[str]"]]:
+    """Jobs that the test starts; ended with it."""
+    jobs: list[subprocess.Popen[str]] = []
+    yield jobs
+    for job in jobs:
+        job.kill()
+        job.wait(30)
+
+
+def _job(step: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", JOB.format(step=step)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def test_death_in_a_step_that_hands_nothing_on(start: list["subprocess.Popen[str]"]) -> None:
+    start.append(job := _job("die"))
+    _, errors = job.communicate(timeout=90)
+    assert job.returncode == 1
+    assert "ended: a worker process died" in errors
+
+
+def test_death_before_the_worker_connects(start: list["subprocess.Popen[str]"]) -> None:
+    start.append(job := _job("do_nothing"))
+    deadline = time.monotonic() + 60
+    while len(workers := children(job.pid, "pipeline.local_worker")) < 2:
+        assert time.monotonic() < deadline
+        assert job.poll() is None
+        time.sleep(0.002)
+    # Importing Beam takes the worker a second or more, so it cannot have connected.
+    os.kill(workers[0], signal.SIGKILL)
+    assert not _has_sockets(workers[0])
+    _, errors = job.communicate(timeout=90)
+    assert job.returncode == 1
+    assert "ended: " in errors
+    wait_until_gone(workers, seconds=30)
+
+
+def _has_sockets(pid: int) -> bool:
+    try:
+        return any("socket" in os.readlink(handle) for handle in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
