@@ -1,7 +1,7 @@
 """What `fit` reads: the part of every batch that one process trains on, and of validation.
 
 The shards are dealt to **feeds** once and for all, and every batch takes the same number of sequences from
-each, in the order of `trainer.input_pipeline`. So a batch holds the same sequences whether one process reads
+each, in the order of `trainer.window_order`. So a batch holds the same sequences whether one process reads
 all feeds or each process some. Each feed passes over its own shards at its own pace: where shards differ in
 size, one feed begins its next pass some steps before another.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.data_service import DataService
 from trainer.datasets import SplitFiles
 from trainer.input_pipeline import sequential_batches, training_batches
 from trainer.settings import TrainingSettings
@@ -27,7 +28,12 @@ class Part:
 
 
 def training_part(
-    files: SplitFiles, settings: TrainingSettings, readers: int, first_step: int, part: Part
+    files: SplitFiles,
+    settings: TrainingSettings,
+    readers: int,
+    first_step: int,
+    part: Part,
+    service: DataService | None = None,
 ) -> tf.data.Dataset:
     """Endless batches for training, from a step of the run on.
 
@@ -37,6 +43,7 @@ def training_part(
         readers: shards that each feed reads in parallel.
         first_step: batches of the run that lie before.
         part: of every batch; ``settings.feeds`` is a multiple of its count.
+        service: reads for this process; None reads here.
 
     Returns:
         Batches (features, labels) as `trainer.input_pipeline.training_batches` gives, of ``batch_size /
@@ -53,6 +60,7 @@ def training_part(
             seed=settings.seed + 2**32 * feed,
             readers=readers,
             first_step=first_step,
+            service=service,
         )
         for feed in feeds
     ]

@@ -133,7 +133,8 @@ class Execution:
         keep_checkpoints: newest checkpoints that are kept besides the best.
         on_corrupt: what to do about damaged records; see `trainer.salvage.open_split`.
         profile: first and last step of a profile, counted from the first step of this start; None makes none.
-        connect_timeout: seconds to wait for the other processes of a cluster.
+        connect_timeout: seconds to wait for the other processes of a cluster, or of a data service.
+        data_service: ``grpc://HOST:PORT`` of a tf.data service to read through; None reads in this process.
 
     Raises:
         RequestError: naming the flag that is wrong.
@@ -147,6 +148,7 @@ class Execution:
     on_corrupt: str = "fail"
     profile: tuple[int, int] | None = None
     connect_timeout: int = 300
+    data_service: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps_per_execution", "checkpoint_every", "keep_checkpoints", "connect_timeout"):

@@ -125,6 +125,7 @@ def _parser() -> ArgumentParser:
     add("--feeds", type=positive_int, help="inputs that shards are dealt to (default: one for every process)")
     add("--readers", type=positive_int, help="shards a feed reads in parallel (default: 16, or all if fewer)")
     add_on_corrupt(parser)
+    add("--data_service", metavar="grpc://HOST:PORT", help="dispatcher of a tf.data service to read through")
 
     add = parser.add_argument_group("carrying it out").add_argument
     add(

@@ -22,6 +22,7 @@ from trainer.checkpoints import (
     read_state,
 )
 from trainer.curves import draw_curves
+from trainer.data_service import DataService, reading_through
 from trainer.datasets import SplitFiles, damage_named, read_manifest
 from trainer.devices import make_deterministic
 from trainer.distribution import Distribution, distributed, find_cluster
@@ -101,7 +102,10 @@ def train(
         if settings.deterministic:
             make_deterministic()
         in_step = {**request, **plan.in_step, "step": state.step}
-        with distributed(PROGRAM, execution, cluster, in_step) as distribution:
+        with (
+            distributed(PROGRAM, execution, cluster, in_step) as distribution,
+            reading_through(execution.data_service, files, execution.connect_timeout, PROGRAM) as service,
+        ):
             plan.check_replicas(distribution.num_replicas)
             with run.claimed() if distribution.is_chief else contextlib.nullcontext():
                 if distribution.is_chief:
@@ -110,7 +114,7 @@ def train(
                         raise WorkError(f"{run.path}: another process has just worked there; run this again")
                     write_config(run, plan.settings, execution, data_dir, manifest, left_out)
                     print(f"device: {distribution.device}{_shared_by(distribution)}")
-                job = _Job(plan, files, validation_files, run, state, distribution)
+                job = _Job(plan, files, validation_files, run, state, distribution, service)
                 return _train(job, path)
 
 
@@ -124,6 +128,7 @@ class _Job:
     run: RunDirectory
     state: TrainingState
     distribution: Distribution
+    service: DataService | None
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -202,7 +207,7 @@ def _fit(
     part = Part(distribution.process, distribution.num_processes)
 
     def training() -> tf.data.Dataset:
-        return clock.timed(training_part(job.files, settings, plan.readers, first_step, part))
+        return clock.timed(training_part(job.files, settings, plan.readers, first_step, part, job.service))
 
     replicas = distribution.num_replicas
     validation_size = -(-_VALIDATION_BATCH_SIZE // (replicas * part.count)) * replicas

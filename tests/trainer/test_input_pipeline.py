@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def _paths_of(batches: object, count: int) -> list[bytes]:
     return [features["path"].tobytes() for features, _ in batches.take(count).as_numpy_iterator()]  # type: ignore[attr-defined]
 
 
-def _train(files: SplitFiles, **changes: int) -> object:
+def _train(files: SplitFiles, **changes: Any) -> object:
     arguments = {"batch_size": 32, "seed": 1, "readers": 5, "shuffle_window": 100, **changes}
     return training_batches(files, **arguments)
 

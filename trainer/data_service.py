@@ -1,0 +1,116 @@
+"""A tf.data service that reads a training's windows; `trainer.data_server` runs one."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from pipeline.program import RequestError, one_line
+from trainer.datasets import SplitFiles
+from trainer.run_directory import absolute
+from trainer.served_windows import ServedWindows
+from trainer.window_order import WindowOrder
+
+_service = tf.data.experimental.service
+
+
+@contextmanager
+def reading_through(
+    address: str | None, files: SplitFiles, timeout: float, program: str
+) -> Iterator[DataService | None]:
+    """A data service that has answered, for as long as the block lasts.
+
+    Args:
+        address: of the dispatcher, ``grpc://HOST:PORT``; None gives None.
+        files: the split that it shall read.
+        timeout: seconds to wait for an answer.
+        program: whose name stands in front of what is printed.
+
+    Raises:
+        RequestError: if no worker answers, or what answers cannot read the split.
+    """
+    if address is None:
+        yield None
+        return
+    if not re.fullmatch(r"grpc://[^/\s:]+:\d{1,5}", address):
+        raise RequestError(f"--data_service {address}: give grpc://HOST:PORT of a dispatcher")
+    service = DataService(address, program)
+    service.check(files, timeout)
+    try:
+        yield service
+        service.sum_up()
+    finally:
+        service.close()
+
+
+class DataService:
+    """Has windows read by the workers of a dispatcher; see `reading_through`."""
+
+    def __init__(self, address: str, program: str) -> None:
+        self._address = address
+        self._program = program
+        self._served: list[ServedWindows] = []
+
+    def windows(self, order: WindowOrder) -> ServedWindows:
+        """The windows of an order, read by the service."""
+
+        def say(text: str) -> None:
+            print(f"{self._program}: data service: {text}", file=sys.stderr, flush=True)
+
+        dynamic = _service.ShardingPolicy.DYNAMIC
+        served = ServedWindows(order, lambda blocks: self._distributed(blocks, dynamic), say)
+        self._served.append(served)
+        return served
+
+    def check(self, files: SplitFiles, timeout: float) -> None:
+        """Read a record by way of the service; arguments and errors as for `reading_through`."""
+        if files.left_out:
+            raise RequestError(
+                "--data_service: what --on_corrupt skip reads instead of damaged shards, only this machine"
+                " sees; repair the data set, or leave the flag out"
+            )
+        path = absolute(files.paths[0])
+        answer: list[str] = []
+
+        def ask() -> None:
+            record = tf.data.TFRecordDataset([path]).take(1)
+            try:
+                next(iter(self._distributed(record, _service.ShardingPolicy.OFF)))
+                answer.append("")
+            except tf.errors.OpError as error:
+                answer.append(one_line(error)[:300])
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(timeout)
+        if not answer:
+            raise RequestError(
+                f"--data_service {self._address}: no worker answered in {timeout:.0f} s; start a dispatcher"
+                " and workers with python -m trainer.data_server, or leave the flag out"
+            )
+        if answer[0]:
+            raise RequestError(
+                f"--data_service {self._address}: its workers cannot read {path} ({answer[0]});"
+                " let them see the data set under the same path, with the same TensorFlow"
+            )
+
+    def sum_up(self) -> None:
+        """Print how much the service has read."""
+        came = sum(served.num_came for served in self._served)
+        here = sum(served.num_read_here for served in self._served)
+        print(f"data service: {came} windows came from {self._address}, {here} were read here")
+
+    def close(self) -> None:
+        """Wait for the service no longer."""
+        for served in self._served:
+            served.close()
+
+    def _distributed(self, dataset: tf.data.Dataset, policy: Any) -> tf.data.Dataset:
+        # Rows of bytes and compressed frames gain little from being compressed.
+        return dataset.apply(_service.distribute(policy, self._address, compression=None))
