@@ -22,7 +22,9 @@ from trainer.window_order import WindowOrder
 
 # A block is what is lost with a reader, and what other readers may be ahead by.
 _BLOCK_BYTES = 32 * 2**20
-# Windows that may wait for an earlier one; with more, the earlier one is read here.
+# What may lie ready while the trainer waits for nothing.
+_READY_BYTES = 64 * 2**20
+# What may lie waiting for an earlier window; with more, the earlier one is read here.
 _WAITING_BYTES = 512 * 2**20
 _SECONDS_FOR_A_WINDOW = 10.0
 _SECONDS_BETWEEN_TRIES = 10.0
@@ -56,6 +58,7 @@ class ServedWindows:
         self._order, self._distribute, self._say = order, distribute, say
         self._block_size = max(1, _BLOCK_BYTES // order.window_bytes)
         self._blocks_per_epoch = -(-order.most_windows // self._block_size)
+        self._most_ready = max(1, _READY_BYTES // order.window_bytes)
         self._most_waiting = max(2 * self._block_size, _WAITING_BYTES // order.window_bytes)
         self._read_here = tf.function(
             lambda epoch, window: order.windows(epoch, window, 1).get_single_element()
@@ -66,7 +69,7 @@ class ServedWindows:
         self._next = 0
         self._lost_block = -1
         self._answers = True
-        self._closed = False
+        self._is_awaited = self._closed = False
 
     def __call__(self, epoch: tf.Tensor, first: tf.Tensor) -> tf.data.Dataset:
         """The windows of an epoch from number ``first`` on; epochs are asked for in their order."""
@@ -92,7 +95,6 @@ class ServedWindows:
 
     def _await(self, number: int) -> Rows | None:
         """A window by its number in the run; None if it is not worth waiting for."""
-        block = number // self._block_size
         with self._changed:
             self._next = number
             for passed in [waiting for waiting in self._waiting if waiting < number]:
@@ -100,19 +102,28 @@ class ServedWindows:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._receive, daemon=True)
                 self._thread.start()
-            deadline = time.monotonic() + (_SECONDS_FOR_A_WINDOW if self._answers else 0)
-            while number not in self._waiting:
-                left = deadline - time.monotonic()
-                if self._closed or block == self._lost_block or len(self._waiting) >= self._most_waiting:
-                    return None
-                if left <= 0:
-                    if self._answers:
-                        self._say(f"waited {_SECONDS_FOR_A_WINDOW:.0f} s for a window; reading here")
-                    # Its other windows went with it.
-                    self._lost_block, self._answers = block, False
-                    return None
-                self._changed.wait(left)
-            return self._waiting.pop(number)
+            self._is_awaited = True
+            self._changed.notify_all()
+            try:
+                return self._waiting.pop(number) if self._comes(number) else None
+            finally:
+                self._is_awaited = False
+
+    def _comes(self, number: int) -> bool:
+        """Wait for a window as long as that is worth it."""
+        block = number // self._block_size
+        deadline = time.monotonic() + (_SECONDS_FOR_A_WINDOW if self._answers else 0)
+        while number not in self._waiting:
+            if self._closed or block == self._lost_block or len(self._waiting) >= self._most_waiting:
+                return False
+            if (left := deadline - time.monotonic()) <= 0:
+                if self._answers:
+                    self._say(f"waited {_SECONDS_FOR_A_WINDOW:.0f} s for a window; reading here")
+                # Its other windows went with it.
+                self._lost_block, self._answers = block, False
+                return False
+            self._changed.wait(left)
+        return True
 
     def _receive(self) -> None:
         while not self._closed:
@@ -129,13 +140,18 @@ class ServedWindows:
     def _take_in(self, number: int, rows: Rows) -> bool:
         """Keep a window that came; False if the readers had better start again further on."""
         with self._changed:
+            self._answers = True
             if self._closed or number < self._next - _BLOCKS_BEHIND * self._block_size:
                 return False
-            self._answers = True
             if number >= self._next:
                 self._waiting[number] = rows
                 self._changed.notify_all()
+            self._changed.wait_for(self._wants_more)
             return True
+
+    def _wants_more(self) -> bool:
+        is_missing = self._is_awaited and self._next not in self._waiting
+        return self._closed or is_missing or len(self._waiting) < self._most_ready
 
     def _blocks(self, first: int) -> tf.data.Dataset:
         """Numbers and rows of all windows from a block on."""
