@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pipeline import files
 from pipeline.content import split_digest
@@ -34,7 +34,7 @@ class ShardReport:
 
     def to_bytes(self) -> bytes:
         """The content of the report's file."""
-        return json.dumps({"record": asdict(self.record), "summary": self.summary.to_json()}).encode()
+        return json.dumps({"record": self.record.to_json(), "summary": self.summary.to_json()}).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> ShardReport:
