@@ -31,6 +31,8 @@ from pipeline.workspace import Workspace
 
 PROGRAM = "pipeline.generate"
 _SECONDS_BETWEEN_LISTINGS = 0.5
+# Listing 100,000 shards takes as long as that: at most every tenth moment goes into looking.
+_LOOKS_BETWEEN_LISTINGS = 9
 
 
 def generate(
@@ -120,8 +122,11 @@ def _watch(look: Callable[[], None]) -> Iterator[None]:
     stop = threading.Event()
 
     def loop() -> None:
-        while not stop.wait(_SECONDS_BETWEEN_LISTINGS):
+        pause = _SECONDS_BETWEEN_LISTINGS
+        while not stop.wait(pause):
+            start = time.monotonic()
             look()
+            pause = max(_SECONDS_BETWEEN_LISTINGS, _LOOKS_BETWEEN_LISTINGS * (time.monotonic() - start))
 
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
