@@ -118,6 +118,12 @@ def delete(path: str) -> None:
         os.remove(path)
 
 
+def make_directory(path: str) -> None:
+    """Make a directory and those above it, if need be; object stores have none."""
+    if is_local(path):
+        os.makedirs(path, exist_ok=True)
+
+
 def rename(source: str, destination: str) -> None:
     """Move a file; an existing one at the destination is replaced."""
     if is_local(source):
@@ -131,9 +137,8 @@ def rename(source: str, destination: str) -> None:
 def write_atomically(path: str, temporary_directory: str) -> Iterator[BinaryIO]:
     """Write a file that appears under its name only when it is whole.
 
-    The bytes go to a unique name in ``temporary_directory``, a place in the same file system that is made if
-    need be, and are renamed when the block ends well. Two writers of one file do not disturb each other: the
-    last rename wins.
+    The bytes go to a unique name in ``temporary_directory``, a directory in the same file system, and are
+    renamed when the block ends well. Two writers of one file do not disturb each other: the last rename wins.
     """
     name = path.rpartition("/")[2]
     temporary = join(temporary_directory, f"{name}.{uuid.uuid4().hex}.tmp")
@@ -157,7 +162,6 @@ def write_bytes(path: str, content: bytes, temporary_directory: str) -> None:
 
 def _create(path: str) -> BinaryIO:
     if is_local(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         return open(path, "wb")
     return cast(BinaryIO, _beam().create(path, compression_type=_uncompressed()))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any
 
@@ -110,10 +111,20 @@ def _run(pipeline: Any, workspace: Workspace, shards: list[Shard]) -> None:
     try:
         with Progress(PROGRAM, total, done=done) as progress:
             with _quiet_threads(), _watch(lambda: progress.set(workspace.finished_sequences(shards))):
-                pipeline.run().wait_until_finish()
+                _wait_for(pipeline.run())
             progress.set(total)
     except Exception as error:  # Runners raise what they like; the cause is in the last line.
         raise WorkError(f"{_cause(error)}; the same command goes on where it stopped") from error
+
+
+def _wait_for(job: Any) -> None:
+    """Wait for a job that a runner has started; interrupted, end it also where it runs elsewhere."""
+    try:
+        job.wait_until_finish()
+    except KeyboardInterrupt:
+        with suppress(Exception):
+            job.cancel()
+        raise
 
 
 @contextmanager
@@ -224,7 +235,8 @@ def main(arguments: Sequence[str]) -> int:
         **{field.name: getattr(flags, field.name) for field in fields(DatasetSettings)}
     )
     # The one line of a failed run is printed here; Beam would print its traceback several times first.
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    for name in ("apache_beam", "root"):  # Of jobs that run elsewhere, the root logger tells.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if flags.dry_run:
         from pipeline.runners import choose_runner, num_local_workers
 
@@ -247,4 +259,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # As for Ctrl-C: a job that runs elsewhere is ended, and so is what Beam started here.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run(PROGRAM, main)

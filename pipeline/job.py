@@ -3,7 +3,8 @@
     Create(shards) -> Reshuffle -> make shard -> to list -> ranges -> Reshuffle -> count duplicates -> to list
         -> finish
 
-Which worker makes a shard, and how often a runner retries it, has no influence on its bytes.
+Which worker makes a shard, and how often a runner retries it, has no influence on its bytes. Any step may be
+done again, also after the last one has ended.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def _ranges(made: list[str], settings: DatasetSettings) -> Iterable[int]:
 
 def _count_duplicates(index: int, settings: DatasetSettings, directory: str) -> Duplicates:
     workspace, plan = Workspace(directory), plan_shards(settings)
+    if workspace.finished_manifest(settings) is not None:
+        return Duplicates.zero()
     paths = {
         split: [workspace.hashes_path(shard) for shard in plan if shard.split == split] for split in SPLITS
     }
@@ -63,6 +66,9 @@ def _count_duplicates(index: int, settings: DatasetSettings, directory: str) -> 
 def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str) -> None:
     if len(counts) != (ranges := num_ranges(sum(settings.num_sequences.values()))):
         raise OSError(f"the runner lost {ranges - len(counts)} of {ranges} elements")
+    workspace = Workspace(directory)
+    if workspace.finished_manifest(settings) is not None:
+        return
     environment = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
@@ -72,4 +78,4 @@ def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str)
         "apache_beam": beam.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
-    Workspace(directory).finish(settings, sum(counts, Duplicates.zero()), environment)
+    workspace.finish(settings, sum(counts, Duplicates.zero()), environment)

@@ -89,9 +89,11 @@ def claim(target: Target, settings: DatasetSettings) -> None:
     """
     workspace = Workspace(target.directory)
     try:
-        if workspace.read_request() != settings:
-            if target.directory != target.output_dir and files.exists(target.directory):
-                files.delete(target.directory)  # A replacement that was given up for another.
+        is_new = workspace.read_request() != settings
+        if is_new and target.directory != target.output_dir and files.exists(target.directory):
+            files.delete(target.directory)  # A replacement that was given up for another.
+        workspace.make_state()
+        if is_new:
             workspace.write_request(settings)
     except (OSError, ValueError) as error:
         raise RequestError(

@@ -37,6 +37,7 @@ def rebuild(
     """
     workspace = Workspace(directory)
     total = sum(shard.num_sequences for shard in shards)
+    workspace.make_state()
     try:
         with Progress(what, total) as progress:
             done = 0
@@ -44,8 +45,7 @@ def rebuild(
                 done += shard.num_sequences
                 progress.set(done)
     finally:
-        if files.exists(workspace.state):
-            files.delete(workspace.state)
+        workspace.remove_state()
 
 
 def rebuild_lost(directory: str, manifest: Manifest, what: str) -> bool:
@@ -54,7 +54,5 @@ def rebuild_lost(directory: str, manifest: Manifest, what: str) -> bool:
     with local_pool(sum(record.num_bytes for record in shards.values()) >= MIN_PARALLEL_BYTES) as pool:
         if shards:
             rebuild(pool, shards, manifest.settings, directory, what)
-    state = Workspace(directory).state
-    if files.exists(state):  # Left behind by a run that was killed between the manifest and the end.
-        files.delete(state)
+    Workspace(directory).remove_state()  # Of a run that was killed between the manifest and the end.
     return bool(shards)

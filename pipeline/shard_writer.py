@@ -29,7 +29,7 @@ def make_shard(shard: Shard, settings: DatasetSettings, directory: str) -> str:
         OSError: if the shard cannot be written; nothing is left under its final name.
     """
     workspace = Workspace(directory)
-    if workspace.finished_report(shard) is None:
+    if workspace.finished_manifest(settings) is None and workspace.finished_report(shard) is None:
         with (
             files.write_atomically(workspace.path(shard), workspace.state) as stream,
             files.write_atomically(workspace.hashes_path(shard), workspace.hashes) as hash_stream,

@@ -210,8 +210,9 @@ def _check_small_files(found: Verification, read: Manifest, repair: bool) -> Non
     found.problems += [Problem(name, reason) for name, reason in wrong.items()]
     if repair and wrong:
         contents[MANIFEST_NAME] = actual.to_bytes()
-        state = Workspace(found.directory).state
+        workspace = Workspace(found.directory)
+        workspace.make_state()
         for name in wrong:
-            files.write_bytes(files.join(found.directory, name), contents[name], state)
-        files.delete(state)
+            files.write_bytes(files.join(found.directory, name), contents[name], workspace.state)
+        workspace.remove_state()
         found.repaired |= set(wrong)

@@ -7,6 +7,7 @@ manifest is there. A rerun of the same request finds the reports and makes only 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -68,9 +69,14 @@ class Workspace:
         """A shard's final path."""
         return files.join(self.directory, shard.file_name)
 
+    @property
+    def reports(self) -> str:
+        """Directory of the reports, a file a shard."""
+        return files.join(self.state, "reports")
+
     def report_path(self, shard: Shard) -> str:
         """The report that lies beside a shard until the data set is finished."""
-        return files.join(self.state, "reports", f"{shard.file_name}.json")
+        return files.join(self.reports, f"{shard.file_name}.json")
 
     @property
     def hashes(self) -> str:
@@ -80,6 +86,16 @@ class Workspace:
     def hashes_path(self, shard: Shard) -> str:
         """The hashes of a shard's sequences, which lie there until the data set is finished."""
         return files.join(self.hashes, shard.file_name)
+
+    def finished_manifest(self, settings: DatasetSettings) -> Manifest | None:
+        """The manifest, if the directory holds what ``settings`` ask for.
+
+        Runners may do a step again that was done, or let a lost worker go on: all steps look here first.
+        """
+        if not files.exists(self.manifest_path):
+            return None
+        manifest = Manifest.from_bytes(files.read_bytes(self.manifest_path), self.manifest_path)
+        return manifest if manifest.settings == settings else None
 
     def write_request(self, settings: DatasetSettings) -> None:
         """Claim the directory for a request."""
@@ -99,8 +115,7 @@ class Workspace:
 
     def write_report(self, shard: Shard, report: ShardReport) -> None:
         """Say that a shard is finished."""
-        path = self.report_path(shard)
-        files.write_bytes(path, report.to_bytes(), files.join(self.state, "reports"))
+        files.write_bytes(self.report_path(shard), report.to_bytes(), self.reports)
 
     def finished_report(self, shard: Shard) -> ShardReport | None:
         """The report of a shard that an earlier run finished and whose bytes still check out."""
@@ -119,7 +134,7 @@ class Workspace:
 
     def finished_sequences(self, shards: list[Shard]) -> int:
         """Sequences in the shards finished so far, by one listing of the reports."""
-        reports = files.list_names(files.join(self.state, "reports"))
+        reports = files.list_names(self.reports)
         return sum(shard.num_sequences for shard in shards if f"{shard.file_name}.json" in reports)
 
     def finish(
@@ -138,9 +153,19 @@ class Workspace:
         for file_name, content in metadata_files(manifest).items():
             files.write_bytes(files.join(self.directory, file_name), content, self.state)
         files.write_bytes(self.manifest_path, manifest.to_bytes(), self.state)
-        if files.exists(self.state):
-            files.delete(self.state)
+        self.remove_state()
         return manifest
+
+    def make_state(self) -> None:
+        """Make the hidden folder; only who holds the directory does, so that a lost worker cannot."""
+        for directory in (self.state, self.hashes, self.reports):
+            files.make_directory(directory)
+
+    def remove_state(self) -> None:
+        """Remove the hidden folder; what a lost worker is just writing there stays until the next run."""
+        if files.exists(self.state):
+            with contextlib.suppress(OSError):
+                files.delete(self.state)
 
 
 def _sha256(path: str) -> str:
