@@ -12,16 +12,19 @@ NUM_TEST ?= 10000
 EPOCHS ?= 4
 STEPS_PER_EPOCH ?= 200
 
+FLINK := build/flink
+FLINK_VERSION := 1.19.3
+
 # With an NVIDIA driver on the machine, TensorFlow comes with CUDA.
-EXTRAS := $(if $(shell command -v nvidia-smi),[gpu])
+EXTRAS := [$(if $(shell command -v nvidia-smi),gpu,train)]
 
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test test-storms lint format images bench seeds observations constraints clean
+.PHONY: help install install-dev demo test test-storms test-engines test-dask test-data-service test-flink lint format images bench seeds observations constraints clean
 
 help:  ## Show the targets.
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
 
 install: $(VENV)/installed  ## Make the virtual environment and install the programs.
 install-dev: $(VENV)/installed-dev  ## The same with what tests and checks need.
@@ -60,6 +63,27 @@ test: install-dev  ## Run the tests and measure their coverage.
 
 test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clusters: half an hour.
 	$(RUN) pytest -m storm --numprocesses 2
+
+test-engines: install-dev $(FLINK)/ready  ## The same programs on Dask, Flink, a tf.data service; 15 minutes.
+	$(RUN) pytest tests/engines --engine dask --engine data-service --engine flink
+	$(RUN) benchmarks.engines --flink_home $(FLINK) --output_dir $(BENCH_DIR)
+
+test-dask: install-dev  ## Only on Dask: a scheduler and two workers.
+	$(RUN) pytest tests/engines --engine dask
+test-data-service: install-dev  ## Only training through a tf.data service: a dispatcher and two workers.
+	$(RUN) pytest tests/engines --engine data-service
+test-flink: install-dev $(FLINK)/ready  ## Only on Flink: embedded, and a cluster of three JVMs; fetches 400 MB.
+	$(RUN) pytest tests/engines --engine flink
+
+$(FLINK)/ready: deploy/flink/pom.xml | $(VENV)/installed-dev
+	@for tool in java mvn; do command -v $$tool >/dev/null || { echo "$$tool is missing: install a JDK (17) and Maven"; exit 1; }; done
+	@rm -rf $(FLINK) && mkdir -p $(FLINK)
+	mvn --quiet --batch-mode --file deploy/flink/pom.xml package -DbuildDirectory=$(CURDIR)/$(FLINK)/maven
+	mv $(FLINK)/maven/flink-job-server.jar $(FLINK)/job-server.jar
+	$(RUN) pip download --disable-pip-version-check --quiet --no-deps --dest $(FLINK) apache-flink-libraries==$(FLINK_VERSION)
+	tar --extract --gzip --strip-components 2 --directory $(FLINK) --file $(FLINK)/apache-flink-libraries-$(FLINK_VERSION).tar.gz \
+	    --wildcards '*/deps/lib/flink-dist-*' '*/deps/lib/log4j-*' '*/deps/licenses/*'
+	@rm -rf $(FLINK)/maven $(FLINK)/*.tar.gz && touch $@
 
 lint: install-dev  ## Check style and types.
 	$(RUN) ruff check .

@@ -2,6 +2,16 @@
 
 from setuptools import setup
 
+# Generation and verification need only `install_requires`: Beam's workers install that, and no TensorFlow.
+_TRAIN = [
+    "tensorflow>=2.20",
+    "keras>=3.12",
+    "matplotlib>=3.9",
+    "pillow>=10",
+    "pyyaml>=6",
+    "tensorboard>=2.20",
+]
+_DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]
 # Of backports.strenum, which LiteRT needs, later versions are for Python before 3.11; uv overlooks that.
 _EXPORT = ["backports.strenum<1.3", "ai-edge-litert>=2.0", "onnx>=1.17", "onnxruntime>=1.20"]
 
@@ -20,23 +30,21 @@ setup(
         "trainer.prediction",
     ],
     install_requires=[
-        "tensorflow>=2.20",
-        "keras>=3.12",
         "numpy>=1.26",
         "scipy>=1.12",
         "apache-beam>=2.70",
-        "matplotlib>=3.9",
-        "pillow>=10",
         "google-crc32c>=1.5",
         "tqdm>=4.66",
-        "pyyaml>=6",
-        "tensorboard>=2.20",
     ],
     extras_require={
-        "gpu": ["tensorflow[and-cuda]>=2.20"],
-        "jax": ["jax>=0.7"],
-        "export": _EXPORT,
+        "train": _TRAIN,
+        "gpu": [*_TRAIN, "tensorflow[and-cuda]>=2.20"],
+        "jax": [*_TRAIN, "jax>=0.7"],
+        "dask": _DASK,
+        "export": [*_TRAIN, *_EXPORT],
         "dev": [
+            *_TRAIN,
+            *_DASK,
             *_EXPORT,
             "jax>=0.7",
             "jsonschema>=4.20",

@@ -110,7 +110,7 @@ def _run(pipeline: Any, workspace: Workspace, shards: list[Shard]) -> None:
     done = workspace.finished_sequences(shards)
     try:
         with Progress(PROGRAM, total, done=done) as progress:
-            with _quiet_threads(), _watch(lambda: progress.set(workspace.finished_sequences(shards))):
+            with _watch(lambda: progress.set(workspace.finished_sequences(shards))):
                 _wait_for(pipeline.run())
             progress.set(total)
     except Exception as error:  # Runners raise what they like; the cause is in the last line.
@@ -148,25 +148,18 @@ def _watch(look: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-@contextmanager
-def _quiet_threads() -> Iterator[None]:
-    """Keep Beam's threads from printing tracebacks; what fails in them, the main thread raises too."""
-    before = threading.excepthook
-    threading.excepthook = lambda _: None
-    try:
-        yield
-    finally:
-        threading.excepthook = before
-
-
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     """The line that says why a job failed: workers' errors arrive as the text of a traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
     named = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception"))]
-    cause = (named or lines or [type(error).__name__])[-1]
+    cause = (named or lines)[-1].removeprefix("RuntimeError: ").partition(" [while running")[0]
     if "Channel closed prematurely" in cause or WORKER_DIED in cause:
         return WORKER_DIED
-    return cause.partition(" [while running")[0]
+    if "No module named 'pipeline" in cause:
+        return "the engine's workers, or its scheduler, lack this project: install it there, or stage it"
+    return cause
 
 
 def summary(manifest: Manifest, output_dir: str, seconds: float | None) -> str:
@@ -259,6 +252,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # What fails in Beam's threads, the main thread raises too; they would print tracebacks, some at the end.
+    threading.excepthook = lambda _: None
     # As for Ctrl-C: a job that runs elsewhere is ended, and so is what Beam started here.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run(PROGRAM, main)

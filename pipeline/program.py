@@ -83,6 +83,11 @@ def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
         return _fail(program, str(error), 1)
     except KeyboardInterrupt:
         return _fail(program, "interrupted; what was finished is kept, the same command goes on", 1)
+    except ModuleNotFoundError as error:
+        extra = "pip install 'moving-lines[train]', or '.[train]' in its sources"
+        return _fail(
+            program, f"the package {error.name} is not installed; install what is missing: {extra}", 1
+        )
     except OSError as error:
         return _fail(program, one_line(error), 1)
     except Exception as error:

@@ -3,12 +3,14 @@
 Beam's own ``DirectRunner`` is a switch: it tries to download the Prism runner first and, where it cannot,
 falls back to ``FnApiRunner``; Prism ignores the number of workers. Here every local name means
 ``FnApiRunner``: nothing is downloaded, and the parallelism is what the flags say, by default one process
-for every core. All other runners (``PrismRunner`` too) are handed to Beam by name.
+for every core. All other runners (``PrismRunner`` too) are handed to Beam by name; of Dask's, the partitions
+are made such that all its workers work.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 from collections.abc import Sequence
@@ -28,6 +30,10 @@ _LOCAL_NAMES = (
     "fnapirunner",
     "testdirectrunner",
 )
+
+
+_DASK_RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"  # Beam does not know it by its short name.
+_DASK_NAMES = ("dask", "daskrunner", _DASK_RUNNER.lower())
 
 
 def choose_runner(
@@ -58,6 +64,8 @@ def choose_runner(
         if unknown:
             raise RequestError(f"unknown flag --{min(unknown)}: neither this program nor Beam knows it")
         return FnApiRunner(default_environment=LocalWorkerEnvironment() if by_process else None), options
+    if name.lower() in _DASK_NAMES:
+        name, beam_flags = _DASK_RUNNER, _for_dask(name, beam_flags)
     try:
         runner = create_runner(name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -68,6 +76,15 @@ def choose_runner(
     if running_mode is not None:
         flags.append(f"--direct_running_mode={running_mode}")
     return runner, _parse_options(flags)
+
+
+def _for_dask(name: str, beam_flags: Sequence[str]) -> list[str]:
+    if importlib.util.find_spec("distributed") is None:
+        raise RequestError(f"--runner {name}: Dask is not installed; pip install 'moving-lines[dask]'")
+    if any("partition" in flag for flag in beam_flags):
+        return list(beam_flags)
+    # Beam puts up to 128 elements in a partition, and a partition is what one worker works on.
+    return [*beam_flags, "--dask_partition_size=1"]
 
 
 def num_local_workers(num_workers: int | None, running_mode: str | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 # The tests describe a machine without a GPU, also where there is one.
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -19,9 +20,25 @@ from pipeline.generate import generate
 from pipeline.settings import DatasetSettings
 
 ROOT = Path(__file__).parent.parent
+ENGINE_TOOLS = {"flink": ("java", "mvn")}
 SMALL = {"num_train": 600, "num_validation": 70, "num_test": 150}
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--engine``."""
+    parser.addoption("--engine", action="append", default=[], help="run this engine's tests, too; repeatable")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the tests of engines that were not asked for, and say what they need."""
+    for item in items:
+        for mark in item.iter_markers("engine"):
+            if (name := mark.args[0]) not in config.getoption("--engine"):
+                lacking = [tool for tool in ENGINE_TOOLS.get(name, ()) if shutil.which(tool) is None]
+                needs = f"; {' and '.join(lacking)} is missing here" if lacking else ""
+                item.add_marker(pytest.mark.skip(reason=f"run by make test-{name}{needs}"))
 
 
 def make_dataset(

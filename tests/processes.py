@@ -20,6 +20,26 @@ def children(pid: int, module: str) -> list[int]:
     return sorted(found)
 
 
+def descendants(pid: int, word: str) -> list[int]:
+    """Processes below a process that have a word as a whole argument, or as their program's name."""
+    parents, found = {}, []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                command = (process / "cmdline").read_text().split("\0")
+                parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if word in command or Path(command[0]).name == word:
+                found.append(int(process.name))
+
+    def is_below(process: int) -> bool:
+        above = parents.get(process)
+        return above is not None and (above == pid or is_below(above))
+
+    return sorted(filter(is_below, found))
+
+
 def environment(**more: str) -> dict[str, str]:
     """What a program sees that a user starts, not a test."""
     ours = {

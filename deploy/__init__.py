@@ -1,0 +1,1 @@
+"""Running on engines: what they need, and clusters of one machine for trying and testing."""
