@@ -1,0 +1,121 @@
+"""Program: one data set on every engine: the same fingerprint, and what a shard costs on each.
+
+Every job is a fresh process, timed from its start to its end. A shard's cost is what a job of many shards
+takes longer than one of few that makes the same sequences, divided by the difference in shards.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.figures import Spread
+from benchmarks.jobs import command, seconds_of
+from benchmarks.results_file import write_results
+from deploy.local_dask import dask_cluster
+from deploy.local_flink import FLINK_VERSION, boot_script, flink_cluster, worker_pools
+from pipeline.dataset import Dataset
+from pipeline.program import ArgumentParser, WorkError, positive_int, run
+
+PROGRAM = "benchmarks.engines"
+
+_ROOT = Path(__file__).parent.parent
+_FEW = 4  # Shards of the three splits together, as near to it as they come.
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure in turn, print a table; 1 if the fingerprints differ."""
+    parser = ArgumentParser(
+        PROGRAM,
+        "Make one data set on every engine: seconds, seconds a shard, fingerprint.",
+        f"python -m {PROGRAM} --output_dir /tmp/engines --flink_home build/flink",
+    )
+    add = parser.add_argument
+    add("--output_dir", required=True, help="for engines.json, and for data sets while they are measured")
+    add("--flink_home", help="what make build/flink/ready has fetched; without it Flink is left out")
+    add("--rounds", type=positive_int, default=1, help="of all engines in turn")
+    add("--num_sequences", type=positive_int, default=20_000, help="of the training split")
+    add("--num_shards", type=positive_int, default=200, help="of the training split")
+    flags = parser.parse_args(arguments)
+    directory = Path(flags.output_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    sizes = [flags.num_sequences // flags.num_shards, flags.num_sequences // _FEW]
+    rounds: dict[str, list[dict[str, float]]] = {}
+    fingerprints: dict[str, str] = {}
+    for _ in range(flags.rounds):
+        with tempfile.TemporaryDirectory(dir=directory) as scratch:
+            for engine, engine_flags in _engines(Path(scratch), flags.flink_home):
+                jobs = [_make(Path(scratch), flags.num_sequences, size, engine_flags) for size in sizes]
+                (many, many_shards, fingerprint), (less, few_shards, _) = jobs
+                if fingerprints.setdefault(engine, fingerprint) != fingerprint:
+                    raise WorkError(f"{engine}: another fingerprint in another round")
+                cost = (many - less) / (many_shards - few_shards)
+                figures = {"seconds": many, "few_shards_seconds": less, "shard_seconds": cost}
+                rounds.setdefault(engine, []).append({"shards": many_shards, **figures})
+    path = directory / "engines.json"
+    figures_of_all = {"num_sequences": flags.num_sequences, "fingerprints": fingerprints, "rounds": rounds}
+    write_results(path, ("apache_beam", "numpy"), figures_of_all)
+    print("| engine | shards | job, s | of few shards, s | a shard, ms | fingerprint |")
+    print("|---|---:|---:|---:|---:|---|")
+    for engine, measured in rounds.items():
+        seconds, few, shard = (
+            Spread.of([each[name] * scale for each in measured]).text(digits)
+            for name, scale, digits in (
+                ("seconds", 1, 1),
+                ("few_shards_seconds", 1, 1),
+                ("shard_seconds", 1e3, 1),
+            )
+        )
+        print(
+            f"| {engine} | {measured[0]['shards']} | {seconds} | {few} | {shard} |"
+            f" {fingerprints[engine].removeprefix('sha256:')[:16]} |"
+        )
+    print(f"medians of {flags.rounds} rounds (lowest to highest); {path}")
+    if len(set(fingerprints.values())) > 1:
+        raise WorkError("the fingerprints differ")
+    return 0
+
+
+def _make(scratch: Path, num_sequences: int, per_shard: int, flags: Sequence[str]) -> tuple[float, int, str]:
+    """Make the data set; seconds, shards, fingerprint."""
+    with tempfile.TemporaryDirectory(dir=scratch) as parent:
+        data = Path(parent) / "d"
+        splits = ("--num_train", num_sequences, "--num_validation", per_shard, "--num_test", per_shard)
+        shape = ("--output_dir", data, "--sequences_per_shard", per_shard)
+        seconds = seconds_of(command("pipeline.generate", *shape, *splits, *flags))
+        manifest = Dataset.open(str(data)).manifest
+        return seconds, sum(len(split.shards) for split in manifest.splits.values()), manifest.fingerprint
+
+
+def _engines(scratch: Path, flink_home: str | None) -> Iterator[tuple[str, list[str]]]:
+    """Names and flags; an engine's processes run until the next is asked for."""
+    yield "one process", ["--direct_running_mode=in_memory"]
+    yield "local processes", []
+    known = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    with dask_cluster(scratch / "dask", known) as dask:
+        yield "Dask, 2 workers", dask.flags
+    if flink_home is None:
+        return
+    home = Path(flink_home).absolute()
+    jar = f"--flink_job_server_jar={home / 'job-server.jar'}"
+    embedded = ["--runner=FlinkRunner", "--flink_master=[local]", f"--flink_version={FLINK_VERSION}"]
+    yield "Flink, embedded", [*embedded, jar]
+    with _flink(scratch, home, known) as flags:
+        yield "Flink, 2 task managers", flags
+
+
+@contextmanager
+def _flink(scratch: Path, home: Path, known: dict[str, str]) -> Iterator[list[str]]:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(flink_cluster(scratch / "flink", home, known))
+        boot = boot_script(scratch / "boot", Path(sys.executable))
+        pools = stack.enter_context(worker_pools(scratch / "pools", boot, known))
+        yield [*cluster.flags, *pools, "--setup_file=./setup.py"]
+
+
+if __name__ == "__main__":
+    run(PROGRAM, main)
