@@ -11,12 +11,12 @@ Memory: `trainer.evaluate` with all its processes, on a few and on many sequence
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.figures import Comparison, Spread, verdict
-from benchmarks.jobs import command, failure, seconds_of
+from benchmarks.jobs import command, output_of, seconds_of
+from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.process_memory import HAS_PROC, MEASURE, peak_memory
 from benchmarks.results_file import write_results
 from pipeline.program import ArgumentParser, RequestError, positive_int, run
@@ -46,11 +46,9 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError("memory is read from /proc, which this system does not have: run it on Linux")
     directory = Path(flags.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    model = directory / "run"
     sizes = (flags.few, flags.many)
-    data = {size: _data_set(directory, size) for size in {flags.num_sequences, *sizes}}
-    steps = ("--epochs", 1, "--steps_per_epoch", 20, "--device", "cpu")
-    seconds_of(command("trainer.task", "--data_dir", data[flags.num_sequences], "--model_dir", model, *steps))
+    data = {size: data_set_to_judge(directory, size) for size in {flags.num_sequences, *sizes}}
+    model = run_to_judge(directory, data[flags.num_sequences])
 
     metrics = directory / "metrics.json"
     judge = _judge(data[flags.num_sequences], model, metrics)
@@ -62,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     for _ in range(flags.rounds):
         seconds_of(judge)
         ours = json.loads(metrics.read_text())["throughput"]["sequences_per_second"]
-        rounds.append({"ours": ours, "tutorial": float(_output_of(tutorial))})
+        rounds.append({"ours": ours, "tutorial": float(output_of(tutorial))})
     memory = {size: peak_memory(_judge(data[size], model, metrics)) for size in sizes}
     path = directory / "evaluation.json"
     figures = {
@@ -84,22 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _data_set(directory: Path, num_test: int) -> Path:
-    data = directory / f"data-{num_test}"
-    splits = ("--num_train", 5_000, "--num_validation", 200, "--num_test", num_test)
-    seconds_of(command("pipeline.generate", "--output_dir", data, *splits))
-    return data
-
-
 def _judge(data: Path, model: Path, metrics: Path) -> list[str]:
     return command("trainer.evaluate", "--data_dir", data, "--model_dir", model, "--output", metrics)
-
-
-def _output_of(job: list[str]) -> str:
-    ended = subprocess.run(job, capture_output=True, text=True)
-    if ended.returncode:
-        raise failure(job, ended.stderr)
-    return ended.stdout
 
 
 if __name__ == "__main__":

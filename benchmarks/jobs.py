@@ -31,6 +31,18 @@ def seconds_of(job: list[str]) -> float:
     return seconds
 
 
+def output_of(job: list[str]) -> str:
+    """What a job prints.
+
+    Raises:
+        WorkError: if it fails.
+    """
+    ended = subprocess.run(job, capture_output=True, text=True)
+    if ended.returncode:
+        raise failure(job, ended.stderr)
+    return ended.stdout
+
+
 def data_set(directory: Path, encoding: str, num_sequences: int) -> Path:
     """The directory of a data set, which `pipeline.generate` makes or finds whole."""
     data = directory / f"{encoding}-{num_sequences}"
