@@ -41,6 +41,13 @@ def peak_memory(job: list[str]) -> int:
     return peak
 
 
+def own_peak() -> int:
+    """The most bytes that this process has had resident so far, shared pages of libraries included."""
+    # Not getrusage: a process starts there with what the one that started it had.
+    lines = (_PROCESSES / "self" / "status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
 def _tree(root: int) -> Iterator[int]:
     """A process and all its descendants."""
     children: dict[int, list[int]] = {}
