@@ -24,7 +24,7 @@ from pipeline.settings import SPLITS
 Uint64Array = npt.NDArray[np.uint64]
 
 HASH_BYTES = 8
-_HASHES_PER_RUN = 2**18
+HASHES_PER_RUN = 2**18
 _HASHES_PER_RANGE = 2**18
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -104,7 +104,7 @@ class HashWriter:
 
     def add(self, paths: Uint8Array, labels: Int64Array) -> None:
         """Hash sequences; a block never lies in two runs."""
-        if self._count + len(paths) > _HASHES_PER_RUN:
+        if self._count + len(paths) > HASHES_PER_RUN:
             self._write_run()
         self._pending.append(sequence_hashes(paths, labels))
         self._count += len(paths)

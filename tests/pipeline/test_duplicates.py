@@ -43,7 +43,7 @@ def test_the_manifest_counts_what_a_plain_count_finds(tmp_path: Path, image_size
 def test_runs_and_ranges_have_no_influence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranges: int, per_run: int
 ) -> None:
-    monkeypatch.setattr(duplicates, "_HASHES_PER_RUN", per_run)
+    monkeypatch.setattr(duplicates, "HASHES_PER_RUN", per_run)
     counts = {"train": 400, "validation": 70, "test": 90}
     paths: dict[str, list[str]] = {}
     for split, count in counts.items():
