@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.costs import seconds_without_imports
 from benchmarks.figures import Spread, verdict
 from benchmarks.jobs import command, output_of, seconds_of
 from benchmarks.open_data import BATCH_SIZE, EPOCH, LIST, OPEN
@@ -104,12 +105,6 @@ def _measure(data: Path) -> Figures:
     return {what: json.loads(output_of(job)) for what, job in steps.items()}
 
 
-def _seconds(step: dict[str, Any], *, imports: bool) -> float:
-    """Seconds of a step, with the imports before it or without."""
-    parts: dict[str, float] = step["seconds"]
-    return sum(passed for part, passed in parts.items() if imports or part != "imports")
-
-
 def _print_table(figures: dict[str, Any]) -> None:
     shards, made = figures["num_shards"], figures["generation_seconds"]
     titles = " | ".join(f"{count['train']:,} training shards" for count in shards.values())
@@ -135,11 +130,11 @@ def _print_step(name: str, steps: dict[str, list[dict[str, Any]]]) -> None:
         )
         print(f"| {title} | {cells} |")
 
-    row(f"{name}, s", lambda step: _seconds(step, imports=False), 3)
+    row(f"{name}, s", seconds_without_imports, 3)
     if len(parts := [part for part in steps["few"][0]["seconds"] if part != "imports"]) > 1:
         for part in parts:
             row(f"… {part}", _part(part), 3)
-    row("… with the imports", lambda step: _seconds(step, imports=True), 3)
+    row("… with the imports", lambda step: sum(step["seconds"].values()), 3)
     row("… peak memory, MiB", lambda step: step["peak_bytes"] / 2**20, 0)
 
 
@@ -150,7 +145,7 @@ def _part(name: str) -> Callable[[dict[str, Any]], float]:
 def _bound(rounds: list[dict[str, Figures]]) -> str:
     """Opening and starting an epoch of many shards, held against their bound."""
     steps = [[each["many"][what] for each in rounds] for what in (OPEN, EPOCH)]
-    took = sum(statistics.median(_seconds(step, imports=False) for step in of_one) for of_one in steps)
+    took = sum(statistics.median(seconds_without_imports(step) for step in of_one) for of_one in steps)
     peak = max(step["peak_bytes"] for of_one in steps for step in of_one)
     bound = f"opening and starting an epoch, without imports, takes at most {_MAX_SECONDS} s and 1 GiB"
     met = took <= _MAX_SECONDS and peak <= _MAX_BYTES

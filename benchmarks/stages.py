@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cores import HAS_AFFINITY, one_core
+from benchmarks.costs import seconds_a_shard
 from benchmarks.figures import Spread
 from benchmarks.jobs import command, data_set, output_of, seconds_of
 from benchmarks.judged import data_set_to_judge, run_to_judge
@@ -114,11 +115,6 @@ def _shard_cost(directory: Path, runner: str, num_shards: int) -> Figures:
     return {"shards_more": num_shards - 1, "few_seconds": few, "many_seconds": many}
 
 
-def seconds_a_shard(cost: Figures) -> float:
-    """What a shard more took."""
-    return max(0.0, cost["many_seconds"] - cost["few_seconds"]) / cost["shards_more"]
-
-
 def _print_stages(rounds: Rounds) -> None:
     print("| stage, on one core | sequences/s | bytes a sequence | peak memory, MiB |")
     print("|---|---:|---:|---:|")
@@ -135,7 +131,7 @@ def _print_costs(rounds: Rounds) -> None:
     print("|---|---:|")
     for runner, workers in _RUNNERS.items():
         costs = Spread.of([1e3 * seconds_a_shard(each["shards"][runner]) for each in rounds])
-        print(f"| a shard, local {runner} with {workers} workers, ms | {costs.text(2)} |")
+        print(f"| a shard, local {runner}, workers: {workers}, ms | {costs.text(2)} |")
     for name, unit, factor in (("range", "ms", 1e3), ("file", "µs", 1e6), ("run", "µs", 1e6)):
         taken = Spread.of([factor * each["duplicates"][f"seconds_a_{name}"] for each in rounds])
         of = "duplicates, a range" if name == "range" else f"… and in it for every {name}"
