@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--num_frames", type=positive_int, default=100_000, help="sequences made and verified as frames")
     add("--num_trained", type=positive_int, default=3_200, help="sequences trained on")
     add("--num_judged", type=positive_int, default=5_000, help="sequences evaluated")
-    add("--num_shards", type=positive_int, default=2_000, help="many shards, for what a shard costs")
+    add("--num_shards", type=positive_int, default=5_000, help="many shards, for what a shard costs")
     flags = parser.parse_args(arguments)
     if not (HAS_PROC and HAS_AFFINITY):
         raise RequestError("cores and memory are told by Linux, which this system is not: run it there")
