@@ -42,8 +42,8 @@ class Costs:
         peak_bytes: the most memory of a process, by stage.
         record_bytes: bytes a sequence, by encoding.
         shard_seconds: what a shard takes besides its sequences, by runner.
-        range_seconds: of a range of hashes that is looked through for duplicates.
-        file_seconds, run_seconds: what each file and each sorted run adds to every range.
+        hash_seconds: of a sequence's hash, when duplicates are looked for.
+        file_seconds, run_seconds: what each file and each sorted run adds to every range of hashes.
         manifest_bytes: of a data set.
         opening_seconds: of a data set, after imports.
         epoch_seconds: to an epoch's first batch, after imports.
@@ -56,7 +56,7 @@ class Costs:
     peak_bytes: Mapping[str, float]
     record_bytes: Mapping[str, float]
     shard_seconds: Mapping[str, float]
-    range_seconds: float
+    hash_seconds: float
     file_seconds: float
     run_seconds: float
     manifest_bytes: ByShards
@@ -109,7 +109,7 @@ def _of_stages(document: Any) -> dict[str, Any]:
             for encoding in ENCODINGS
         },
         "shard_seconds": {runner: of_runner(runner) for runner in rounds[0]["shards"]},
-        **{f"{part}_seconds": of_duplicates(part) for part in ("range", "file", "run")},
+        **{f"{part}_seconds": of_duplicates(part) for part in ("hash", "file", "run")},
     }
 
 

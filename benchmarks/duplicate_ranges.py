@@ -1,11 +1,10 @@
 """Program: what it takes to look for duplicates in one range of hashes; for `stages`.
 
-A range gathers its hashes from every run in every shard's file, so its time has three parts: its quarter of a
-million hashes, which are ordered and compared; the files that are opened; and the runs that are searched. A
-data set twice as large has twice the ranges, each with twice the runs, which is why the parts are told apart.
+A range gathers its hashes from every run in every shard's file, so its time has three parts: its hashes,
+which are ordered and compared; the files that are opened; and the runs that are searched.
 Narrow ranges, which hold next to no hashes, give what a file and a run take.
 
-Prints JSON: ``seconds_a_range``, ``seconds_a_file``, ``seconds_a_run``, and this process' ``peak_bytes``.
+Prints JSON: ``seconds_a_hash``, ``seconds_a_file``, ``seconds_a_run``, and this process' ``peak_bytes``.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     a_run = max(0.0, (by_run - least) / more)
     a_file = max(0.0, (by_file - least) / more - a_run)
     figures = {
-        "seconds_a_range": max(0.0, whole - by_file) + least,
+        "seconds_a_hash": max(0.0, whole - by_file) * ranges / (flags.num_runs * HASHES_PER_RUN),
         "seconds_a_file": a_file,
         "seconds_a_run": a_run,
         "peak_bytes": own_peak(),

@@ -141,13 +141,13 @@ def _duplicates(costs: Costs, total: int, shards: list[Shard]) -> Need:
     ranges = num_ranges(total)
     runs = sum(-(-shard.num_sequences // HASHES_PER_RUN) for shard in shards)
     files = len(shards)
-    seconds = ranges * (costs.range_seconds + files * costs.file_seconds + runs * costs.run_seconds)
+    seconds = total * costs.hash_seconds + ranges * (files * costs.file_seconds + runs * costs.run_seconds)
     parts = (
-        f"{number(1e3 * costs.range_seconds)} ms",
         f"{files:,} files x {number(1e6 * costs.file_seconds)} µs",
         f"{runs:,} runs x {number(1e6 * costs.run_seconds)} µs",
     )
-    arithmetic = f"{ranges:,} ranges x ({' + '.join(parts)}) / 3,600"
+    hashes = f"{total:,} x {number(1e9 * costs.hash_seconds)} ns"
+    arithmetic = f"({hashes} + {ranges:,} ranges x ({' + '.join(parts)})) / 3,600"
     return Need("duplicates", seconds / 3600, "core-hours", arithmetic)
 
 

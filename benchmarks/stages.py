@@ -132,9 +132,9 @@ def _print_costs(rounds: Rounds) -> None:
     for runner, workers in _RUNNERS.items():
         costs = Spread.of([1e3 * seconds_a_shard(each["shards"][runner]) for each in rounds])
         print(f"| a shard, local {runner}, workers: {workers}, ms | {costs.text(2)} |")
-    for name, unit, factor in (("range", "ms", 1e3), ("file", "µs", 1e6), ("run", "µs", 1e6)):
+    for name, unit, factor in (("hash", "ns", 1e9), ("file", "µs", 1e6), ("run", "µs", 1e6)):
         taken = Spread.of([factor * each["duplicates"][f"seconds_a_{name}"] for each in rounds])
-        of = "duplicates, a range" if name == "range" else f"… and in it for every {name}"
+        of = "duplicates, a hash" if name == "hash" else f"… for every range, a {name}"
         print(f"| {of}, {unit} | {taken.text(1)} |")
 
 

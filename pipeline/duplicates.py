@@ -1,9 +1,9 @@
 """Sequences that occur more than once, within a split or in two splits, found in constant memory.
 
 Every sequence is reduced to a 64-bit hash. Each shard's hashes are written to a file as sorted runs; then
-ranges of hashes, each with about a quarter of a million whatever the data set's size, are taken from all runs
-and counted one by one. Two different sequences share a hash with probability 2**-64, so among n sequences a
-false duplicate is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
+ranges of hashes, each with a quarter of a million to four million, are taken from all runs and counted one
+by one. Two different sequences share a hash with probability 2**-64, so among n sequences a false duplicate
+is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Uint64Array = npt.NDArray[np.uint64]
 
 HASH_BYTES = 8
 HASHES_PER_RUN = 2**18
-_HASHES_PER_RANGE = 2**18
+# A range opens every shard's file, so a larger data set has larger ranges, rather than ever more.
+_HASHES_PER_RANGE = (2**18, 2**22)
+_RANGES_BEFORE_LARGER = 256
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
@@ -120,7 +122,9 @@ class HashWriter:
 
 def num_ranges(num_sequences: int) -> int:
     """Into how many ranges the hashes of a data set are cut."""
-    return max(1, -(-num_sequences // _HASHES_PER_RANGE))
+    fewest, most = _HASHES_PER_RANGE
+    per_range = min(max(fewest, num_sequences // _RANGES_BEFORE_LARGER), most)
+    return max(1, -(-num_sequences // per_range))
 
 
 def count_in_range(paths: Mapping[str, Sequence[str]], index: int, ranges: int) -> Duplicates:

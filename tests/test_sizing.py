@@ -25,7 +25,7 @@ COSTS = Costs(
     peak_bytes={"generation, path": 64 * 2**20},
     record_bytes={"path": 98},
     shard_seconds={"in_memory": 0.002, "multi_processing": 0.004},
-    range_seconds=0.05,
+    hash_seconds=0.2e-6,
     file_seconds=0.001,
     run_seconds=0.002,
     manifest_bytes=ByShards(10_000, 200),
@@ -44,7 +44,7 @@ EXPECTED = {
     "starting an epoch": (3.0, "s"),
     "memory for that": (550, "MiB"),
     "generation": (10 / 3600, "core-hours"),
-    "duplicates": (0.8 / 3600, "core-hours"),  # 4 x (0.05 + 50 x 0.001 + 50 x 0.002) s
+    "duplicates": (0.8 / 3600, "core-hours"),  # 1,000,000 x 0.2e-6 + 4 x (50 x 0.001 + 50 x 0.002) s
     "shards' own cost": (0.2, "s"),
     "generation on 8 cores": (1.65, "s"),  # 10 / 8 + 0.8 / 4, for there are 4 ranges, + 0.2
     "memory of 8 such processes": (0.5, "GiB"),
@@ -75,7 +75,10 @@ def test_rows_show_their_arithmetic() -> None:
     found = _found()
     row = "| generation | 0.00278 core-hours | 1,000,000 / 100,000 a second and core / 3,600 |"
     assert found["generation"].row() == row
-    assert "4 ranges x (50 ms + 50 files x 1,000 µs + 50 runs x 2,000 µs)" in found["duplicates"].row()
+    assert (
+        "(1,000,000 x 200 ns + 4 ranges x (50 files x 1,000 µs + 50 runs x 2,000 µs))"
+        in found["duplicates"].row()
+    )
     assert "20,000 a second (assumed)" in found["readers for one GPU"].row()
 
 
