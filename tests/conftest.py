@@ -27,18 +27,27 @@ Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--engine``."""
+    """Add ``--engine`` and ``--kills``."""
     parser.addoption("--engine", action="append", default=[], help="run this engine's tests, too; repeatable")
+    parser.addoption("--kills", type=int, help="of each storm of kills only so many")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the tests of engines that were not asked for, and say what they need."""
+    """Skip the tests of engines that were not asked for, and say what they need; shorten storms."""
+    if (kills := config.getoption("--kills")) is not None:
+        config.hook.pytest_deselected(items=[item for item in items if _number(item) >= kills])
+        items[:] = [item for item in items if _number(item) < kills]
     for item in items:
         for mark in item.iter_markers("engine"):
             if (name := mark.args[0]) not in config.getoption("--engine"):
                 lacking = [tool for tool in ENGINE_TOOLS.get(name, ()) if shutil.which(tool) is None]
                 needs = f"; {' and '.join(lacking)} is missing here" if lacking else ""
                 item.add_marker(pytest.mark.skip(reason=f"run by make test-{name}{needs}"))
+
+
+def _number(item: pytest.Item) -> int:
+    """The number in which the tests of one storm differ."""
+    return item.callspec.params.get("number", 0) if hasattr(item, "callspec") else 0
 
 
 def make_dataset(
