@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -80,4 +81,5 @@ def _parser() -> ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(PROGRAM, main)
+    # Taking a server down waits for its clients, who manage without it.
+    run(PROGRAM, main, os._exit)
