@@ -25,16 +25,16 @@ _HIGHEST_PORT = 65_535
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, serve until a signal comes."""
-    from trainer.startup import import_tensorflow_quietly, quiet_stderr
-
-    import_tensorflow_quietly()
     flags = _parser().parse_args(arguments)
-    import tensorflow as tf
-
     if flags.port > _HIGHEST_PORT:
         raise RequestError(f"--port {flags.port}: give a number from 0 to {_HIGHEST_PORT}")
     if (flags.role == "worker") != (flags.dispatcher is not None):
         raise RequestError("--dispatcher: give it to workers, and only to them; it is grpc://HOST:PORT")
+    from trainer.startup import import_tensorflow_quietly, quiet_stderr
+
+    import_tensorflow_quietly()
+    import tensorflow as tf
+
     service = tf.data.experimental.service
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

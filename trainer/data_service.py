@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -38,8 +37,6 @@ def reading_through(
     if address is None:
         yield None
         return
-    if not re.fullmatch(r"grpc://[^/\s:]+:\d{1,5}", address):
-        raise RequestError(f"--data_service {address}: give grpc://HOST:PORT of a dispatcher")
     service = DataService(address, program)
     service.check(files, timeout)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -161,5 +162,8 @@ class Execution:
             )
         if self.distribution not in DISTRIBUTIONS:
             raise RequestError(f"--distribution {self.distribution}: give one of {', '.join(DISTRIBUTIONS)}")
+        address = self.data_service
+        if address is not None and not re.fullmatch(r"grpc://[^/\s:]+:\d{1,5}", address):
+            raise RequestError(f"--data_service {address}: give grpc://HOST:PORT of a dispatcher")
         if self.profile is not None and not 1 <= self.profile[0] <= self.profile[1]:
             raise RequestError("--profile: give two steps, FIRST,LAST, as in 10,20")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.program import RequestError
 from tests.conftest import Program, make_dataset
-from trainer import served_windows
+from trainer import data_server, served_windows
 from trainer.data_service import DataService
 from trainer.datasets import SplitFiles, read_manifest, split_files
 from trainer.input_pipeline import steps_per_pass, training_batches
@@ -101,6 +102,22 @@ def test_workers_come_and_go(
     worker._stop()
     _assert_equal(served, local, 3 * steps_per_pass(files, 16))
     service.close()
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ("", "--role"),
+        ("--role=reader", "--role"),
+        ("--role=worker", "--dispatcher"),
+        ("--role=dispatcher --dispatcher=grpc://localhost:1", "--dispatcher"),
+        ("--role=dispatcher --port=65536", "--port 65536"),
+        ("--role=dispatcher --port=-1", "--port"),
+    ],
+)
+def test_wrong_requests_to_serve(flags: str, named: str) -> None:
+    with pytest.raises(RequestError, match=named):
+        data_server.main(flags.split())
 
 
 def test_a_service_without_workers_is_refused(

@@ -123,6 +123,8 @@ def test_a_deterministic_profiled_run(tmp_path: Path, path_dataset_dir: Path, pr
         ("--checkpoint_every=0", "--checkpoint_every"),
         ("--keep_checkpoints=0", "--keep_checkpoints"),
         ("--connect_timeout=0", "--connect_timeout"),
+        ("--data_service=localhost:5050", "--data_service localhost:5050: give grpc://HOST:PORT"),
+        ("--data_service=grpc://localhost", "--data_service"),
         ("--profile=5", "--profile"),
         ("--profile=5,2", "--profile"),
         ("--on_corrupt=ignore", "--on_corrupt"),
