@@ -64,7 +64,7 @@ def test_sequences_do_not_depend_on_sharding_or_encoding(
     "runner",
     [
         {"direct_num_workers": 2},
-        {"direct_num_workers": 4},
+        pytest.param({"direct_num_workers": 4}, marks=pytest.mark.storm),
         {"direct_num_workers": 2, "direct_running_mode": "multi_threading"},
         {"runner": "DirectRunner", "direct_running_mode": "in_memory"},
     ],

@@ -189,6 +189,7 @@ def test_training_skips_and_counts(copied: Path, tmp_path: Path) -> None:
         train(SETTINGS, str(copied), str(tmp_path / "run"), Execution(on_corrupt="skip"))
 
 
+@pytest.mark.storm
 def test_training_on_whole_data_is_the_same_either_way(path_dataset_dir: Path, tmp_path: Path) -> None:
     histories = []
     for choice in ("fail", "skip"):

@@ -81,6 +81,7 @@ def test_two_workers_give_the_same_batches(
     service.close()
 
 
+@pytest.mark.storm
 def test_workers_come_and_go(
     files: SplitFiles,
     small_blocks: None,

@@ -153,6 +153,7 @@ def test_every_size_is_exported(tmp_path: Path, format_name: str, image_size: in
     assert main([f"--model_dir={run}", f"--output_dir={tmp_path / 'x'}", f"--format={format_name}"]) == 0
 
 
+@pytest.mark.storm
 def test_dots_are_drawn_for_a_model_that_saw_dots(tmp_path: Path, path_dataset_dir: Path) -> None:
     run, output = tmp_path / "run", tmp_path / "x"
     settings = TrainingSettings(

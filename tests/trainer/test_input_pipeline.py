@@ -91,8 +91,10 @@ def test_the_order_is_a_function_of_seed_epoch_and_readers(path_dataset_dir: Pat
     ("readers", "window"),
     [
         (1, 7),
-        (5, 100),
-        *(pytest.param(*case, marks=pytest.mark.storm) for case in [(5, 7), (5, 10_000), (16, 100)]),
+        *(
+            pytest.param(*case, marks=pytest.mark.storm)
+            for case in [(5, 7), (5, 100), (5, 10_000), (16, 100)]
+        ),
     ],
 )
 def test_a_run_starts_at_any_step(path_dataset_dir: Path, readers: int, window: int) -> None:

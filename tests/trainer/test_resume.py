@@ -84,7 +84,7 @@ def test_checkpoints_stand_where_they_are_asked_for(whole_run: Path) -> None:
         assert read_state(RunDirectory(str(whole_run)).checkpoint_path(step)).step == step
 
 
-@pytest.mark.parametrize("step", [4, 12, 15, 24])
+@pytest.mark.parametrize("step", [12, 15, *(pytest.param(step, marks=pytest.mark.storm) for step in (4, 24))])
 def test_a_run_goes_on_exactly(tmp_path: Path, path_dataset_dir: Path, whole_run: Path, step: int) -> None:
     run = _killed_after(step, whole_run, tmp_path / "run")
     result = train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL)

@@ -20,7 +20,7 @@ def _config(run: Path) -> dict[str, object]:
     return config
 
 
-@pytest.mark.parametrize("suffix", ["yaml", "json"])
+@pytest.mark.parametrize("suffix", ["yaml", pytest.param("json", marks=pytest.mark.storm)])
 def test_flags_come_from_a_file_and_those_given_come_on_top(
     tmp_path: Path, path_dataset_dir: Path, suffix: str
 ) -> None:
@@ -44,6 +44,7 @@ def test_flags_come_from_a_file_and_those_given_come_on_top(
     assert settings == expected.to_json()
 
 
+@pytest.mark.storm
 def test_the_config_of_a_run_repeats_it(tmp_path: Path, path_dataset_dir: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     flags = [f"--data_dir={path_dataset_dir}", *QUICK, "--seed=5", "--noise=0.1", "--feeds=2"]

@@ -196,6 +196,7 @@ def test_code_in_a_model_file_is_not_run(tmp_path: Path, path_dataset_dir: Path)
         main([f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={tmp_path / 'm.json'}"])
 
 
+@pytest.mark.storm
 def test_several_batches_at_once_change_nothing(
     tmp_path: Path, run_dir: Path, path_dataset_dir: Path, program: Program
 ) -> None:
@@ -255,6 +256,7 @@ def test_a_checkpoint_of_another_run_is_refused(
     assert main([*flags, f"--checkpoint={best}"]) == 0
 
 
+@pytest.mark.storm
 def test_a_full_stdout_is_one_line(run_dir: Path, path_dataset_dir: Path, tmp_path: Path) -> None:
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--output={tmp_path / 'm.json'}"]
     with open("/dev/full", "w") as full:
