@@ -61,7 +61,9 @@ def _generate(data_dir: str, count: int, *, encoding: str, **_: str) -> Figures:
     from pipeline.workspace import Workspace
 
     settings = DatasetSettings(_SEED, IMAGE_SIZE, encoding, count, 1, 1)
-    plan = plan_shards(settings)
+    plan, workspace = plan_shards(settings), Workspace(data_dir)
+    workspace.make_state()
+    workspace.write_request(settings)
     for shard in plan:
         if shard.split != "train":  # Which builds what is built once.
             make_shard(shard, settings, data_dir)
@@ -70,7 +72,6 @@ def _generate(data_dir: str, count: int, *, encoding: str, **_: str) -> Figures:
     for shard in shards:
         make_shard(shard, settings, data_dir)
     seconds = time.perf_counter() - start
-    workspace = Workspace(data_dir)
     num_bytes = sum(workspace.read_report(shard).record.num_bytes for shard in shards)
     return {"sequences": count, "seconds": seconds, "bytes": num_bytes}
 

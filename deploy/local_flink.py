@@ -103,7 +103,7 @@ def flink_cluster(
 
     Args:
         directory: for its logs and files; made if it is not there.
-        home: what ``make build/flink`` has fetched: ``job-server.jar`` and Flink's ``lib``.
+        home: what ``make build/flink/ready`` has fetched: ``job-server.jar`` and Flink's ``lib``.
         environment: of its processes, and of Beam workers that they start themselves.
         task_managers: how many, with as many slots each, so that one can do the work of all.
     """

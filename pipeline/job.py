@@ -57,6 +57,7 @@ def _count_duplicates(index: int, settings: DatasetSettings, directory: str) -> 
     workspace, plan = Workspace(directory), plan_shards(settings)
     if workspace.finished_manifest(settings) is not None:
         return Duplicates.zero()
+    workspace.check_request(settings)
     paths = {
         split: [workspace.hashes_path(shard) for shard in plan if shard.split == split] for split in SPLITS
     }
@@ -69,6 +70,7 @@ def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str)
     workspace = Workspace(directory)
     if workspace.finished_manifest(settings) is not None:
         return
+    workspace.check_request(settings)
     environment = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from pipeline import files
@@ -59,8 +59,9 @@ def held(output_dir: str) -> Iterator[None]:
         with locked(output_dir):
             yield
     except RequestError:
-        for directory in made:
-            os.rmdir(directory)
+        with suppress(OSError):  # What made the request fail may have left something there.
+            for directory in made:
+                os.rmdir(directory)
         raise
 
 

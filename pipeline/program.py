@@ -17,6 +17,15 @@ TRACEBACK_VARIABLE = "MOVING_LINES_TRACEBACK"
 WORKER_DIED = "a worker process died (killed, or out of memory)"
 
 
+# What `setup.py` installs with an extra only.
+_EXTRAS = {
+    "train": ("tensorflow", "keras", "matplotlib", "PIL", "yaml", "tensorboard"),
+    "jax": ("jax",),
+    "export": ("ai_edge_litert", "onnx", "onnxruntime"),
+    "dask": ("dask", "distributed"),
+}
+
+
 class RequestError(ValueError):
     """The request was wrong. The message is one line: what, where, what to do. Exit code 2."""
 
@@ -84,10 +93,9 @@ def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
     except KeyboardInterrupt:
         return _fail(program, "interrupted; what was finished is kept, the same command goes on", 1)
     except ModuleNotFoundError as error:
-        extra = "pip install 'moving-lines[train]', or '.[train]' in its sources"
-        return _fail(
-            program, f"the package {error.name} is not installed; install what is missing: {extra}", 1
-        )
+        extra = next((f"[{extra}]" for extra, needs in _EXTRAS.items() if error.name in needs), "")
+        remedy = f"pip install 'moving-lines{extra}', or '.{extra}' in its sources"
+        return _fail(program, f"the package {error.name} is not installed; {remedy}", 1)
     except OSError as error:
         return _fail(program, one_line(error), 1)
     except Exception as error:

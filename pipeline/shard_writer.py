@@ -27,9 +27,13 @@ def make_shard(shard: Shard, settings: DatasetSettings, directory: str) -> str:
 
     Raises:
         OSError: if the shard cannot be written; nothing is left under its final name.
+        WorkError: if the directory has been given to another request; likewise.
     """
     workspace = Workspace(directory)
-    if workspace.finished_manifest(settings) is None and workspace.finished_report(shard) is None:
+    if workspace.finished_manifest(settings) is not None:
+        return shard.file_name
+    workspace.check_request(settings)
+    if workspace.finished_report(shard, settings) is None:
         with (
             files.write_atomically(workspace.path(shard), workspace.state) as stream,
             files.write_atomically(workspace.hashes_path(shard), workspace.hashes) as hash_stream,
@@ -37,7 +41,8 @@ def make_shard(shard: Shard, settings: DatasetSettings, directory: str) -> str:
         ):
             summarizer = Summarizer(settings, shard, hashes)
             record = _write(shard, settings, stream, summarizer)
-        workspace.write_report(shard, ShardReport(record, summarizer.summary()))
+            workspace.check_request(settings)
+        workspace.write_report(shard, ShardReport(record, summarizer.summary(), settings))
     return shard.file_name
 
 

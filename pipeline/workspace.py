@@ -16,7 +16,7 @@ from pipeline import files
 from pipeline.content import split_digest
 from pipeline.duplicates import Duplicates
 from pipeline.manifest import MANIFEST_NAME, Manifest, ShardRecord, Split
-from pipeline.program import RequestError
+from pipeline.program import RequestError, WorkError
 from pipeline.settings import DatasetSettings, Shard, plan_shards
 from pipeline.statistics import Statistics
 from pipeline.summary import ShardSummary
@@ -28,20 +28,27 @@ _READ_BYTES = 2**20
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What is known of a finished shard."""
+    """What is known of a finished shard, and which request it was made for."""
 
     record: ShardRecord
     summary: ShardSummary
+    settings: DatasetSettings
 
     def to_bytes(self) -> bytes:
         """The content of the report's file."""
-        return json.dumps({"record": self.record.to_json(), "summary": self.summary.to_json()}).encode()
+        document = {
+            "record": self.record.to_json(),
+            "summary": self.summary.to_json(),
+            "settings": self.settings.to_json(),
+        }
+        return json.dumps(document).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> ShardReport:
         """The inverse of `to_bytes`."""
         document = json.loads(content)
-        return cls(ShardRecord(**document["record"]), ShardSummary.from_json(document["summary"]))
+        record, summary = ShardRecord(**document["record"]), ShardSummary.from_json(document["summary"])
+        return cls(record, summary, DatasetSettings(**document["settings"]))
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,17 @@ class Workspace:
         """Say that a shard is finished."""
         files.write_bytes(self.report_path(shard), report.to_bytes(), self.reports)
 
-    def finished_report(self, shard: Shard) -> ShardReport | None:
-        """The report of a shard that an earlier run finished and whose bytes still check out."""
+    def check_request(self, settings: DatasetSettings) -> None:
+        """See that the directory is still being filled for these settings.
+
+        Raises:
+            WorkError: if not; a lost worker of an earlier request must not write into a later one's.
+        """
+        if self.read_request() != settings:
+            raise WorkError(f"{self.directory}: is no longer being filled for this request")
+
+    def finished_report(self, shard: Shard, settings: DatasetSettings) -> ShardReport | None:
+        """The report of a shard that an earlier run of the request finished and whose bytes check out."""
         path = self.path(shard)
         if not all(map(files.exists, (self.report_path(shard), self.hashes_path(shard), path))):
             return None
@@ -126,7 +142,8 @@ class Workspace:
             report = self.read_report(shard)
         except (ValueError, LookupError, TypeError):
             return None
-        return report if _sha256(path) == report.record.sha256 else None
+        is_whole = report.settings == settings and _sha256(path) == report.record.sha256
+        return report if is_whole else None
 
     def read_report(self, shard: Shard) -> ShardReport:
         """The report of a finished shard."""

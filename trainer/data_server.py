@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from pipeline.program import (
     ArgumentParser,
@@ -18,6 +21,7 @@ from pipeline.program import (
     print_at_once,
     run,
 )
+from trainer.flags import check_dispatcher
 
 PROGRAM = "trainer.data_server"
 _HIGHEST_PORT = 65_535
@@ -28,40 +32,75 @@ def main(arguments: Sequence[str]) -> int:
     flags = _parser().parse_args(arguments)
     if flags.port > _HIGHEST_PORT:
         raise RequestError(f"--port {flags.port}: give a number from 0 to {_HIGHEST_PORT}")
-    if (flags.role == "worker") != (flags.dispatcher is not None):
+    is_worker = flags.role == "worker"
+    if is_worker != (flags.dispatcher is not None):
         raise RequestError("--dispatcher: give it to workers, and only to them; it is grpc://HOST:PORT")
-    from trainer.startup import import_tensorflow_quietly, quiet_stderr
+    if is_worker:
+        check_dispatcher("--dispatcher", flags.dispatcher)
+        if flags.work_dir is not None:
+            raise RequestError("--work_dir: only a dispatcher keeps something; leave it out for workers")
+    from trainer.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    import tensorflow as tf
-
-    service = tf.data.experimental.service
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    try:
-        with quiet_stderr():
-            if flags.role == "dispatcher":
-                config = service.DispatcherConfig(
-                    port=flags.port, work_dir=flags.work_dir, fault_tolerant_mode=flags.work_dir is not None
-                )
-                server = service.DispatchServer(config)
-                address = f"grpc://{flags.host}:{server.target.rpartition(':')[2]}"
-            else:
-                server = service.WorkerServer(
-                    service.WorkerConfig(
-                        dispatcher_address=flags.dispatcher.removeprefix("grpc://"),
-                        worker_address=f"{flags.host}:%port%",
-                        port=flags.port,
-                    )
-                )
-                address = f"a worker of {flags.dispatcher}"
-    except tf.errors.OpError as error:
-        raise WorkError(f"--port {flags.port}: cannot serve there ({one_line(error)[:200]})") from error
+    if is_worker and not _wait_for(flags.dispatcher, stopped):
+        return 0
+    server, address = _worker(flags) if is_worker else _dispatcher(flags)
     print_at_once(f"serving: {address}\n")
     while not stopped.wait(1.0):  # Signals are seen between the waits.
         pass
+    del server  # It serves as long as something refers to it.
     return 0
+
+
+def _wait_for(dispatcher: str, stopped: threading.Event) -> bool:
+    """Wait until somebody listens at an address; False if this process is to end before.
+
+    TensorFlow would wait, too, but in C++, where no signal is seen.
+    """
+    print_at_once(f"waiting for {dispatcher}\n")
+    host, _, port = dispatcher.removeprefix("grpc://").rpartition(":")
+    while not stopped.wait(0.2):
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=1.0):
+            return True
+    return False
+
+
+def _dispatcher(flags: argparse.Namespace) -> tuple[Any, str]:
+    import tensorflow as tf
+
+    service = tf.data.experimental.service
+    config = service.DispatcherConfig(
+        port=flags.port, work_dir=flags.work_dir, fault_tolerant_mode=flags.work_dir is not None
+    )
+    with _refused(flags.port):
+        server = service.DispatchServer(config)
+    return server, f"grpc://{flags.host}:{server.target.rpartition(':')[2]}"
+
+
+def _worker(flags: argparse.Namespace) -> tuple[Any, str]:
+    import tensorflow as tf
+
+    service = tf.data.experimental.service
+    config = service.WorkerConfig(
+        dispatcher_address=flags.dispatcher.removeprefix("grpc://"),
+        worker_address=f"{flags.host}:%port%",
+        port=flags.port,
+    )
+    with _refused(flags.port):
+        return service.WorkerServer(config), f"a worker of {flags.dispatcher}"
+
+
+@contextmanager
+def _refused(port: int) -> Iterator[None]:
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise WorkError(f"--port {port}: cannot serve there ({one_line(error)[:200]})") from error
 
 
 def _parser() -> ArgumentParser:
@@ -74,7 +113,12 @@ def _parser() -> ArgumentParser:
     add = parser.add_argument
     add("--role", required=True, choices=("dispatcher", "worker"), help="what to be")
     add("--port", type=non_negative_int, default=0, help="to listen at; 0: any that is free")
-    add("--host", default=socket.gethostname(), help="name under which the others reach this machine")
+    add(
+        "--host",
+        type=path_text,
+        default=socket.gethostname(),
+        help="name under which the others reach this machine",
+    )
     add("--dispatcher", type=path_text, help="grpc://HOST:PORT, for a worker")
     add("--work_dir", type=path_text, help="where a dispatcher keeps what it needs to be started again")
     return parser

@@ -11,12 +11,14 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline.program import RequestError, one_line
-from trainer.datasets import SplitFiles
+from trainer.datasets import SplitFiles, damage_named
 from trainer.run_directory import absolute
 from trainer.served_windows import ServedWindows
 from trainer.window_order import WindowOrder
 
 _service = tf.data.experimental.service
+
+_WINDOWS_UNDER_WAY = 4
 
 
 @contextmanager
@@ -73,14 +75,17 @@ class DataService:
                 " sees; repair the data set, or leave the flag out"
             )
         path = absolute(files.paths[0])
+        record = tf.data.TFRecordDataset([path]).take(1)
+        with damage_named(files):
+            next(iter(record))
         answer: list[str] = []
 
         def ask() -> None:
-            record = tf.data.TFRecordDataset([path]).take(1)
             try:
-                next(iter(self._distributed(record, _service.ShardingPolicy.OFF)))
+                for _ in self._distributed(record, _service.ShardingPolicy.OFF):
+                    pass  # One from every worker.
                 answer.append("")
-            except tf.errors.OpError as error:
+            except Exception as error:  # TensorFlow raises what it likes; the main thread waits.
                 answer.append(one_line(error)[:300])
 
         thread = threading.Thread(target=ask, daemon=True)
@@ -104,10 +109,14 @@ class DataService:
         print(f"data service: {came} windows came from {self._address}, {here} were read here")
 
     def close(self) -> None:
-        """Wait for the service no longer."""
+        """Let the service go, as far as it reads now."""
         for served in self._served:
             served.close()
 
     def _distributed(self, dataset: tf.data.Dataset, policy: Any) -> tf.data.Dataset:
-        # Rows of bytes and compressed frames gain little from being compressed.
-        return dataset.apply(_service.distribute(policy, self._address, compression=None))
+        # Rows of bytes and compressed frames gain little from being compressed. They can be large, so few of
+        # them are under way.
+        distribute = _service.distribute(
+            policy, self._address, compression=None, max_outstanding_requests=_WINDOWS_UNDER_WAY
+        )
+        return dataset.apply(distribute)

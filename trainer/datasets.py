@@ -99,7 +99,12 @@ def damage_named(*splits: SplitFiles) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+    except (
+        tf.errors.DataLossError,
+        tf.errors.InvalidArgumentError,
+        tf.errors.NotFoundError,
+        tf.errors.UnknownError,  # What fails where Python gives the windows; see `trainer.served_windows`.
+    ) as error:
         found = next(filter(None, map(_first_damage, splits)), None)
         raise WorkError(found or one_line(error)[:300]) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -19,6 +20,16 @@ def add_on_corrupt(parser: ArgumentParser, default: str | None = ON_CORRUPT[0]) 
         default=default,
         help="damaged data: fail at it, or skip it, for which every shard is read once beforehand",
     )
+
+
+def check_dispatcher(flag: str, address: str) -> None:
+    """See whether an address can be that of a tf.data service's dispatcher.
+
+    Raises:
+        RequestError: naming the flag.
+    """
+    if not re.fullmatch(r"grpc://[^/\s:]+:\d{1,5}", address):
+        raise RequestError(f"{flag} {address}: give grpc://HOST:PORT of a dispatcher")
 
 
 def arguments_of_file(path: str) -> list[str]:

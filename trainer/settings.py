@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from model import ARCHITECTURES, LINES, Observation
 from pipeline.program import RequestError
+from trainer.flags import check_dispatcher
 
 SCHEDULES = ("cosine", "constant")
 DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
@@ -162,8 +162,7 @@ class Execution:
             )
         if self.distribution not in DISTRIBUTIONS:
             raise RequestError(f"--distribution {self.distribution}: give one of {', '.join(DISTRIBUTIONS)}")
-        address = self.data_service
-        if address is not None and not re.fullmatch(r"grpc://[^/\s:]+:\d{1,5}", address):
-            raise RequestError(f"--data_service {address}: give grpc://HOST:PORT of a dispatcher")
+        if self.data_service is not None:
+            check_dispatcher("--data_service", self.data_service)
         if self.profile is not None and not 1 <= self.profile[0] <= self.profile[1]:
             raise RequestError("--profile: give two steps, FIRST,LAST, as in 10,20")

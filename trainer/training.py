@@ -218,7 +218,8 @@ def _fit(
         return validation_part(job.validation_files, settings, validation_size, executions, part)
 
     verbose = 0 if not distribution.is_chief else 1 if sys.stdout.isatty() else 2
-    with distribution.scope():
+    reading = contextlib.closing(job.service) if job.service is not None else contextlib.nullcontext()
+    with distribution.scope(), reading:
         model.sequence_model.fit(
             distribution.batches(training, settings.batch_size // part.count),
             initial_epoch=epoch,

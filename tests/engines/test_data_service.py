@@ -16,8 +16,9 @@ from tests.processes import environment
 
 pytestmark = pytest.mark.engine("data-service")
 
-# Some tens of seconds, so that services come and go in between.
-FLAGS = ("--epochs=6", "--steps_per_epoch=150", "--batch_size=256", "--checkpoint_every=50", "--readers=4")
+# An epoch of the data is a window of the shuffle, of which 80 are read, and few lie ready at once.
+FLAGS = ("--epochs=4", "--steps_per_epoch=250", "--batch_size=240", "--checkpoint_every=50", "--readers=4")
+WINDOWS = 80
 
 
 class Service(NamedTuple):
@@ -30,7 +31,7 @@ class Service(NamedTuple):
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("data") / "d", image_size=6, num_train=60_000)
+    return make_dataset(tmp_path_factory.mktemp("data") / "d", image_size=6, num_train=3_000)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,12 @@ def test_weights_are_those_of_a_training_that_reads_alone(
     assert training.returncode == 0, output
     assert _weights(output) == weights
     (line,) = [line for line in output.splitlines() if line.startswith("data service: ")]
-    assert int(line.split()[2]) > 0, line
+    came, read_here = (int(word) for word in line.split() if word.isdigit())
+    assert came + read_here >= WINDOWS
+    assert came > 0
+    if victims in ("all workers", "the dispatcher"):
+        # The dispatcher's workers go on with what they have begun, so not all must be read here.
+        assert read_here > 0 or victims == "the dispatcher"
 
 
 def test_a_training_goes_on_in_the_middle_of_an_epoch(

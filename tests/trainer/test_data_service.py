@@ -1,5 +1,7 @@
 """Batches by way of a tf.data service are those of a training without it, whatever happens to the service."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.program import RequestError
-from tests.conftest import Program, make_dataset
+from pipeline.program import RequestError, WorkError
+from tests.conftest import ROOT, Program, make_dataset
+from tests.processes import environment
 from trainer import data_server, served_windows
 from trainer.data_service import DataService
 from trainer.datasets import SplitFiles, read_manifest, split_files
 from trainer.input_pipeline import steps_per_pass, training_batches
+from trainer.settings import Execution, TrainingSettings
+from trainer.training import train
 
 _service = tf.data.experimental.service
 
@@ -81,6 +86,32 @@ def test_two_workers_give_the_same_batches(
     service.close()
 
 
+def test_whoever_goes_back_gets_the_same_again(
+    files: SplitFiles, small_blocks: None, dispatcher: Any, start_worker: Callable[[], Any]
+) -> None:
+    start_worker()
+    service = DataService(dispatcher.target, "test")
+    batches, local = _batches(files, service), list(_batches(files).take(90).as_numpy_iterator())
+    for count in (1, 40, 90):  # As Keras on JAX does, which looks at a batch first.
+        _assert_equal(batches.as_numpy_iterator(), iter(local), count)
+    (windows,) = service._served
+    assert windows.num_came > windows.num_read_here
+    service.close()
+
+
+def test_damage_is_named(tmp_path: Path, dispatcher: Any, start_worker: Callable[[], Any]) -> None:
+    start_worker()
+    directory = make_dataset(tmp_path / "d", num_train=600)
+    shard = next(iter(sorted(directory.glob("*train.tfrecord-00001*"))))
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    settings = TrainingSettings(epochs=1, steps_per_epoch=30, batch_size=20)
+    execution = Execution(data_service=dispatcher.target, connect_timeout=30)
+    with pytest.raises(WorkError, match=rf"{shard.name}: record \d+.*pipeline.verify {directory} --repair"):
+        train(settings, str(directory), str(tmp_path / "run"), execution)
+
+
 @pytest.mark.storm
 def test_workers_come_and_go(
     files: SplitFiles,
@@ -105,6 +136,24 @@ def test_workers_come_and_go(
     service.close()
 
 
+def test_a_worker_that_waits_for_its_dispatcher_can_be_ended() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "trainer.data_server",
+        "--role=worker",
+        "--dispatcher=grpc://localhost:1",
+    ]
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "waiting for grpc://localhost:1\n"
+        worker.terminate()
+        try:
+            assert worker.wait(20) == 0
+        finally:
+            worker.kill()
+
+
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
@@ -114,6 +163,9 @@ def test_workers_come_and_go(
         ("--role=dispatcher --dispatcher=grpc://localhost:1", "--dispatcher"),
         ("--role=dispatcher --port=65536", "--port 65536"),
         ("--role=dispatcher --port=-1", "--port"),
+        ("--role=worker --dispatcher=reader-0", "--dispatcher reader-0"),
+        ("--role=worker --dispatcher=grpc://localhost:1 --work_dir=x", "--work_dir"),
+        ("--role=dispatcher --host=", "--host"),
     ],
 )
 def test_wrong_requests_to_serve(flags: str, named: str) -> None:
