@@ -21,7 +21,7 @@ EXTRAS := [$(if $(shell command -v nvidia-smi),gpu,train)]
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test test-storms test-engines test-dask test-data-service test-flink lint format images bench seeds observations constraints clean
+.PHONY: help install install-dev demo test test-storms test-engines test-dask test-data-service test-flink lint format images bench scaling seeds observations constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
@@ -112,6 +112,13 @@ bench: install-dev  ## Compare generation, verification, reading, memory, traini
 	$(RUN) benchmarks.training --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.resuming --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.evaluation --output_dir $(BENCH_DIR)
+
+scaling: install-dev $(FLINK)/ready  ## Measure stages, engines and 100,000 shards, and size a billion sequences.
+	$(RUN) benchmarks.stages --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.engines --flink_home $(FLINK) --rounds 3 --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.many_shards --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.sizing --num_sequences 1000000000 \
+	    --stages $(BENCH_DIR)/stages.json --many_shards $(BENCH_DIR)/many_shards.json
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
 	$(RUN) benchmarks.seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.figures import Comparison
-from tests.conftest import ROOT
+from benchmarks.costs import seconds_without_imports
+from benchmarks.figures import Comparison, Spread
+from tests.conftest import ROOT, Program
 
 README = (ROOT / "README.md").read_text()
+SCALING = (ROOT / "docs" / "scaling.md").read_text()
 TRAINING = (ROOT / "docs" / "training.md").read_text()
 
 
@@ -104,3 +106,39 @@ def test_seeds() -> None:
     for row in json.loads(path.read_text())["seeds"]:
         cells = f"| {row['seed']} | {row['errors']} | {row['loss']:.6f} | {row['step']} |"
         assert f"{cells} {row['training_seconds']} |" in README
+
+
+def test_engines() -> None:
+    path = ROOT / "benchmarks" / "results" / "engines-amd-epyc-2-cores.json"
+    document = json.loads(path.read_text())
+    (fingerprint,) = set(document["fingerprints"].values())
+    for engine, rounds in document["rounds"].items():
+        seconds = Spread.of([each["seconds"] for each in rounds]).text(1)
+        few = Spread.of([each["few_shards_seconds"] for each in rounds]).text(1)
+        shard = Spread.of([1e3 * each["shard_seconds"] for each in rounds]).text(1)
+        cells = f"| {engine} | {rounds[0]['shards']} | {seconds} | {few} | {shard} |"
+        assert f"{cells} {fingerprint.removeprefix('sha256:')[:16]} |" in SCALING
+
+
+def test_stages() -> None:
+    rounds: Any = _rounds("stages")
+    for stage in rounds[0]["stages"]:
+        measured = [each["stages"][stage] for each in rounds]
+        assert (
+            f"| {stage} | {Spread.of([m['sequences'] / m['seconds'] for m in measured]).text(0)} |" in SCALING
+        )
+
+
+def test_many_shards() -> None:
+    rounds: Any = _rounds("many-shards")
+    cells = [
+        Spread.of([seconds_without_imports(each[shards]["epoch"]) for each in rounds]).text(3)
+        for shards in ("few", "many")
+    ]
+    assert f"| starting an epoch, s | {' | '.join(cells)} |" in SCALING
+
+
+def test_sizing(program: Program) -> None:
+    answer = program("benchmarks.sizing", "--num_sequences", "1000000000")
+    for line in answer.stdout.splitlines():
+        assert not line.startswith("|") or line in SCALING
