@@ -64,8 +64,8 @@ test: install-dev  ## Run the tests and measure their coverage.
 test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clusters: half an hour, or KILLS=5.
 	$(RUN) pytest -m storm --numprocesses 2 $(if $(KILLS),--kills $(KILLS))
 
-test-engines: install-dev $(FLINK)/ready  ## The same programs on Dask, Flink, a tf.data service; 15 minutes.
-	$(RUN) pytest tests/engines --engine dask --engine data-service --engine flink
+test-engines: install-dev $(FLINK)/ready  ## The same programs on Dask, Flink, a tf.data service; ten minutes.
+	$(RUN) pytest tests/engines --engine dask --engine data-service --engine flink --numprocesses 2 --dist loadfile
 	$(RUN) benchmarks.engines --flink_home $(FLINK) --output_dir $(BENCH_DIR)
 
 test-dask: install-dev  ## Only on Dask: a scheduler and two workers.
