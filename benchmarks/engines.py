@@ -16,8 +16,9 @@ from pathlib import Path
 from benchmarks.figures import Spread
 from benchmarks.jobs import command, seconds_of
 from benchmarks.results_file import write_results
+from deploy.beam_workers import boot_script, worker_pools
 from deploy.local_dask import dask_cluster
-from deploy.local_flink import FLINK_VERSION, boot_script, flink_cluster, worker_pools
+from deploy.local_flink import FLINK_VERSION, flink_cluster
 from pipeline.dataset import Dataset
 from pipeline.program import ArgumentParser, WorkError, positive_int, run
 

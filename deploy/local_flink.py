@@ -7,18 +7,17 @@ started here as Flink's scripts start them.
 import json
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deploy.beam_workers import POOL_NAME, pool_address
 from deploy.servers import Servers, free_ports
 
 FLINK_VERSION = "1.19"
 
-_POOL_NAME = "beam-workers"
 
 # As in the configuration that Flink is delivered with, for Java 17.
 _JAVA_OPENS = {
@@ -177,59 +176,9 @@ def flink_cluster(
         yield cluster
 
 
-@contextmanager
-def worker_pools(
-    directory: Path, boot: Path, environment: Mapping[str, str], count: int = 2
-) -> Iterator[list[str]]:
-    """A pool of Beam's Python workers for every task manager, and the flags by which a job uses them.
-
-    Args:
-        directory: for their logs; made if it is not there.
-        boot: starts a worker; see `boot_script`.
-        environment: of the pools and their workers.
-        count: of task managers.
-    """
-    (port,) = free_ports(1)
-    with Servers(directory) as servers:
-        for number in range(count):
-            command = [
-                sys.executable,
-                "-m",
-                "deploy.worker_pool",
-                f"--address={_address_of_pool(number)}:{port}",
-            ]
-            servers.start(f"pool-{number}", [*command, f"--container_executable={boot}"], environment)
-        names = [f"pool-{number}" for number in range(count)]
-        servers.wait_until(lambda: all("serving at" in servers.log(name) for name in names), 60)
-        yield ["--environment_type=EXTERNAL", f"--environment_config={_POOL_NAME}:{port}"]
-
-
-def boot_script(directory: Path, python: Path) -> Path:
-    """Write a program that boots a worker by `deploy.worker_boot`.
-
-    Args:
-        directory: for the script; made if it is not there.
-        python: of the workers; has Beam, and need not have this project.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    script, boot = directory / "boot.sh", Path(__file__).with_name("worker_boot.py")
-    script.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec "{python}" "{boot}" "$@"\n')
-    script.chmod(0o755)
-    return script
-
-
-def booted_processes(boot: Path) -> list[str]:
-    """The flags by which every task manager starts its workers itself."""
-    return ["--environment_type=PROCESS", f"--environment_config={json.dumps({'command': str(boot)})}"]
-
-
 def _hosts(task_manager: int) -> str:
     """Names as a task manager knows them: the workers' pool is the one of its own host."""
-    return f"127.0.0.1 localhost {socket.gethostname()}\n{_address_of_pool(task_manager)} {_POOL_NAME}\n"
-
-
-def _address_of_pool(task_manager: int) -> str:
-    return f"127.0.0.{task_manager + 2}"  # All of 127.0.0.0/8 is the loopback interface.
+    return f"127.0.0.1 localhost {socket.gethostname()}\n{pool_address(task_manager)} {POOL_NAME}\n"
 
 
 def _java_opens() -> list[str]:

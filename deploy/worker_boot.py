@@ -65,7 +65,8 @@ def _flags() -> argparse.Namespace:
 
 
 def _descriptor(url: str) -> str:
-    return text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url))
+    text: str = text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url))
+    return text
 
 
 def _fetch(endpoint: str, dependencies: Iterable[object], worker: list[tuple[str, str]]) -> bytes | None:

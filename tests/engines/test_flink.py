@@ -9,14 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local_flink import (
-    FLINK_VERSION,
-    FlinkCluster,
-    boot_script,
-    booted_processes,
-    flink_cluster,
-    worker_pools,
-)
+from deploy.beam_workers import boot_script, booted_processes, worker_pools
+from deploy.local_flink import FLINK_VERSION, FlinkCluster, flink_cluster
 from tests.conftest import ROOT
 from tests.engines.generation import Generation, Made
 from tests.processes import descendants, environment, wait_until_gone
