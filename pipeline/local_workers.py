@@ -16,6 +16,7 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
     WorkerHandler,
 )
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
+from apache_beam.utils.sentinel import Sentinel
 
 from pipeline.program import WORKER_DIED
 
@@ -46,6 +47,8 @@ class _LocalWorkerHandler(SubprocessSdkWorkerHandler):
 
     def close(self) -> None:
         self._closed.set()
+        # Ends a worker, too, that connects only now, after another one has failed: Beam would wait for it.
+        self.control_conn.push(Sentinel.sentinel)
         super().close()
 
     def _follow(self) -> None:

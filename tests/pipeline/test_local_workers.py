@@ -60,7 +60,8 @@ def test_death_in_a_step_that_hands_nothing_on(start: list["subprocess.Popen[str
     assert "ended: a worker process died" in errors
 
 
-def test_death_before_the_worker_connects(start: list["subprocess.Popen[str]"]) -> None:
+@pytest.mark.parametrize("victim", [0, 1])
+def test_death_before_the_worker_connects(start: list["subprocess.Popen[str]"], victim: int) -> None:
     start.append(job := _job("do_nothing"))
     deadline = time.monotonic() + 60
     while len(workers := children(job.pid, "pipeline.local_worker")) < 2:
@@ -68,9 +69,12 @@ def test_death_before_the_worker_connects(start: list["subprocess.Popen[str]"]) 
         assert job.poll() is None
         time.sleep(0.002)
     # Importing Beam takes the worker a second or more, so it cannot have connected.
-    os.kill(workers[0], signal.SIGSTOP)
-    assert not _has_sockets(workers[0])
-    os.kill(workers[0], signal.SIGKILL)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+        assert not _has_sockets(worker)
+    os.kill(workers[victim], signal.SIGKILL)
+    time.sleep(3)
+    os.kill(workers[1 - victim], signal.SIGCONT)  # It may connect when the job has already failed.
     _, errors = job.communicate(timeout=90)
     assert job.returncode == 1
     assert "ended: a worker process died" in errors or "ended: Channel closed prematurely" in errors
