@@ -61,7 +61,7 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 test: install-dev  ## Run the tests and measure their coverage.
 	$(RUN) pytest --numprocesses 2 --cov --cov-report=term
 
-test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clusters: half an hour, or KILLS=5.
+test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clusters: half an hour, or KILLS=2.
 	$(RUN) pytest -m storm --numprocesses 2 $(if $(KILLS),--kills $(KILLS))
 
 test-engines: install-dev $(FLINK)/ready  ## The same programs on Dask, Flink, a tf.data service; ten minutes.
