@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--num_sequences", type=positive_int, default=20_000, help="of the training split")
     add("--num_shards", type=positive_int, default=200, help="of the training split")
     flags = parser.parse_args(arguments)
-    directory = Path(flags.output_dir)
+    directory = Path(flags.output_dir).absolute()  # The engines work in directories of their own.
     directory.mkdir(parents=True, exist_ok=True)
     sizes = [flags.num_sequences // flags.num_shards, flags.num_sequences // _FEW]
     rounds: dict[str, list[dict[str, float]]] = {}
