@@ -32,8 +32,7 @@ class WindowOrder:
 
     Attributes:
         kind: how the records are read.
-        size: records in a window of an epoch that has so many left, at most.
-        window_bytes: of such a window, as stored.
+        window_bytes: of a whole window, as stored.
         most_windows: at least the number of windows in any epoch.
 
     Args:
@@ -50,8 +49,7 @@ class WindowOrder:
         self.kind = records_of(files.encoding, files.image_size)
         window = min(shuffle_window, WINDOW_BYTES * files.num_sequences // files.num_bytes)
         self._per_reader = max(1, window // readers)
-        self.size = self._per_reader * readers
-        self.window_bytes = self.size * files.num_bytes // files.num_sequences
+        self.window_bytes = self._per_reader * readers * files.num_bytes // files.num_sequences
         largest = sorted(files.counts, reverse=True)[: -(-len(files.counts) // readers)]
         self.most_windows = -(-sum(largest) // self._per_reader)
         # Others may read them too, from elsewhere.
