@@ -64,41 +64,48 @@ class WindowOrder:
         Returns:
             What `trainer.records` prepares, shuffled: uint8 (n, S + 1) rows or string (n,) records.
         """
-        dealt = self._dealt(epoch)
-        end = self._num_windows(dealt)
+        shards = self._order(epoch)
+        end = self._num_windows(shards)
         if most is not None:
             end = tf.minimum(end, first + most)
-        readers = [self._reader(hand, first * self._per_reader) for hand in dealt]
 
-        def shuffle(index: tf.Tensor, *parts: tf.Tensor) -> tf.Tensor:
-            return self._shuffled(tf.concat(parts, 0), epoch, _WINDOW_SHUFFLE, index)
+        def share(reader: tf.Tensor) -> tf.data.Dataset:
+            return self._reader(shards[reader :: self._readers], first * self._per_reader)
 
-        return tf.data.Dataset.zip((tf.data.Dataset.range(first, end), *readers)).map(shuffle).prefetch(1)
+        def shuffle(index: tf.Tensor, parts: tf.RaggedTensor) -> tf.Tensor:
+            return self._shuffled(parts.values, epoch, _WINDOW_SHUFFLE, index)
+
+        # One graph for all readers: one for each would take a second to build.
+        shares = tf.data.Dataset.range(self._readers).interleave(
+            share, cycle_length=self._readers, num_parallel_calls=self._readers, deterministic=True
+        )
+        windows = shares.ragged_batch(self._readers)
+        return tf.data.Dataset.zip((tf.data.Dataset.range(first, end), windows)).map(shuffle).prefetch(1)
 
     def num_windows(self, epoch: tf.Tensor) -> tf.Tensor:
         """How many windows an epoch has, int64."""
-        return self._num_windows(self._dealt(epoch))
+        return self._num_windows(self._order(epoch))
 
     def locate(self, epoch: tf.Tensor, passed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The window that holds an epoch's record number ``passed``, and the record's place within it."""
-        dealt = self._dealt(epoch)
-        ends = tf.range(1, self._num_windows(dealt) + 1) * self._per_reader
-        through = tf.reduce_sum(tf.minimum(self._totals(dealt)[None, :], ends[:, None]), axis=1)
+        shards = self._order(epoch)
+        ends = tf.range(1, self._num_windows(shards) + 1) * self._per_reader
+        through = tf.reduce_sum(tf.minimum(self._totals(shards)[None, :], ends[:, None]), axis=1)
         window = tf.searchsorted(through, [passed], side="right")[0]
         before = tf.where(window > 0, through[tf.maximum(window - 1, 0)], 0)
         return tf.cast(window, tf.int64), passed - before
 
-    def _dealt(self, epoch: tf.Tensor) -> list[tf.Tensor]:
-        """The numbers of each reader's shards."""
-        shards = self._shuffled(tf.range(tf.size(self._paths)), epoch, _SHARD_SHUFFLE, 0)
-        return [shards[reader :: self._readers] for reader in range(self._readers)]
+    def _order(self, epoch: tf.Tensor) -> tf.Tensor:
+        """The numbers of the shards in the epoch's order; number i goes to reader i modulo the readers."""
+        return self._shuffled(tf.range(tf.size(self._paths)), epoch, _SHARD_SHUFFLE, 0)
 
-    def _totals(self, dealt: list[tf.Tensor]) -> tf.Tensor:
+    def _totals(self, shards: tf.Tensor) -> tf.Tensor:
         """How many records each reader has."""
-        return tf.stack([tf.reduce_sum(tf.gather(self._counts, hand)) for hand in dealt])
+        readers = tf.range(tf.size(shards)) % self._readers
+        return tf.math.unsorted_segment_sum(tf.gather(self._counts, shards), readers, self._readers)
 
-    def _num_windows(self, dealt: list[tf.Tensor]) -> tf.Tensor:
-        return -(-tf.reduce_max(self._totals(dealt)) // self._per_reader)
+    def _num_windows(self, shards: tf.Tensor) -> tf.Tensor:
+        return -(-tf.reduce_max(self._totals(shards)) // self._per_reader)
 
     def _reader(self, hand: tf.Tensor, passed: tf.Tensor) -> tf.data.Dataset:
         """One reader's share of every window, prepared for the shuffle; empty when its shards are read."""
@@ -109,7 +116,7 @@ class WindowOrder:
         records = tf.data.TFRecordDataset(paths).skip(inside)
         nothing = tf.data.Dataset.from_tensors(self.kind.nothing).repeat()
         shares = records.batch(self._per_reader).map(self.kind.prepare)
-        return shares.concatenate(nothing).prefetch(1)
+        return shares.concatenate(nothing)
 
     def _shuffled(self, values: tf.Tensor, epoch: tf.Tensor, use: int, index: tf.Tensor | int) -> tf.Tensor:
         """Values in an order drawn from (seed, epoch, use, index)."""
