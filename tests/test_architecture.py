@@ -1,0 +1,161 @@
+"""The sources import each other as docs/architecture.md says, and as its diagram shows."""
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
+ROOMS = ("pipeline", "model", "trainer")
+FORBIDDEN = {
+    "pipeline": {"model", "trainer", "deploy", "benchmarks", "tests"},
+    "model": {"trainer", "deploy", "benchmarks", "tests"},
+    "trainer": {"deploy", "benchmarks", "tests"},
+    "deploy": {*ROOMS, "benchmarks", "tests"},
+}
+PACKAGES = {
+    "pipeline": {"numpy", "scipy", "apache_beam", "google_crc32c", "tqdm", "matplotlib"},
+    "model": {"keras"},
+    "deploy": {"apache_beam", "google", "grpc"},
+}
+PICTURES = {"pipeline.pictures", "pipeline.statistics_picture"}
+
+
+def _sources(room: str) -> dict[str, ast.Module]:
+    """Modules of a room and its packages, by name; a package stands for its ``__init__.py``."""
+    found = {}
+    for path in sorted((ROOT / room).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = ast.parse(path.read_text())
+    return found
+
+
+SOURCES = {name: tree for room in FORBIDDEN for name, tree in _sources(room).items()}
+
+
+def _imports(name: str) -> set[str]:
+    """What a module imports, anywhere in it; of this project, the very modules.
+
+    A name that a package takes over from a module of its own counts as that module.
+    """
+    found = set()
+    for node in ast.walk(SOURCES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}: a relative import"
+            assert node.module is not None
+            found |= {_defined_in(node.module, alias.name) for alias in node.names}
+    return found
+
+
+def _defined_in(module: str, name: str) -> str:
+    if (below := f"{module}.{name}") in SOURCES:
+        return below
+    for node in SOURCES[module].body if module in SOURCES else ():
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return str(node.module)
+    return module
+
+
+IMPORTS = {name: _imports(name) for name in SOURCES}
+
+
+def _room(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_rooms_point_one_way(room: str) -> None:
+    for name in filter(lambda each: _room(each) == room, SOURCES):
+        assert not {_room(imported) for imported in IMPORTS[name]} & FORBIDDEN[room], name
+
+
+@pytest.mark.parametrize("room", PACKAGES)
+def test_rooms_import_the_packages_that_are_theirs(room: str) -> None:
+    known = sys.stdlib_module_names | FORBIDDEN.keys() | PACKAGES[room]
+    for name in filter(lambda each: _room(each) == room, SOURCES):
+        found = {_room(imported) for imported in IMPORTS[name]}
+        assert found <= known, name
+        assert "matplotlib" not in found or name in PICTURES, name
+
+
+def test_the_model_knows_the_definition_and_nothing_else_of_the_pipeline() -> None:
+    found = {each for name in SOURCES if _room(name) == "model" for each in IMPORTS[name]}
+    assert {each for each in found if _room(each) == "pipeline"} == {"pipeline.lines"}
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    graphlib.TopologicalSorter({name: IMPORTS[name] & SOURCES.keys() for name in SOURCES}).prepare()
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        (
+            ["pipeline.job", "pipeline.shard_writer", "pipeline.local_worker"],
+            ["tensorflow", "keras", "jax", "matplotlib", "PIL", "model", "trainer"],
+        ),
+        ([name for name in SOURCES if _room(name) == "pipeline"], ["tensorflow", "keras", "jax"]),
+    ],
+)
+def test_what_workers_import_reaches_no_tensorflow(modules: list[str], absent: list[str]) -> None:
+    code = f"import sys, {', '.join(modules)}; print([name for name in {absent!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def _diagram() -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+    """Nodes, their labels by name, and arrows; every line of the diagram is understood."""
+    (drawing,) = re.findall(r"```mermaid\nflowchart LR\n(.*?)```", DOCUMENT, re.DOTALL)
+    nodes, arrows, room = {}, [], None
+    for line in filter(None, map(str.strip, drawing.splitlines())):
+        if node := re.fullmatch(r'(\w+)\[(\(?)"(.+)"\)?\]', line):
+            name, is_file, label = node.groups()
+            assert name not in nodes
+            assert bool(is_file) == (room is None), line
+            assert is_file or (label in SOURCES and _room(label) == room), f"{label} is drawn in {room}"
+            nodes[name] = label
+        elif start := re.fullmatch(r'subgraph room_(\w+)\["\1: .+"\]', line):
+            room = start[1]
+        elif line == "end":
+            room = None
+        else:
+            arrow = re.fullmatch(r"(\w+) (-\.->|-->) (\w+)", line)
+            assert arrow, line
+            arrows.append((arrow[1], arrow[2], arrow[3]))
+    return nodes, arrows
+
+
+def test_arrows_between_modules_are_imports() -> None:
+    nodes, arrows = _diagram()
+    assert len(set(arrows)) == len(arrows)
+    assert {end for first, _, last in arrows for end in (first, last)} == nodes.keys()
+    for first, arrow, last in arrows:
+        source, target = nodes[first], nodes[last]
+        if arrow == "-.->":
+            assert target in IMPORTS.get(source, set()), f"{source} does not import {target}"
+        else:
+            assert (source in SOURCES) != (target in SOURCES), f"{source} to {target}: one of them is a file"
+
+
+def test_every_module_has_one_line() -> None:
+    listed = re.findall(r"^\| `((?:pipeline|model|trainer)\.[\w.*]+)` \|", DOCUMENT, re.MULTILINE)
+    assert len(set(listed)) == len(listed)
+    packages = {name.removesuffix(".*") for name in listed if name.endswith(".*")}
+    modules = {name for name in SOURCES if name not in ROOMS and _room(name) in ROOMS}
+    alone = {name for name in modules if not any(f"{name}.".startswith(f"{each}.") for each in packages)}
+    assert packages <= modules
+    assert {name for name in listed if not name.endswith(".*")} == alone
+
+
+def test_modules_named_in_the_text_are_there() -> None:
+    for name in re.findall(r"`((?:pipeline|model|trainer|deploy)\.\w+(?:\.\w+)*)`", DOCUMENT):
+        assert name in SOURCES, name
