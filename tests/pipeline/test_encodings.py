@@ -49,6 +49,14 @@ def test_records_decode_to_their_sequences(encoding: str, image_size: int) -> No
     assert [label for _, label in decoded] == labels.tolist()
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("image_size", [2, 5, 50])
+def test_records_have_the_size_that_the_encoding_says(encoding: str, image_size: int) -> None:
+    if (size := ENCODINGS[encoding].record_bytes(image_size)) is not None:
+        paths, labels = sample_sequences(0, "train", image_size, 0, 40)
+        assert len(ENCODINGS[encoding].encode(paths, labels)) == 40 * size
+
+
 def test_path_encoding_takes_at_most_100_bytes_a_sequence() -> None:
     paths, labels = sample_sequences(0, "train", 50, 0, 100)
     assert len(ENCODINGS["path"].encode(paths, labels)) <= 100 * 100

@@ -14,6 +14,13 @@ from pipeline.settings import SPLITS, DatasetSettings
 from tests.conftest import SMALL, Program, make_dataset
 from tests.processes import children
 
+# Written down once: a change here changes the bytes of every data set that users have made.
+GOLDEN_FINGERPRINTS = {
+    "path": "sha256:5efb2f7ff42e00a22fa11d8b9df2fdb60aed6967e75835b76951e177bbcf6b81",
+    "frames": "sha256:125803411205d1983b792226e9d43fa1f4aafe364a46775cc20691f43bb38a84",
+}
+GOLDEN_CONTENT = "sha256:a171c1d3400f03dea9164c2f605c0857658f1d1fd86f1c9eacb9c0262f248ccf"
+
 
 def _settings(**changes: object) -> DatasetSettings:
     return DatasetSettings(**{"seed": 3, "image_size": 8, "encoding": "path", **SMALL, **changes})  # type: ignore[arg-type]
@@ -76,6 +83,12 @@ def test_bytes_and_fingerprint_do_not_depend_on_the_runner(
     manifest, _ = generate(_settings(encoding=encoding), str(tmp_path / "b"), **runner)  # type: ignore[arg-type]
     assert manifest.fingerprint == reference.fingerprint
     assert _shards(tmp_path / "b") == _shards(tmp_path / "a")
+
+
+def test_a_data_set_stays_what_it_is(dataset_dir: Path) -> None:
+    manifest = Dataset.open(str(dataset_dir)).manifest
+    assert manifest.fingerprint == GOLDEN_FINGERPRINTS[dataset_dir.name]
+    assert manifest.content_digest == GOLDEN_CONTENT
 
 
 def test_the_fingerprint_tells_every_setting_apart(tmp_path: Path) -> None:
