@@ -49,6 +49,7 @@ setup(
             "jax>=0.7",
             "jsonschema>=4.20",
             "mypy",
+            "pre-commit",
             "pytest",
             "pytest-cov",
             "pytest-xdist",
