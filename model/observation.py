@@ -71,10 +71,7 @@ class RandomWindow(keras.layers.Layer):
     def call(self, frames: Any, number: Any) -> Any:
         """Take the window of every sequence."""
         timesteps, *frame_shape = frames.shape[1:]
-        bits = ops.right_shift(random_bits(self.seed, _WINDOW_STREAM, number, 1), word_of(16))
-        # 16 random bits times the number of choices, at most 256, fit into the word.
-        choices = word_of(timesteps - self.length + 1)
-        first = ops.cast(ops.right_shift(bits * choices, word_of(16)), "int32")
+        first = first_of_window(self.seed, number, timesteps - self.length + 1)
         sequence = ops.arange(ops.shape(frames)[0], dtype="int32")[:, None]
         chosen = sequence * timesteps + first + ops.arange(self.length, dtype="int32")
         window = ops.take(ops.reshape(frames, (-1, *frame_shape)), ops.reshape(chosen, (-1,)), axis=0)
@@ -83,6 +80,22 @@ class RandomWindow(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "length": self.length, "seed": self.seed}
+
+
+def first_of_window(seed: int, number: Any, choices: int) -> Any:
+    """The first frame of every example's window.
+
+    Args:
+        seed: of the windows.
+        number: uint32 (batch,), which example.
+        choices: how many first frames are possible, at most 256.
+
+    Returns:
+        int32 (batch, 1), from 0 to choices - 1.
+    """
+    bits = ops.right_shift(random_bits(seed, _WINDOW_STREAM, number, 1), word_of(16))
+    # 16 random bits times the number of choices fit into the word.
+    return ops.cast(ops.right_shift(bits * word_of(choices), word_of(16)), "int32")
 
 
 class _PixelNoise(keras.layers.Layer):

@@ -45,16 +45,27 @@ class ProjectedLSTM(keras.layers.LSTM):
             raise ValueError("ProjectedLSTM takes no mask")
         if not self.supports_jit:  # Keras' sign that TensorFlow's cuDNN kernel was chosen.
             return super().call(sequences, initial_state=initial_state, training=training)
-        cell = self.cell
-        batch, timesteps, features = ops.shape(sequences)
+        timesteps, features = ops.shape(sequences)[1:]
         folded = ops.reshape(sequences, (-1, features))
-        projected = ops.add(ops.matmul(folded, cell.kernel), cell.bias)
-        projected = ops.transpose(ops.reshape(projected, (-1, timesteps, 4 * self.units)), (1, 0, 2))
-        unrolled = keras.backend.backend() == "tensorflow" and self._is_short(sequences.shape[1])
+        projected = ops.add(ops.matmul(folded, self.cell.kernel), self.cell.bias)
+        return self.recur(ops.reshape(projected, (-1, timesteps, 4 * self.units)), initial_state)
+
+    def recur(self, projected: Any, initial_state: Any = None) -> Any:
+        """Go through time.
+
+        Args:
+            projected: (batch, timesteps, 4 * units), the inputs times the input kernel, with bias.
+            initial_state: hidden state and carry, (batch, units) each; None begins with zeros.
+
+        Returns:
+            What a call returns.
+        """
+        timesteps = projected.shape[1]
+        recurrent_kernel = self.cell.recurrent_kernel
 
         def step(state: tuple[Any, Any], projected_input: Any) -> tuple[tuple[Any, Any], Any]:
             hidden, carry = state
-            gates = ops.add(projected_input, ops.matmul(hidden, cell.recurrent_kernel))
+            gates = ops.add(projected_input, ops.matmul(hidden, recurrent_kernel))
             update, forget, candidate, output = ops.split(gates, 4, axis=-1)
             carry = self.recurrent_activation(forget) * carry + self.recurrent_activation(
                 update
@@ -65,16 +76,16 @@ class ProjectedLSTM(keras.layers.LSTM):
             return state, state if self.return_sequences else None
 
         if initial_state is None:
-            zeros = ops.zeros((batch, self.units), projected.dtype)
+            zeros = ops.zeros((ops.shape(projected)[0], self.units), projected.dtype)
             initial_state = (zeros, zeros)
         state = tuple(initial_state)
-        if unrolled:
+        if keras.backend.backend() == "tensorflow" and self._is_short(timesteps):
             every = []
-            for projected_input in ops.unstack(projected, sequences.shape[1]):
+            for projected_input in ops.unstack(projected, timesteps, axis=1):
                 state, _ = step(state, projected_input)
                 every.append(state[0])
             return ops.stack(every, axis=1) if self.return_sequences else state[0]
-        state, every = ops.scan(step, state, projected)
+        state, every = ops.scan(step, state, ops.transpose(projected, (1, 0, 2)))
         return ops.transpose(every[0], (1, 0, 2)) if self.return_sequences else state[0]
 
     @staticmethod

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from model.drawing import DrawLine
+from model.line_classifier import LineClassifier
 from model.observation import FlipPixels, NewestPixel, Observation, RandomWindow, SaltAndPepper
 
 
@@ -24,18 +25,15 @@ def observed_frames(image_size: int, encoding: str, observation: Observation) ->
     Returns:
         Symbolic inputs by name, and symbolic frames, uint8 (batch, timesteps, S, S, 1).
     """
+    inputs = _inputs(image_size, encoding, observation)
     if encoding == "path":
-        path = layers.Input((image_size,), dtype="uint8", name="path")
-        label = layers.Input((), dtype="uint8", name="label")
-        inputs = {"path": path, "label": label}
-        frames = DrawLine(observation.line, dtype="uint8", name="draw_line")(path, label)
+        frames = DrawLine(observation.line, dtype="uint8", name="draw_line")(inputs["path"], inputs["label"])
     else:
-        frames = layers.Input((image_size, image_size, image_size, 1), dtype="uint8", name="frames")
-        inputs = {"frames": frames}
+        frames = inputs["frames"]
         if observation.line == "dot":
             frames = NewestPixel(name="newest_pixel", dtype="uint8")(frames)
     if observation.is_random:
-        number = inputs["number"] = layers.Input((), dtype="uint32", name="number")
+        number = inputs["number"]
         if observation.window is not None:
             window = RandomWindow(observation.window, observation.seed, dtype="uint8", name="window")
             frames = window(frames, number)
@@ -48,6 +46,23 @@ def observed_frames(image_size: int, encoding: str, observation: Observation) ->
     return inputs, frames
 
 
+def sequence_answers(
+    classifier: keras.Model, image_size: int, encoding: str, observation: Observation
+) -> tuple[dict[str, Any], Any]:
+    """Inputs as they are stored, and what a classifier of frames says of them, with the classifier's weights.
+
+    Paths are not drawn where `LineClassifier` can do without.
+
+    Returns:
+        The symbolic inputs of `observed_frames`, and the classifier's symbolic answers.
+    """
+    if encoding == "path" and LineClassifier.takes(classifier, observation):
+        inputs = _inputs(image_size, encoding, observation)
+        return inputs, LineClassifier(classifier, observation, name="line_classifier")(**inputs)
+    inputs, frames = observed_frames(image_size, encoding, observation)
+    return inputs, classifier(frames)
+
+
 def with_sequence_inputs(
     classifier: keras.Model,
     image_size: int,
@@ -58,5 +73,17 @@ def with_sequence_inputs(
 
     It shares the classifier's weights.
     """
-    inputs, frames = observed_frames(image_size, encoding, observation)
-    return keras.Model(inputs, classifier(frames), name="sequence_classifier")
+    inputs, answers = sequence_answers(classifier, image_size, encoding, observation)
+    return keras.Model(inputs, answers, name="sequence_classifier")
+
+
+def _inputs(image_size: int, encoding: str, observation: Observation) -> dict[str, Any]:
+    shapes = (
+        {"path": (image_size,), "label": ()}
+        if encoding == "path"
+        else {"frames": (image_size, image_size, image_size, 1)}
+    )
+    inputs = {name: layers.Input(shape, dtype="uint8", name=name) for name, shape in shapes.items()}
+    if observation.is_random:
+        inputs["number"] = layers.Input((), dtype="uint32", name="number")
+    return inputs

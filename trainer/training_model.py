@@ -1,4 +1,4 @@
-"""The model that is trained: the classifier of frames behind what observes the stored sequences."""
+"""The model that is trained: the classifier of frames, given the stored sequences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from model import build_classifier, observed_frames
+from model import build_classifier, sequence_answers
 from trainer.checkpoints import compile_classifier, restore
 from trainer.datasets import SplitFiles
 from trainer.distribution import Distribution
@@ -55,8 +55,9 @@ def build_training_model(
             precision=settings.precision,
             use_cudnn=False if settings.deterministic else "auto",
         )
-        inputs, frames = observed_frames(files.image_size, files.encoding.name, settings.observation)
-        answers = classifier(frames)
+        inputs, answers = sequence_answers(
+            classifier, files.image_size, files.encoding.name, settings.observation
+        )
         accuracy = keras.metrics.BinaryAccuracy(name="accuracy")
         optimizer = _optimizer(plan)
     if distribution.is_chief and checkpoint is None:
