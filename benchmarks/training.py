@@ -33,7 +33,12 @@ def main(arguments: Sequence[str]) -> int:
     add("--output_dir", required=True, help="for training.json and the data set, which stay")
     add("--rounds", type=positive_int, default=9, help="of both sides in turn")
     add("--batch_size", type=positive_int, default=32, help="sequences a step")
-    add("--steps", type=positive_int, default=150, help="steps a round")
+    add(
+        "--steps",
+        type=positive_int,
+        default=600,
+        help="steps a round; its input pipeline is made anew for each",
+    )
     add(
         "--tutorial_steps",
         type=positive_int,

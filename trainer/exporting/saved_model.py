@@ -3,7 +3,7 @@
 Signatures, each giving ``{"right": float32 (batch, 1)}``, the probability of "right":
 
 - ``serving_default``: ``frames`` uint8 (batch, timesteps, S, S, 1), values 0 and 1, any number of timesteps;
-- ``paths``: ``path`` uint8 (batch, S) and ``label`` uint8 (batch,), which are drawn first;
+- ``paths``: ``path`` uint8 (batch, S) and ``label`` uint8 (batch,), which stand for frames;
 - ``examples``: ``examples`` string (batch,), serialized ``tf.train.Example`` messages of paths, as
   `pipeline.generate` writes them.
 
