@@ -1,4 +1,4 @@
-"""The sequences that compared data sets hold, and whether one read with TFDS does hold them."""
+"""Whether data sets that are compared hold what they should."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.encodings import ENCODINGS
-from pipeline.lines import Uint8Array, draw_frames, sample_sequences
+from pipeline.lines import LEFT, RIGHT, Uint8Array, draw_frames, sample_sequences
 from pipeline.program import WorkError
+from pipeline.tfrecord import read_records
 from trainer.startup import import_tensorflow_quietly
 
 SEED, IMAGE_SIZE = 0, 50
@@ -38,6 +39,23 @@ def check_agreement(directory: Path, encoding: str, count: int) -> None:
     expected = sorted(_digest(content, label) for content, label in zip(contents, labels, strict=True))
     if found != expected:
         raise WorkError(f"{info.parent}: does not hold the first {count} sequences, each once")
+
+
+def check_lines(path: Path, encoding: str, count: int) -> None:
+    """Check that a file of records holds so many sequences that the definition allows.
+
+    Raises:
+        WorkError: if it does not.
+    """
+    try:
+        with path.open("rb") as stream:
+            labels = [
+                ENCODINGS[encoding].decode_record(record, IMAGE_SIZE)[1] for record in read_records(stream)
+            ]
+    except ValueError as error:
+        raise WorkError(f"{path}: {error}") from error
+    if len(labels) != count or set(labels) != {LEFT, RIGHT}:
+        raise WorkError(f"{path}: does not hold {count} sequences of both classes")
 
 
 def _digest(content: Uint8Array, label: np.int64) -> tuple[bytes, int]:

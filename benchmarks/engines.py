@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
-from benchmarks.figures import Spread
 from benchmarks.jobs import command, seconds_of
 from benchmarks.results_file import write_results
+from benchmarks.spread import Spread
 from deploy.beam_workers import boot_script, worker_pools
 from deploy.local_dask import dask_cluster
 from deploy.local_flink import FLINK_VERSION, flink_cluster
@@ -58,11 +59,21 @@ def main(arguments: Sequence[str]) -> int:
                 figures = {"seconds": many, "few_shards_seconds": less, "shard_seconds": cost}
                 rounds.setdefault(engine, []).append({"shards": many_shards, **figures})
     path = directory / "engines.json"
-    figures_of_all = {"num_sequences": flags.num_sequences, "fingerprints": fingerprints, "rounds": rounds}
-    write_results(path, ("apache_beam", "numpy"), figures_of_all)
-    print("| engine | shards | job, s | of few shards, s | a shard, ms | fingerprint |")
-    print("|---|---:|---:|---:|---:|---|")
-    for engine, measured in rounds.items():
+    found = {"num_sequences": flags.num_sequences, "fingerprints": fingerprints, "rounds": rounds}
+    write_results(path, "make scaling", ("apache_beam", "numpy"), found)
+    print(f"{table(found)}\nmedians of {flags.rounds} rounds (lowest to highest); {path}")
+    if len(set(fingerprints.values())) > 1:
+        raise WorkError("the fingerprints differ")
+    return 0
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The results in markdown."""
+    lines = [
+        "| engine | shards | job, s | of few shards, s | a shard, ms | fingerprint |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for engine, measured in figures["rounds"].items():
         seconds, few, shard = (
             Spread.of([each[name] * scale for each in measured]).text(digits)
             for name, scale, digits in (
@@ -71,14 +82,9 @@ def main(arguments: Sequence[str]) -> int:
                 ("shard_seconds", 1e3, 1),
             )
         )
-        print(
-            f"| {engine} | {measured[0]['shards']} | {seconds} | {few} | {shard} |"
-            f" {fingerprints[engine].removeprefix('sha256:')[:16]} |"
-        )
-    print(f"medians of {flags.rounds} rounds (lowest to highest); {path}")
-    if len(set(fingerprints.values())) > 1:
-        raise WorkError("the fingerprints differ")
-    return 0
+        fingerprint = figures["fingerprints"][engine].removeprefix("sha256:")[:16]
+        lines.append(f"| {engine} | {measured[0]['shards']} | {seconds} | {few} | {shard} | {fingerprint} |")
+    return "\n".join(lines)
 
 
 def _make(scratch: Path, num_sequences: int, per_shard: int, flags: Sequence[str]) -> tuple[float, int, str]:

@@ -22,13 +22,7 @@ def seconds_of(job: list[str]) -> float:
     Raises:
         WorkError: if it fails.
     """
-    os.sync()  # What the job before has yet to bring to the disk must not slow this one.
-    start = time.monotonic()
-    ended = subprocess.run(job, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    seconds = time.monotonic() - start
-    if ended.returncode:
-        raise failure(job, ended.stderr)
-    return seconds
+    return timed_output_of(job)[0]
 
 
 def output_of(job: list[str]) -> str:
@@ -37,10 +31,22 @@ def output_of(job: list[str]) -> str:
     Raises:
         WorkError: if it fails.
     """
+    return timed_output_of(job)[1]
+
+
+def timed_output_of(job: list[str]) -> tuple[float, str]:
+    """Wall-clock seconds from a job's start to its end, and what it prints.
+
+    Raises:
+        WorkError: if it fails.
+    """
+    os.sync()  # What the job before has yet to bring to the disk must not slow this one.
+    start = time.monotonic()
     ended = subprocess.run(job, capture_output=True, text=True)
+    seconds = time.monotonic() - start
     if ended.returncode:
         raise failure(job, ended.stderr)
-    return ended.stdout
+    return seconds, ended.stdout
 
 
 def data_set(directory: Path, encoding: str, num_sequences: int) -> Path:

@@ -17,7 +17,7 @@ def data_set_to_judge(directory: Path, num_test: int) -> Path:
 
 def run_to_judge(directory: Path, data: Path) -> Path:
     """The directory of a run of a few steps, made or found finished; how good it is does not matter."""
-    run = directory / "run"
+    run = directory / f"run-{data.name}"
     steps = ("--epochs", 1, "--steps_per_epoch", 20, "--device", "cpu")
     seconds_of(command("trainer.task", "--data_dir", data, "--model_dir", run, *steps))
     return run

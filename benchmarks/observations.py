@@ -48,17 +48,20 @@ def main(arguments: Sequence[str]) -> int:
         for number, observation in enumerate(_OBSERVATIONS)
     ]
     path = directory / "observations.json"
-    write_results(path, ("tensorflow", "keras", "numpy"), {"observations": results})
-    print("| line | window | noise | accuracy | 95 % interval |")
-    print("|---|---:|---:|---:|---:|")
-    for row in results:
-        low, high = row["accuracy_interval"]
-        window = row["window"] or "all frames"
-        print(
-            f"| {row['line']} | {window} | {row['noise']} | {row['accuracy']:.4f} | {low:.4f} to {high:.4f} |"
-        )
-    print(path)
+    figures = {"observations": results}
+    write_results(path, "make observations", ("tensorflow", "keras", "numpy"), figures)
+    print(f"{table(figures)}\n{path}")
     return 0
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The results in markdown."""
+    lines = ["| line | window | noise | accuracy | 95 % interval |", "|---|---:|---:|---:|---:|"]
+    for row in figures["observations"]:
+        low, high = row["accuracy_interval"]
+        seen = f"{row['line']} | {row['window'] or 'all frames'} | {row['noise']}"
+        lines.append(f"| {seen} | {row['accuracy']:.4f} | {low:.4f} to {high:.4f} |")
+    return "\n".join(lines)
 
 
 def _chain(

@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
 
+RESULTS = Path(__file__).parent / "results"
 
-def write_results(path: Path, modules: Sequence[str], figures: dict[str, Any]) -> None:
-    """Write figures beside the machine and the versions of the modules that they were measured with."""
+
+def write_results(path: Path, command: str, modules: Sequence[str], figures: dict[str, Any]) -> None:
+    """Write figures beside what they were measured with.
+
+    Args:
+        path: the file.
+        command: what to run to measure them again.
+        modules: whose versions matter.
+        figures: plain values by name.
+    """
     # By the module's name, for a module may come in several distributions, as TensorFlow does.
     distributions = packages_distributions()
     versions = {module: version(distributions[module][0]) for module in modules}
-    document = {"machine": machine(), "versions": versions, **figures}
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    when = {"command": command, "date": today(), "machine": machine(), "versions": versions}
+    path.write_text(json.dumps({**when, **figures}, indent=1) + "\n")
+
+
+def default_results_path() -> Path:
+    """Where the comparison of this day and machine goes; a second one of a day has a number."""
+    cpu = machine()
+    name = re.sub("[^a-z0-9]+", "-", f"{today()}-{cpu['processor']}-{cpu['cores']}-cores".lower()).strip("-")
+    path, number = RESULTS / f"{name}.json", 2
+    while path.exists():
+        path, number = RESULTS / f"{name}-{number}.json", number + 1
+    return path
+
+
+def today() -> str:
+    """The date in UTC, as 2026-01-31."""
+    return datetime.now(UTC).date().isoformat()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.jobs import data_set
 from benchmarks.results_file import write_results
+from benchmarks.spread import Spread
 from pipeline.program import ArgumentParser, positive_int, run
 
 PROGRAM = "benchmarks.resuming"
@@ -53,14 +55,19 @@ def main(arguments: Sequence[str]) -> int:
     seconds_to_first_batch(0)
     rounds = [{str(case): seconds_to_first_batch(case) for case in cases} for _ in range(flags.rounds)]
     path = directory / "resuming.json"
-    write_results(path, ("tensorflow", "numpy"), {"unit": "seconds", "rounds": rounds})
-    print("| sequences passed | seconds to the first batch, median | longest |")
-    print("|---:|---:|---:|")
-    for case in map(str, cases):
-        measured = sorted(each[case] for each in rounds)
-        print(f"| {int(case):,} | {measured[len(measured) // 2]:.2f} | {measured[-1]:.2f} |")
-    print(path)
+    figures = {"unit": "seconds", "rounds": rounds}
+    write_results(path, "make scaling", ("tensorflow", "numpy"), figures)
+    print(f"{table(figures)}\n{path}")
     return 0
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The results in markdown."""
+    lines = ["| sequences passed | seconds to the first batch |", "|---:|---:|"]
+    rounds = figures["rounds"]
+    for case in rounds[0]:
+        lines.append(f"| {int(case):,} | {Spread.of([each[case] for each in rounds]).text(2)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

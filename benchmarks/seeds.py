@@ -6,11 +6,11 @@ directory; a rerun goes on where it stopped.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.machine import machine
+from benchmarks.results_file import write_results
 from pipeline.program import ArgumentParser, positive_int, run
 
 PROGRAM = "benchmarks.seeds"
@@ -39,17 +39,24 @@ def main(arguments: Sequence[str]) -> int:
     results = []
     for seed in range(flags.num_seeds):
         results.append(_chain(Path(flags.output_dir), seed, flags.epochs, flags.steps_per_epoch, device))
-    where = {**machine(), "device": device}
-    document = {"machine": where, "seeds": results}
     path = Path(flags.output_dir) / "seeds.json"
-    path.write_text(json.dumps(document, indent=1) + "\n")
-    print("| seed | errors of 10,000 | loss | kept after step | training, seconds |")
-    print("|---:|---:|---:|---:|---:|")
-    for row in results:
-        seconds = row["training_seconds"]
-        print(f"| {row['seed']} | {row['errors']} | {row['loss']:.6f} | {row['step']} | {seconds} |")
-    print(f"{where['processor']}, {where['cores']} cores, trained on {device}; {path}")
+    modules = ("apache_beam", "keras", "numpy", "tensorflow")
+    figures = {"device": device, "seeds": results}
+    write_results(path, "make seeds", modules, figures)
+    print(f"{table(figures)}\ntrained on {device}; {path}")
     return 0
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The results in markdown."""
+    lines = [
+        "| seed | errors of 10,000 | loss | kept after step | training, seconds |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for row in figures["seeds"]:
+        seconds = row["training_seconds"]
+        lines.append(f"| {row['seed']} | {row['errors']} | {row['loss']:.6f} | {row['step']} | {seconds} |")
+    return "\n".join(lines)
 
 
 def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> dict[str, float]:

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.costs import read_costs
+from benchmarks.costs import Costs, read_costs
 from benchmarks.needs import Plan, needs
 from pipeline.encodings import ENCODINGS
 from pipeline.program import ArgumentParser, RequestError, path_text, positive_int, run
 from pipeline.settings import DatasetSettings
 
 PROGRAM = "benchmarks.sizing"
+
+CORES = 64
+RUNNER = "multi_processing"
+# Sequences a second that a GPU trains on: an assumption.
+GPU_RATE = 100_000
 
 _RESULTS = Path(__file__).parent / "results"
 _KEPT = "amd-epyc-2-cores.json"
@@ -29,17 +34,17 @@ def main(arguments: Sequence[str]) -> int:
         f"python -m {PROGRAM} --num_sequences 1000000000",
     )
     add = parser.add_argument
-    add("--num_sequences", type=positive_int, required=True, help="of all splits together")
+    add("--num_sequences", type=positive_int, default=1_000_000_000, help="of all splits together")
     add("--num_validation", type=positive_int, help="of these, for validation (default: a hundredth)")
     add("--num_test", type=positive_int, help="of these, for tests (default: a hundredth)")
     add("--encoding", choices=tuple(ENCODINGS), default="path", help="of the records")
     add("--sequences_per_shard", type=positive_int, help="as for pipeline.generate")
-    add("--cores", type=positive_int, default=64, help="that generate and verify at once")
-    add("--runner", default="multi_processing", help="whose cost of a shard counts, as in the stages' file")
+    add("--cores", type=positive_int, default=CORES, help="that generate and verify at once")
+    add("--runner", default=RUNNER, help="whose cost of a shard counts, as in the stages' file")
     add(
         "--gpu_rate",
         type=positive_int,
-        default=100_000,
+        default=GPU_RATE,
         help="sequences a second that a GPU trains on: an assumption, put your own in its place",
     )
     add("--stages", type=path_text, default=_RESULTS / f"stages-{_KEPT}", help="results of benchmarks.stages")
@@ -68,13 +73,17 @@ def main(arguments: Sequence[str]) -> int:
         num_test=test,
         sequences_per_shard=flags.sequences_per_shard,
     )
-    print(f"| {total:,} sequences of {costs.image_size} frames need | | arithmetic |")
-    print("|---|---:|---|")
-    for need in needs(costs, Plan(settings, flags.cores, flags.runner, flags.gpu_rate)):
-        print(need.row())
+    print(table(costs, Plan(settings, flags.cores, flags.runner, flags.gpu_rate)))
     print(f"Measured on a core of {costs.processor}, files in the page cache, imports not counted.")
     print(f"Assumed, not measured: a GPU that takes {flags.gpu_rate:,} sequences a second (--gpu_rate).")
     return 0
+
+
+def table(costs: Costs, plan: Plan) -> str:
+    """What a data set needs, in markdown."""
+    total = sum(plan.settings.num_sequences.values())
+    heading = f"| {total:,} sequences of {costs.image_size} frames need | | arithmetic |"
+    return "\n".join([heading, "|---|---:|---|", *(need.row() for need in needs(costs, plan))])
 
 
 if __name__ == "__main__":

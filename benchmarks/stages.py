@@ -16,11 +16,11 @@ from typing import Any
 
 from benchmarks.cores import HAS_AFFINITY, one_core
 from benchmarks.costs import seconds_a_shard
-from benchmarks.figures import Spread
 from benchmarks.jobs import command, data_set, output_of, seconds_of
 from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.process_memory import HAS_PROC
 from benchmarks.results_file import write_results
+from benchmarks.spread import Spread
 from benchmarks.stage import IMAGE_SIZE, READ_BATCH_SIZE, TRAINING_BATCH_SIZE
 from pipeline.program import ArgumentParser, RequestError, positive_int, run
 
@@ -83,10 +83,8 @@ def main(arguments: Sequence[str]) -> int:
         "rounds": rounds,
     }
     path = directory / "stages.json"
-    write_results(path, ("apache_beam", "tensorflow", "keras", "numpy"), figures)
-    _print_stages(rounds)
-    print()
-    _print_costs(rounds)
+    write_results(path, "make scaling", ("apache_beam", "tensorflow", "keras", "numpy"), figures)
+    print(f"{stages_table(figures)}\n\n{costs_table(figures)}")
     print(f"medians of {flags.rounds} rounds (lowest to highest); {path}")
     return 0
 
@@ -115,27 +113,33 @@ def _shard_cost(directory: Path, runner: str, num_shards: int) -> Figures:
     return {"shards_more": num_shards - 1, "few_seconds": few, "many_seconds": many}
 
 
-def _print_stages(rounds: Rounds) -> None:
-    print("| stage, on one core | sequences/s | bytes a sequence | peak memory, MiB |")
-    print("|---|---:|---:|---:|")
+def stages_table(figures: dict[str, Any]) -> str:
+    """What one core does of every stage, in markdown."""
+    lines = [
+        "| stage, on one core | sequences/s | bytes a sequence | peak memory, MiB |",
+        "|---|---:|---:|---:|",
+    ]
+    rounds = figures["rounds"]
     for stage in rounds[0]["stages"]:
         measured = [each["stages"][stage] for each in rounds]
         rate = Spread.of([each["sequences"] / each["seconds"] for each in measured]).text(0)
         size = f"{measured[0]['bytes'] / measured[0]['sequences']:.1f}" if "bytes" in measured[0] else ""
         memory = Spread.of([each["peak_bytes"] / 2**20 for each in measured]).text(0)
-        print(f"| {stage} | {rate} | {size} | {memory} |")
+        lines.append(f"| {stage} | {rate} | {size} | {memory} |")
+    return "\n".join(lines)
 
 
-def _print_costs(rounds: Rounds) -> None:
-    print("| what comes on top | each |")
-    print("|---|---:|")
-    for runner, workers in _RUNNERS.items():
+def costs_table(figures: dict[str, Any]) -> str:
+    """What comes on top of the sequences, in markdown."""
+    lines, rounds = ["| what comes on top | each |", "|---|---:|"], figures["rounds"]
+    for runner, workers in figures["workers"].items():
         costs = Spread.of([1e3 * seconds_a_shard(each["shards"][runner]) for each in rounds])
-        print(f"| a shard, local {runner}, workers: {workers}, ms | {costs.text(2)} |")
+        lines.append(f"| a shard, local {runner}, workers: {workers}, ms | {costs.text(2)} |")
     for name, unit, factor in (("hash", "ns", 1e9), ("file", "µs", 1e6), ("run", "µs", 1e6)):
         taken = Spread.of([factor * each["duplicates"][f"seconds_a_{name}"] for each in rounds])
         of = "duplicates, a hash" if name == "hash" else f"… for every range, a {name}"
-        print(f"| {of}, {unit} | {taken.text(1)} |")
+        lines.append(f"| {of}, {unit} | {taken.text(1)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""The two ways of training that `benchmarks.training` compares."""
+"""The two ways of training that are compared."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import keras
 import numpy as np
 
-from benchmarks.tutorial import train_tutorial, tutorial_arrays, tutorial_model
+from benchmarks.baselines.tutorial import train_tutorial, tutorial_arrays, tutorial_model
 from pipeline.lines import draw_frames, sample_sequences
 from trainer.datasets import read_manifest, split_files
 from trainer.distribution import distributed
@@ -41,6 +42,12 @@ class Ours:
         self.image_size = self._files.image_size
         self.input_wait = 0.0
         self._step = 0
+
+    def batch(self) -> tuple[dict[str, Any], Any]:
+        """Features and labels of the run's first step."""
+        batches = training_part(self._files, self._settings, self._plan.readers, 0, Part(0, 1))
+        features, labels = next(iter(batches))
+        return features, labels
 
     def train(self, steps: int) -> None:
         """Train some steps."""

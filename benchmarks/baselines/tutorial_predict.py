@@ -1,21 +1,22 @@
-"""Program: the rate of Keras' `predict` on frames in arrays, with a trained model's weights; prints it."""
+"""Program: Keras' `predict` on frames in arrays, with a trained model's weights; prints rate and accuracy."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from pipeline.dataset import Dataset
-from pipeline.lines import draw_frames
+from pipeline.lines import RIGHT, draw_frames
 from pipeline.program import ArgumentParser, positive_int, run
 
-PROGRAM = "benchmarks.tutorial_predict"
+PROGRAM = "benchmarks.baselines.tutorial_predict"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read, draw, compile, predict; print sequences a second."""
+    """Read, draw, compile, predict; print sequences a second and the share of right answers."""
     parser = ArgumentParser(
         PROGRAM,
         "Measure Keras' predict on the network in TimeDistributed layers, on the CPU.",
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     from trainer.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from benchmarks.tutorial import tutorial_model
+    from benchmarks.baselines.tutorial import tutorial_model
     from trainer.devices import choose_device
     from trainer.run_directory import RunDirectory
     from trainer.trained_model import load_trained_model
@@ -43,8 +44,10 @@ def main(arguments: Sequence[str]) -> int:
     frames = draw_frames(paths, labels).astype(np.float32)
     model.predict(frames[:64], verbose=0)  # Compiles.
     start = time.perf_counter()
-    model.predict(frames, verbose=0)
-    print(len(frames) / (time.perf_counter() - start))
+    answers = model.predict(frames, verbose=0)
+    rate = len(frames) / (time.perf_counter() - start)
+    accuracy = float(np.mean((answers[:, 0] >= 0.5) == (labels == RIGHT)))
+    print(json.dumps({"sequences_per_second": rate, "accuracy": accuracy}))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Program: the same sequences as a TFDS data set, written by TFDS itself, for `benchmarks.generation`.
+"""Program: the same sequences as a TFDS data set, written by TFDS itself, for comparison.
 
 A `tfds.core.GeneratorBasedBuilder` over Beam as TFDS documents it, with an element for every example; or, at
 its best, with an element for many, sampled and drawn by `pipeline`'s own functions a block at a time, so that
@@ -20,7 +20,7 @@ from pipeline.lines import CLASS_NAMES, draw_frames, random_words, sample_sequen
 from pipeline.program import ArgumentParser, WorkError, positive_int, run
 from pipeline.runners import choose_runner
 
-PROGRAM = "benchmarks.tfds_baseline"
+PROGRAM = "benchmarks.baselines.tfds_builder"
 
 # Drawn a few at a time, as the product does, so that they stay in the processor's cache.
 _SEQUENCES_PER_DRAWING = 16

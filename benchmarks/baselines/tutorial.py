@@ -29,10 +29,10 @@ def tutorial_model(image_size: int, optimizer: str | keras.optimizers.Optimizer)
 
 
 def tutorial_arrays(
-    seed: int, image_size: int, count: int
+    seed: int, image_size: int, count: int, split: str = "train", first: int = 0
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Frames (count, S, S, S, 1) and labels (count,), float32, in memory."""
-    paths, labels = sample_sequences(seed, "train", image_size, 0, count)
+    paths, labels = sample_sequences(seed, split, image_size, first, count)
     return draw_frames(paths, labels).astype(np.float32), labels.astype(np.float32)
 
 

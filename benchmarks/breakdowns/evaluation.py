@@ -1,0 +1,68 @@
+"""Where the time goes when sequences are judged, its compilation not counted."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from benchmarks.breakdowns import Breakdown
+from benchmarks.breakdowns.training import operations
+from benchmarks.judged import data_set_to_judge, run_to_judge
+from benchmarks.limits import Limits, seconds_a_call
+from model import answers_by_frame, with_sequence_inputs
+from trainer.datasets import read_manifest, split_files
+from trainer.evaluation.evidence import Evidence
+from trainer.evaluation.scoring import Scorer
+from trainer.evaluation.slices import load_slicings
+from trainer.input_pipeline import sequential_batches
+from trainer.run_directory import RunDirectory
+from trainer.trained_model import load_trained_model
+
+_COUNT = 10_000
+_BATCH_SIZE = 64
+
+
+def measure(directory: Path, limits: Limits) -> Breakdown:
+    """Each part by itself; then the evaluator's scoring of the split."""
+    data = str(data_set_to_judge(directory, _COUNT))
+    trained = load_trained_model(RunDirectory(str(run_to_judge(directory, Path(data)))))
+    files = split_files(data, read_manifest(data), "test")
+    slicings = load_slicings(None)
+    model = with_sequence_inputs(
+        answers_by_frame(trained.classifier), files.image_size, files.encoding.name, trained.observation
+    )
+    model.compile(jit_compile=False)
+    start = time.perf_counter()
+    batches = list(sequential_batches(files, batch_size=_BATCH_SIZE).as_numpy_iterator())
+    reading = (time.perf_counter() - start) / _COUNT
+    features, expected = batches[0]
+    answers = model.predict_on_batch(features)[:, :, 0]
+    labels = expected[:, 0].astype(np.int64)
+
+    def count() -> None:
+        evidence = Evidence(_BATCH_SIZE, answers.shape[1], files.image_size, slicings)
+        evidence.add(np.arange(_BATCH_SIZE), answers, labels, features["path"])
+
+    parts = {
+        "reading": reading,
+        "the network, after every frame": seconds_a_call(lambda: model.predict_on_batch(features))
+        / _BATCH_SIZE,
+        "counting": seconds_a_call(count) / _BATCH_SIZE,
+    }
+    scorer = Scorer(trained, files.image_size, files.encoding, trained.observation)
+    scorer.score(files, _BATCH_SIZE, slicings, "warm-up")
+    start = time.perf_counter()
+    scorer.score(files, _BATCH_SIZE, slicings, "measured")
+    whole = (time.perf_counter() - start) / _COUNT
+    lstm = next(layer for layer in trained.classifier.layers if isinstance(layer, keras.layers.LSTM))
+    needed = operations(files.image_size, lstm.units)
+    return Breakdown(
+        f"evaluation, batches of {_BATCH_SIZE} paths",
+        {name: 1e9 * taken for name, taken in parts.items()},
+        1e9 * whole,
+        1e9 * needed / limits.matrix_product,
+        f"{needed / 1e6:.1f} million operations in matrix products",
+    )

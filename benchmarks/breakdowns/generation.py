@@ -1,0 +1,93 @@
+"""Where the time goes when a shard of paths is made."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.breakdowns import Breakdown
+from benchmarks.limits import Limits, seconds_a_call
+from pipeline.content import SEQUENCES_PER_LEAF, leaf_digest
+from pipeline.duplicates import HASHES_PER_RUN, HashWriter
+from pipeline.encodings import ENCODINGS
+from pipeline.lines import paths_from_words, random_words, words_per_sequence
+from pipeline.settings import DatasetSettings, plan_shards
+from pipeline.shard_writer import make_shard
+from pipeline.statistics import Statistics
+from pipeline.workspace import Workspace
+
+_SIZE, _SEED = 50, 0
+_NUM_TRAIN = 2_000_000
+
+
+def measure(directory: Path, limits: Limits) -> Breakdown:
+    """Parts of a block's way into a shard, and whole shards as a Beam worker makes them."""
+    count = SEQUENCES_PER_LEAF
+    words = random_words(_SEED, "train", _SIZE, 0, count)
+    paths, labels = paths_from_words(words, _SIZE)
+    encode = ENCODINGS["path"].encode
+    block = encode(paths, labels)
+
+    def hash_a_run() -> None:
+        with HashWriter(io.BytesIO()) as hashes:
+            for _ in range(HASHES_PER_RUN // count):
+                hashes.add(paths, labels)
+
+    parts = {
+        "random words": seconds_a_call(lambda: random_words(_SEED, "train", _SIZE, 0, count)) / count,
+        "words to paths": seconds_a_call(lambda: paths_from_words(words, _SIZE)) / count,
+        "records and their checksums": seconds_a_call(lambda: encode(paths, labels)) / count,
+        "digest of the file": seconds_a_call(lambda: hashlib.sha256(block)) / count,
+        "digest of the content": seconds_a_call(lambda: leaf_digest(paths, labels)) / count,
+        "statistics": seconds_a_call(lambda: Statistics.of(paths, labels)) / count,
+        "hashes, sorted, for duplicates": seconds_a_call(hash_a_run) / HASHES_PER_RUN,
+        "writing, to the page cache": _writing(directory, block) / count,
+    }
+    record, content = len(block) / count, _SIZE + 1
+    necessary = {
+        "words": words_per_sequence(_SIZE) / 2 / limits.random_words,
+        "CRC-32C": record / limits.crc32c,
+        "SHA-256": (record + content) / limits.sha256,
+        "copy": record / limits.copy,
+    }
+    return Breakdown(
+        "generation, paths",
+        {name: 1e9 * taken for name, taken in parts.items()},
+        1e9 * _whole(directory),
+        1e9 * sum(necessary.values()),
+        f"{words_per_sequence(_SIZE) // 2} words of Philox, {record:.0f} bytes of CRC-32C,"
+        f" {record + content:.0f} of SHA-256 and {record:.0f} copied",
+    )
+
+
+def _writing(directory: Path, block: bytes) -> float:
+    """Seconds a block of a file of 64 MiB, its sync counted."""
+    blocks = 2**26 // len(block)
+    with TemporaryDirectory(dir=directory) as scratch:
+
+        def write() -> None:
+            with (Path(scratch) / "file").open("wb") as stream:
+                for _ in range(blocks):
+                    stream.write(block)
+
+        return seconds_a_call(write, 1.0) / blocks
+
+
+def _whole(directory: Path) -> float:
+    """Seconds a sequence."""
+    settings = DatasetSettings(_SEED, _SIZE, "path", _NUM_TRAIN, 1, 1)
+    with TemporaryDirectory(dir=directory) as data:
+        workspace = Workspace(data)
+        workspace.make_state()
+        workspace.write_request(settings)
+        plan = plan_shards(settings)
+        others = [shard for shard in plan if shard.split != "train"]
+        for shard in others:  # Which builds what is built once.
+            make_shard(shard, settings, data)
+        start = time.perf_counter()
+        for shard in plan:
+            make_shard(shard, settings, data)
+        return (time.perf_counter() - start) / _NUM_TRAIN

@@ -1,0 +1,74 @@
+"""Where the time goes when the trainer reads shuffled paths; TensorFlow has one thread."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from benchmarks.breakdowns import Breakdown
+from benchmarks.jobs import data_set
+from benchmarks.limits import Limits, seconds_a_call
+from trainer.datasets import read_manifest, split_files
+from trainer.input_pipeline import training_batches
+from trainer.records import records_of
+from trainer.window_order import SHUFFLE_WINDOW
+
+_COUNT = 1_000_000
+_BATCH_SIZE = 256
+_READERS = 16
+_CHUNK = SHUFFLE_WINDOW // _READERS
+
+
+def measure(directory: Path, limits: Limits) -> Breakdown:
+    """Each part is a pipeline with one step more; the last is the trainer's."""
+    files = split_files(
+        str(data_set(directory, "path", _COUNT)),
+        read_manifest(str(data_set(directory, "path", _COUNT))),
+        "train",
+    )
+    kind = records_of(files.encoding, files.image_size)
+    records = tf.data.TFRecordDataset(list(files.paths))
+    chunks = records.batch(_CHUNK)
+    chunk = next(iter(chunks))
+    parsing = seconds_a_call(lambda: kind.prepare(chunk)) / _CHUNK
+    rows = tf.concat([kind.prepare(chunk)] * _READERS, 0)
+
+    def shuffle() -> Any:
+        draws = tf.random.uniform([len(rows)], maxval=2**62, dtype=tf.int64)
+        return tf.gather(rows, tf.argsort(draws, stable=True))
+
+    batching = tf.data.Dataset.from_tensors(rows).repeat(_COUNT // len(rows))
+    parts = {
+        "records from files, checksums checked": _pass(records.batch(_CHUNK)) / _COUNT,
+        "parsing": parsing,
+        "shuffling a window": seconds_a_call(shuffle) / len(rows),
+        "batches of features": _pass(kind.batches(batching, _BATCH_SIZE)) / _COUNT,
+    }
+    batches = training_batches(files, batch_size=_BATCH_SIZE, seed=0, readers=_READERS)
+    steps = _COUNT // _BATCH_SIZE
+    record = files.num_bytes / files.num_sequences
+    row = files.image_size + 1
+    limit = record / limits.crc32c + (2 * record + 3 * row) / limits.copy
+    return Breakdown(
+        "reading, shuffled paths",
+        {name: 1e9 * taken for name, taken in parts.items()},
+        1e9 * _pass(batches.take(steps)) / (steps * _BATCH_SIZE),
+        1e9 * limit,
+        f"{record:.0f} bytes of CRC-32C, copied from the file and as a string, and {row} bytes copied as"
+        " parsed, shuffled and batched",
+    )
+
+
+def _pass(batches: tf.data.Dataset) -> float:
+    """Seconds of a pass, but for what is built at its start."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    iterator = iter(batches.with_options(options))
+    next(iterator)
+    start = time.perf_counter()
+    for _ in iterator:
+        pass
+    return time.perf_counter() - start

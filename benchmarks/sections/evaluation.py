@@ -1,0 +1,71 @@
+"""How fast the evaluator is, beside Keras' `predict` in the tutorial way.
+
+Both in processes of their own, in turn, with the same weights, on sequences of the same split. Ours is
+`trainer.evaluate` on a data set of paths; its rate counts everything from the first record to the last
+sum, the compilation of the model too, and it gives every metric after every frame. The other is `predict`
+of the network in TimeDistributed layers on frames in arrays, its compilation not counted; it gives the
+probabilities.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.jobs import command, output_of, seconds_of
+from benchmarks.judged import data_set_to_judge, run_to_judge
+from benchmarks.rows import Row, Target
+from pipeline.program import WorkError
+
+# Ours, the tutorial's.
+_FULL, _QUICK = (20_000, 2_000), (2_000, 300)
+_ROUNDS = 5
+
+
+def measure(directory: Path, quick: bool) -> list[Row]:
+    """One row.
+
+    Raises:
+        WorkError: if the two do not judge the model alike.
+    """
+    count, tutorial_count = _QUICK if quick else _FULL
+    data = data_set_to_judge(directory, count)
+    model = run_to_judge(directory, data)
+    _check(directory, model, tutorial_count)
+    rounds = tuple(
+        (
+            _judge(directory, data, model)["throughput"]["sequences_per_second"],
+            _predict(data, model, tutorial_count)["sequences_per_second"],
+        )
+        for _ in range(1 if quick else _ROUNDS)
+    )
+    return [
+        Row(
+            "evaluate",
+            "evaluate, every metric, CPU, sequences/s",
+            "`predict` the tutorial way, on arrays in memory",
+            rounds,
+            target=Target(4),
+        )
+    ]
+
+
+def _check(directory: Path, model: Path, count: int) -> None:
+    """Both must find the same accuracy on the same sequences."""
+    data = data_set_to_judge(directory, count)
+    ours, other = _judge(directory, data, model)["metrics"], _predict(data, model, count)
+    if abs(ours["accuracy"] - other["accuracy"]) * count > 1:  # A probability may lie at the threshold.
+        raise WorkError(f"accuracies differ: {ours['accuracy']} and {other['accuracy']}")
+
+
+def _judge(directory: Path, data: Path, model: Path) -> dict[str, dict[str, float]]:
+    output = directory / "metrics.json"
+    seconds_of(command("trainer.evaluate", "--data_dir", data, "--model_dir", model, "--output", output))
+    document: dict[str, dict[str, float]] = json.loads(output.read_text())
+    return document
+
+
+def _predict(data: Path, model: Path, count: int) -> dict[str, float]:
+    flags = ("--data_dir", data, "--model_dir", model, "--num_sequences", count)
+    answer: dict[str, float] = json.loads(output_of(command("benchmarks.baselines.tutorial_predict", *flags)))
+    return answer

@@ -1,0 +1,52 @@
+"""How much memory generating, verifying and reading take, and whether ten times the sequences take more.
+
+Each job is measured with all its processes, at two sizes in turn, on data sets of paths.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.jobs import command
+from benchmarks.process_memory import HAS_PROC, MEASURE, peak_memory
+from benchmarks.rows import Row, Target
+from pipeline.program import RequestError
+
+_FULL, _QUICK = (1_000_000, 10_000_000), (100_000, 1_000_000)
+_ROUNDS = 2
+
+
+def measure(directory: Path, quick: bool) -> list[Row]:
+    """A row of each job: at the larger size, compared with the smaller.
+
+    Raises:
+        RequestError: where the system does not tell the memory of processes.
+    """
+    if not HAS_PROC:
+        raise RequestError("memory is read from /proc, which this system does not have: run it on Linux")
+    few, many = _QUICK if quick else _FULL
+    rounds = [(_peaks(directory, many), _peaks(directory, few)) for _ in range(1 if quick else _ROUNDS)]
+    return [
+        Row(
+            f"memory-{job.split()[0]}",
+            f"{job} {many:,} sequences, peak {MEASURE}, MiB",
+            f"itself, {few:,} sequences",
+            tuple((larger[job] / 2**20, smaller[job] / 2**20) for larger, smaller in rounds),
+            is_size=True,
+            target=Target(1.1, is_least=False),
+        )
+        for job in rounds[0][0]
+    ]
+
+
+def _peaks(directory: Path, num_sequences: int) -> dict[str, int]:
+    """Peak bytes of every job on a data set of so many sequences."""
+    splits = ("--num_train", num_sequences, "--num_validation", 1, "--num_test", 1)
+    with tempfile.TemporaryDirectory(dir=directory) as data:
+        jobs = {
+            "generate": command("pipeline.generate", "--output_dir", data, *splits),
+            "verify": command("pipeline.verify", data),
+            "read an epoch of": command("benchmarks.read_epoch", "--data_dir", data),
+        }
+        return {name: peak_memory(job) for name, job in jobs.items()}

@@ -1,0 +1,96 @@
+"""How long it takes from nothing to a model that gets no held-out sequence wrong.
+
+Ours: `pipeline.generate`, `trainer.task`, `trainer.evaluate`, one after the other, imports and all. The
+other: one script the tutorial way. Both train the same network with the same optimizer on as many
+sequences of the same data set, and judge it on the same held-out sequences; every round has another seed,
+for data and weights.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.jobs import command, seconds_of, timed_output_of
+from benchmarks.rows import Row
+from pipeline.program import WorkError
+
+_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What both sides have to do."""
+
+    image_size: int
+    steps: int
+    learning_rate: float
+    num_test: int
+    rounds: int
+
+
+_FULL = _Task(image_size=50, steps=300, learning_rate=1e-3, num_test=10_000, rounds=2)
+_QUICK = _Task(image_size=16, steps=300, learning_rate=3e-3, num_test=2_000, rounds=1)
+
+
+def measure(directory: Path, quick: bool) -> list[Row]:
+    """One row.
+
+    Raises:
+        WorkError: if either gets a sequence wrong.
+    """
+    task = _QUICK if quick else _FULL
+    rounds = tuple((_ours(directory, task, seed), _tutorial(task, seed)) for seed in range(task.rounds))
+    return [
+        Row(
+            "zero-errors",
+            f"from nothing to no error in {task.num_test:,} held-out sequences, {task.steps} steps, seconds",
+            "a script the tutorial way",
+            rounds,
+            is_time=True,
+            digits=1,
+        )
+    ]
+
+
+def _ours(directory: Path, task: _Task, seed: int) -> float:
+    """Seconds of the three programs together."""
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        data, model, metrics = (Path(scratch) / name for name in ("data", "run", "metrics.json"))
+        splits = (
+            "--num_train",
+            task.steps * _BATCH_SIZE,
+            "--num_validation",
+            200,
+            "--num_test",
+            task.num_test,
+        )
+        size = ("--image_size", task.image_size, "--seed", seed)
+        steps = ("--epochs", 1, "--steps_per_epoch", task.steps, "--batch_size", _BATCH_SIZE)
+        rate = ("--learning_rate", task.learning_rate, "--seed", seed, "--device", "cpu")
+        seconds = seconds_of(command("pipeline.generate", "--output_dir", data, *splits, *size))
+        seconds += seconds_of(
+            command("trainer.task", "--data_dir", data, "--model_dir", model, *steps, *rate)
+        )
+        judged = ("--data_dir", data, "--model_dir", model, "--output", metrics)
+        seconds += seconds_of(command("trainer.evaluate", *judged))
+        _check("trainer.evaluate", json.loads(metrics.read_text())["metrics"]["errors"], seed)
+    return seconds
+
+
+def _tutorial(task: _Task, seed: int) -> float:
+    """Seconds of the script."""
+    job = command(
+        *("benchmarks.baselines.tutorial_script", "--image_size", task.image_size, "--steps", task.steps),
+        *("--learning_rate", task.learning_rate, "--num_test", task.num_test, "--seed", seed),
+    )
+    seconds, answer = timed_output_of(job)
+    _check("the tutorial's script", int(answer), seed)
+    return seconds
+
+
+def _check(who: str, errors: int, seed: int) -> None:
+    if errors:
+        raise WorkError(f"{who} found {errors} errors with seed {seed}: train for more steps")
