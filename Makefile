@@ -21,7 +21,7 @@ EXTRAS := [$(if $(shell command -v nvidia-smi),gpu,train)]
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test test-storms test-engines test-dask test-data-service test-flink lint format images bench scaling seeds observations constraints clean
+.PHONY: help install install-dev demo test test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench scaling seeds observations constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
@@ -60,6 +60,9 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 
 test: install-dev  ## Run the tests and measure their coverage.
 	$(RUN) pytest --numprocesses 2 --cov --cov-report=term
+
+test-docs: install-dev  ## Run every command of README and docs, made small; a few minutes.
+	$(RUN) pytest tests/commands -m commands --numprocesses 2 --dist loadfile
 
 test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clusters: half an hour, or KILLS=2.
 	$(RUN) pytest -m storm --numprocesses 2 $(if $(KILLS),--kills $(KILLS))
