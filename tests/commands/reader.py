@@ -37,11 +37,12 @@ OUTPUTS = ("output", "output_dir", "model_dir", "statistics", "plots")
 TARGETS = {"demo", "help"}
 # Programs that serve until they are stopped, and what they say when they are ready.
 SERVERS = {
-    "python -m trainer.data_server": "serving: ",
+    "trainer.data_server": "serving: ",
     "dask scheduler": "Scheduler at: ",
     "dask worker": "Registered to: ",
 }
 SECONDS = 240.0
+_PYTHON = r"\S*python3? -m "
 
 
 class Reader:
@@ -78,9 +79,9 @@ class Reader:
     def run_command(self, command: Command) -> None:
         """Run a command of a shell, and look for what it is to have written."""
         text = made_small(self._in_directory(command.text))
-        if ready := next((SERVERS[each] for each in SERVERS if text.startswith(each)), None):
-            self._serve(text, ready)
-        elif re.match(r"(\S*python3? -m )?pip install ", text):
+        if ready := next((SERVERS[each] for each in SERVERS if re.match(rf"({_PYTHON})?{each} ", text)), ""):
+            self._serve(text.rstrip(" &"), ready)
+        elif re.match(rf"({_PYTHON})?pip install ", text):
             self._install(Command(command.place, text))
         elif text.startswith("make "):
             targets = {word for word in shlex.split(text)[1:] if "=" not in word}
