@@ -168,11 +168,12 @@ def test_a_lost_best_checkpoint_is_said(
 ) -> None:
     settings = TrainingSettings(epochs=5, steps_per_epoch=4, learning_rate=3.0, schedule="constant")
     run = tmp_path / "run"
-    result = train(settings, str(path_dataset_dir), str(run))
+    execution = Execution(keep_checkpoints=1)  # Or the best might be among those that are kept besides.
+    result = train(settings, str(path_dataset_dir), str(run), execution)
     assert result.kept != result.step
     (run / "model.keras").unlink()
     (run / "checkpoints" / "best.keras").write_bytes(b"PK cut short")
-    again = train(settings, str(path_dataset_dir), str(run))
+    again = train(settings, str(path_dataset_dir), str(run), execution)
     assert again.kept == again.step == result.step
     assert f"the checkpoint of step {result.kept}, the best, is lost" in capfd.readouterr().err
 
