@@ -21,7 +21,7 @@ EXTRAS := [$(if $(shell command -v nvidia-smi),gpu,train)]
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench scaling seeds observations constraints clean
+.PHONY: help install install-dev demo test test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench breakdown figures scaling gpu seeds observations constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
@@ -107,21 +107,25 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	cp $(DEMO_DIR)/report/accuracy_by_frame.png $(DEMO_DIR)/report/robustness.png docs/images/
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
-bench: install-dev  ## Compare generation, verification, reading, memory, training and evaluation with the usual ways.
-	$(RUN) benchmarks.generation --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.verification --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.reading --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.memory --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.training --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.resuming --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.evaluation --output_dir $(BENCH_DIR)
+bench: install-dev  ## Compare with TFDS, plain loops and the tutorial way; some 20 minutes, or QUICK=1.
+	$(RUN) benchmarks.bench --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
+	$(if $(QUICK),,$(MAKE) figures)
 
-scaling: install-dev $(FLINK)/ready  ## Measure stages, engines and 100,000 shards, and size a billion sequences.
+breakdown: install-dev  ## Measure where the time of every stage goes, beside the limits of a core.
+	OMP_NUM_THREADS=1 $(RUN) benchmarks.breakdown --output_dir $(BENCH_DIR)
+
+figures: install-dev  ## Write the documents' figures and the chart anew from benchmarks/results/.
+	$(RUN) benchmarks.publish
+
+scaling: install-dev $(FLINK)/ready  ## Measure stages, engines, 100,000 shards and resuming, and size a billion sequences.
 	$(RUN) benchmarks.stages --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.engines --flink_home $(FLINK) --rounds 3 --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.many_shards --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.sizing --num_sequences 1000000000 \
-	    --stages $(BENCH_DIR)/stages.json --many_shards $(BENCH_DIR)/many_shards.json
+	$(RUN) benchmarks.resuming --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.sizing --stages $(BENCH_DIR)/stages.json --many_shards $(BENCH_DIR)/many_shards.json
+
+gpu: install-dev  ## Measure training, drawing and reading on a GPU, on every backend that has one.
+	$(RUN) benchmarks.gpu --output_dir $(BENCH_DIR)
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
 	$(RUN) benchmarks.seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError("a process is held to one core by Linux, which this system is not: run it there")
     directory = Path(flags.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    os.environ["OMP_NUM_THREADS"] = "1"
     with one_core():  # From before TensorFlow counts the cores.
         from trainer.startup import import_tensorflow_quietly
 

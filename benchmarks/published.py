@@ -110,6 +110,7 @@ _KINDS: dict[str, Callable[[str], str]] = {
     "ratio": lambda key: f"{_row(key).ratio.median:.{_row(key).ratio_digits}f}",
     "spread": lambda key: _row(key).ratio.text(_row(key).ratio_digits),
     "target": lambda key: _row(key).cells()[-1],
+    "bound": lambda name: many_shards.bound(results(name)),
     "breakdown": lambda stage: breakdown.stage_table(results("breakdown"), stage),
     "machine": _machine,
     "command": lambda name: str(results(name)["command"]),

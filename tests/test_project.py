@@ -64,7 +64,7 @@ def test_the_workflow_has_the_expected_shape() -> None:
     assert workflow[True] == {"push": {"branches": ["main"]}, "pull_request": None}
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["cancel-in-progress"] is True
-    assert workflow["jobs"].keys() == {"lint", "test", "storms", "engines", "demo"}
+    assert workflow["jobs"].keys() == {"lint", "test", "documents", "storms", "engines", "demo"}
     for job in workflow["jobs"].values():
         assert job["runs-on"] == "ubuntu-latest"
         assert 0 < job["timeout-minutes"] <= 90

@@ -29,11 +29,11 @@ def tutorial_model(image_size: int, optimizer: str | keras.optimizers.Optimizer)
 
 
 def tutorial_arrays(
-    seed: int, image_size: int, count: int, split: str = "train", first: int = 0
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Frames (count, S, S, S, 1) and labels (count,), float32, in memory."""
+    seed: int, image_size: int, count: int, split: str = "train", first: int = 0, dtype: str = "float32"
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+    """Frames (count, S, S, S, 1) of the dtype and labels (count,), float32, in memory."""
     paths, labels = sample_sequences(seed, split, image_size, first, count)
-    return draw_frames(paths, labels).astype(np.float32), labels.astype(np.float32)
+    return draw_frames(paths, labels).astype(dtype, copy=False), labels.astype(np.float32)
 
 
 def train_tutorial(model: Any, frames: Any, labels: Any, batch_size: int) -> None:

@@ -31,7 +31,7 @@ class _Task:
     rounds: int
 
 
-_FULL = _Task(image_size=50, steps=300, learning_rate=1e-3, num_test=10_000, rounds=2)
+_FULL = _Task(image_size=50, steps=800, learning_rate=5e-4, num_test=10_000, rounds=1)
 _QUICK = _Task(image_size=16, steps=300, learning_rate=3e-3, num_test=2_000, rounds=1)
 
 

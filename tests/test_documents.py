@@ -1,0 +1,114 @@
+"""The documents' figures are those of the results that lie in the repository, and no others."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks.chart import SOURCE, source
+from benchmarks.documents import documents, figures, measured_outside, with_figures
+from benchmarks.publish import CHART
+from benchmarks.published import comparison, published, results, results_path
+from tests.conftest import ROOT, Program
+
+DOCUMENTS = documents(ROOT)
+# Numbers with units that nobody measured: constants of the code, definitions, choices of an example.
+SET = (
+    "2 % of the pixels",
+    "2 % noise",
+    "95 % interval",
+    "99 %",
+    "128 MiB",
+    "512 MiB",
+    "16 MiB of windows",
+    "(32 MiB)",
+    "(32 KiB)",
+    "10 seconds' wait",
+    "8 bytes a sequence",
+    "51 bytes a sequence",
+    "three steps",
+)
+
+
+def _names(kind: str) -> list[str]:
+    return [name for path in DOCUMENTS for name, _ in figures(path.read_text()) if name.startswith(kind)]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_figure_is_what_the_results_say(path: Path) -> None:
+    for name, text in figures(path.read_text()):
+        expected = published(name)
+        assert text.strip("\n") == expected, f"{path.name}: {name}: run make figures"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_no_figure_stands_outside(path: Path) -> None:
+    found = [text for text in measured_outside(path.read_text()) if not any(known in text for known in SET)]
+    assert not found, "between which comments does it belong? see CONTRIBUTING.md"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_figure_edited_by_hand_is_found(path: Path) -> None:
+    text = path.read_text()
+    for number, (name, content) in enumerate(figures(text)):
+        assert re.search(r"\d", content), f"{name} has no number"
+        edited = re.sub(r"\d", lambda digit: str((int(digit[0]) + 1) % 10), content, count=1)
+        changed = [found for _, found in figures(text.replace(f"-->{content}<", f"-->{edited}<"))]
+        assert changed[number].strip("\n") != published(name)
+
+
+def test_a_number_outside_of_a_figure_is_found() -> None:
+    for text in ("takes 12.5 s in all", "3 times as fast", "needs 801 MiB", "1,200 sequences a second", "9 %"):
+        assert measured_outside(f"It {text}.")
+        assert not measured_outside(f"It <!-- figure x -->{text}<!-- end -->.")
+        assert not measured_outside(f"It `{text}`.")
+
+
+def test_figures_are_written_where_they_stand() -> None:
+    text = "a <!-- figure x -->1<!-- end --> b\n<!-- figure y -->2<!-- end -->\n"
+    written = with_figures(text, {"x": "3", "y": "| 4 |\n| 5 |"}.__getitem__)
+    assert written == "a <!-- figure x -->3<!-- end --> b\n<!-- figure y -->\n| 4 |\n| 5 |\n<!-- end -->\n"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_results_have_a_command_which_the_document_names(path: Path) -> None:
+    text = path.read_text()
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for kind, of in [name.split(" of ") for name, _ in figures(text)]:
+        if kind == "breakdown" or of == "limits":
+            of = "breakdown"
+        elif kind not in ("table", "machine", "date", "command", "minutes") or of == "highlights":
+            of = "bench"
+        used = {"costs": ["stages"], "sizing": ["stages", "many-shards"]}.get(of, [of])
+        for name in used:
+            command = results(name)["command"]
+            assert command.removeprefix("make ") in targets
+            assert f"`{command}`" in text, f"{path.name}: say that {command} measures {of}"
+
+
+def test_results_say_where_and_with_what_they_were_measured() -> None:
+    for path in results_path("bench").parent.glob("*.json"):
+        name = "bench" if path.name.startswith("20") else path.name.partition("-amd")[0]
+        document = results(name)
+        assert document["machine"]["cores"] > 0
+        assert document["versions"]["numpy"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", document["date"])
+
+
+def test_the_chart_is_of_the_newest_comparison() -> None:
+    with Image.open(CHART) as picture:
+        assert picture.info[SOURCE] == source(comparison())
+
+
+def test_every_row_has_rounds_and_every_missed_target_is_told() -> None:
+    text = "".join(path.read_text() for path in DOCUMENTS)
+    for row in comparison():
+        assert row.rounds
+        if row.target and not row.target.is_met(row.ratio.median):
+            assert f"target of {row.key}" in text, f"say how far {row.key} is off and what was tried"
+
+
+def test_sizing_by_default_is_what_the_document_shows(program: Program) -> None:
+    shown = published("table of sizing").splitlines()
+    assert program("benchmarks.sizing").stdout.splitlines()[: len(shown)] == shown
