@@ -78,6 +78,7 @@ class Scorer:
         """
         evidence = Evidence(files.num_sequences, self._num_frames, files.image_size, slicings)
         at_once = batches_at_once()
+        size = min(batch_size, files.num_sequences)
         with Progress(what, files.num_sequences) as progress, ThreadPoolExecutor(at_once) as pool:
             under_way: deque[tuple[_Batch, Future[_Answers]]] = deque()
 
@@ -88,7 +89,7 @@ class Scorer:
 
             with damage_named(files):
                 for batch in self._batches(files, batch_size):
-                    under_way.append((batch, pool.submit(self._answers, batch.features)))
+                    under_way.append((batch, pool.submit(self._answers, batch.features, size)))
                     if len(under_way) == 1 and not evidence.num_sequences:
                         take_first()  # It compiles, which two must not do at once.
                     elif len(under_way) > at_once:
@@ -108,8 +109,12 @@ class Scorer:
             start = stop
             yield _Batch(numbers, features, labels, _paths(features, labels))
 
-    def _answers(self, features: dict[str, npt.NDArray[Any]]) -> _Answers:
-        answers: _Answers = self._model.predict_on_batch(features)[:, :, 0]
+    def _answers(self, features: dict[str, npt.NDArray[Any]], size: int) -> _Answers:
+        count = len(next(iter(features.values())))
+        if count < size:  # Filled up: the model would be compiled anew for another size.
+            places = np.minimum(np.arange(size), count - 1)
+            features = {name: values[places] for name, values in features.items()}
+        answers: _Answers = self._model.predict_on_batch(features)[:count, :, 0]
         check_finite(answers)
         return answers
 
