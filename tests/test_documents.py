@@ -58,8 +58,25 @@ def test_a_figure_edited_by_hand_is_found(path: Path) -> None:
         assert changed[number].strip("\n") != published(name)
 
 
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCUMENTS[1:]], ids=lambda p: p.name
+)
+def test_files_that_are_named_are_there(path: Path) -> None:
+    text = path.read_text()
+    for named in re.findall(r"`((?:tests|pipeline|model|trainer|benchmarks|docs|deploy)/[\w./]+)`", text):
+        assert (ROOT / named).exists() or "NAME" in named, named
+    for linked in re.findall(r"\]\((?!http)([\w./-]+)[#)]", text):
+        assert (path.parent / linked).exists(), linked
+
+
 def test_a_number_outside_of_a_figure_is_found() -> None:
-    for text in ("takes 12.5 s in all", "3 times as fast", "needs 801 MiB", "1,200 sequences a second", "9 %"):
+    for text in (
+        "takes 12.5 s in all",
+        "3 times as fast",
+        "needs 801 MiB",
+        "1,200 sequences a second",
+        "9 %",
+    ):
         assert measured_outside(f"It {text}.")
         assert not measured_outside(f"It <!-- figure x -->{text}<!-- end -->.")
         assert not measured_outside(f"It `{text}`.")
