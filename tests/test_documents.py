@@ -17,7 +17,7 @@ DOCUMENTS = documents(ROOT)
 SET = (
     "2 % of the pixels",
     "2 % noise",
-    "95 % interval",
+    "95 %",
     "99 %",
     "128 MiB",
     "512 MiB",

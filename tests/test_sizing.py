@@ -104,7 +104,6 @@ def test_the_kept_results_are_enough(program: Program) -> None:
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        ((), "--num_sequences"),
         (("--num_sequences", "0"), "--num_sequences"),
         (("--num_sequences", "2"), "--num_sequences 2"),
         (("--num_sequences", "1000", "--num_test", "995"), "--num_sequences 1000"),

@@ -157,6 +157,7 @@ def test_cudnns_lstm_gets_frames() -> None:
     assert not LineClassifier.takes(classifier, Observation())
 
 
+@pytest.mark.storm
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="it starts the tests on the other backend"
 )
