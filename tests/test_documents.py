@@ -27,7 +27,6 @@ SET = (
     "10 seconds' wait",
     "8 bytes a sequence",
     "51 bytes a sequence",
-    "three steps",
 )
 
 

@@ -32,7 +32,7 @@ class _Task:
 
 
 _FULL = _Task(image_size=50, steps=800, learning_rate=5e-4, num_test=10_000, rounds=1)
-_QUICK = _Task(image_size=16, steps=300, learning_rate=3e-3, num_test=2_000, rounds=1)
+_QUICK = _Task(image_size=20, steps=800, learning_rate=1e-3, num_test=2_000, rounds=1)
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:
