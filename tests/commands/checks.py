@@ -11,7 +11,7 @@ from tests.commands.reader import Reader
 from tests.conftest import ROOT
 from tests.processes import environment
 
-LANGUAGES = {"sh", "python", "json", "yaml", ""}
+LANGUAGES = {"sh", "python", "json", "yaml", "mermaid", ""}
 
 
 def run_blocks(document: str, directory: Path) -> None:
