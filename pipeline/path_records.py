@@ -19,7 +19,12 @@ from pipeline.example import encode_example
 from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array, Uint32Array, check_sequences
 from pipeline.tfrecord import FOOTER_BYTES, HEADER_BYTES, crc32c, frame_record, mask_crc32c
 
-_ROWS = 4
+# The entry of four rows in a table, 27 first + 9 (second - first + 1) + 3 (third - second + 1) + (fourth -
+# third + 1), is a weighted sum of them.
+STEP_WEIGHTS = (18, 6, 2, 1)
+STEP_OFFSET = 13
+
+_ROWS = len(STEP_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -135,9 +140,10 @@ def path_records(image_size: int) -> PathRecords:
 
 def _steps(rows: Uint8Array) -> npt.NDArray[np.uint16]:
     """Four rows at a time, uint8 (4 n, count), to the number of a first row and three steps, (n, count)."""
-    first, second, third, fourth = (rows[place::_ROWS].astype(np.uint16) for place in range(_ROWS))
-    # 27 first + 9 (second - first + 1) + 3 (third - second + 1) + (fourth - third + 1)
-    steps: npt.NDArray[np.uint16] = 18 * first + 6 * second + 2 * third + fourth + 13
+    first, second, third, fourth = (
+        weight * rows[row::_ROWS].astype(np.uint16) for row, weight in enumerate(STEP_WEIGHTS)
+    )
+    steps: npt.NDArray[np.uint16] = first + second + third + fourth + STEP_OFFSET
     return steps
 
 

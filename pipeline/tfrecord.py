@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
+MASK_DELTA = 0xA282EAD8
 
-_MASK_DELTA = 0xA282EAD8
 # A length beyond this is damage that its checksum missed; believing it would ask for that much memory.
 MAX_PAYLOAD_BYTES = 2**31
 
@@ -47,13 +47,13 @@ def crc32c(data: bytes) -> int:
 
 def mask_crc32c(crc: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Checksums as TFRecord files store them: uint32 of any shape."""
-    return (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(_MASK_DELTA)
+    return (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(MASK_DELTA)
 
 
 def masked_crc32c(data: bytes) -> int:
     """The checksum of bytes as TFRecord files store it, uint32."""
     crc = crc32c(data)
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF
 
 
 def frame_record(payload: bytes) -> bytes:

@@ -101,6 +101,7 @@ def damage_named(*splits: SplitFiles) -> Iterator[None]:
         yield
     except (
         tf.errors.DataLossError,
+        tf.errors.FailedPreconditionError,  # Fewer or more records than the manifest says.
         tf.errors.InvalidArgumentError,
         tf.errors.NotFoundError,
         tf.errors.UnknownError,  # What fails where Python gives the windows; see `trainer.served_windows`.

@@ -78,13 +78,12 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     """
     shards = zip(files.paths, itertools.accumulate(files.counts), files.counts, strict=True)
     left = [(path, end, count) for path, end, count in shards if end > first]
-    before = left[0][1] - left[0][2]
-    records = tf.data.TFRecordDataset([path for path, _, _ in left]).skip(first - before)
-    counted = records.apply(tf.data.experimental.assert_cardinality(files.num_sequences - first))
+    paths, ends, counts = zip(*left, strict=True)
+    passed = tf.constant(first - ends[0] + counts[0], tf.int64)
     kind = records_of(files.encoding, files.image_size)
-    prepared = counted.batch(kind.chunk_size).map(kind.prepare, tf.data.AUTOTUNE)
+    chunks = kind.chunks(tf.constant(paths), tf.constant(counts, tf.int64), passed, kind.chunk_size)
     num_batches = -(-(files.num_sequences - first) // batch_size)
-    batches = kind.batches(prepared, batch_size)
+    batches = kind.batches(chunks, batch_size)
     return _untuned(batches.apply(tf.data.experimental.assert_cardinality(num_batches)))
 
 

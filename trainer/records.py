@@ -1,7 +1,7 @@
-"""Serialized records to features and labels, in the two encodings.
+"""Shards to features and labels, in the two encodings.
 
-Reading takes two steps, so that between them sequences can be shuffled in their smallest form: `prepare`
-turns chunks of records into that form, `batches` turns it into batches of features and labels.
+Reading takes two steps, so that between them sequences can be shuffled in their smallest form: `chunks` reads
+shards into that form, `batches` turns it into batches of features and labels.
 
 Features: ``{"path": uint8 (batch, S), "label": uint8 (batch,)}`` or
 ``{"frames": uint8 (batch, S, S, S, 1)}``. Labels: float32 (batch, 1), 0 = left, 1 = right.
@@ -14,29 +14,34 @@ import math
 import tensorflow as tf
 
 from pipeline.encodings import Encoding
+from trainer.path_blocks import BLOCK_RECORDS, path_blocks
 
 # Rows in batches that are ready before they are asked for, so that neither side waits for the other at each.
 _ROWS_AHEAD = 16_384
 
 
 class PathRecords:
-    """Paths are parsed at once: rows of S + 1 bytes are smaller than records, and quicker to move about.
+    """Paths leave their records at once: rows of S + 1 bytes are smaller, and quicker to move about.
 
     Attributes:
-        nothing: a chunk of no sequences, as `prepare` gives it: uint8 (0, S + 1).
-        chunk_size: records to prepare at once where nothing else decides it.
+        nothing: a chunk of no sequences, as `chunks` gives it: uint8 (0, S + 1).
+        chunk_size: sequences in a chunk where nothing else decides it.
     """
 
-    chunk_size = 1024
+    chunk_size = BLOCK_RECORDS
 
     def __init__(self, encoding: Encoding, image_size: int) -> None:
         self._feature = encoding.feature
         self._image_size = image_size
         self.nothing = tf.zeros([0, image_size + 1], tf.uint8)
 
-    def prepare(self, records: tf.Tensor) -> tf.Tensor:
-        """Records, string (n,), to rows, uint8 (n, S + 1): a path and its label."""
-        example = tf.io.parse_example(records, _schema(self._feature))
+    def chunks(self, paths: tf.Tensor, counts: tf.Tensor, passed: tf.Tensor, size: int) -> tf.data.Dataset:
+        """Rows, uint8 (size, S + 1), a path and its label each; arguments as for `path_blocks`."""
+        return path_blocks(paths, counts, passed, self._image_size).rebatch(size)
+
+    def parse(self, messages: tf.Tensor) -> tf.Tensor:
+        """Serialized messages, string (n,), to rows, uint8 (n, S + 1)."""
+        example = tf.io.parse_example(messages, _schema(self._feature))
         paths = tf.io.decode_raw(example[self._feature], tf.uint8)
         rows = tf.concat([paths, tf.cast(example["label"], tf.uint8)[:, None]], axis=1)
         return tf.ensure_shape(rows, [None, self._image_size + 1])
@@ -60,7 +65,7 @@ class FramesRecords:
 
     Attributes:
         nothing: a chunk of no records: string (0,).
-        chunk_size: records to prepare at once where nothing else decides it.
+        chunk_size: records in a chunk where nothing else decides it.
     """
 
     chunk_size = 16
@@ -70,9 +75,13 @@ class FramesRecords:
         self._shape = encoding.shape(image_size)
         self.nothing = tf.zeros([0], tf.string)
 
-    def prepare(self, records: tf.Tensor) -> tf.Tensor:
-        """The records, string (n,), as they are."""
-        return records
+    def chunks(self, paths: tf.Tensor, counts: tf.Tensor, passed: tf.Tensor, size: int) -> tf.data.Dataset:
+        """The records of shards as they are, string (size,); the last chunk may be smaller."""
+        records = tf.data.TFRecordDataset(paths).skip(passed)
+        # A reader that has read all its shards passes over what there is not.
+        left = tf.maximum(tf.reduce_sum(counts) - passed, 0)
+        counted = tf.data.experimental.assert_cardinality(left)
+        return records.apply(counted).batch(size)
 
     def batches(
         self, records: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False

@@ -9,7 +9,7 @@ Both shuffles sort stateless Philox random numbers of (seed, epoch) and (seed, e
 depends on threads or on what was read before: any window can be read without those before it, by whoever
 sees the shards.
 
-What is shuffled are parsed paths or compressed frames, the smallest form of each; `trainer.records` says how.
+What is shuffled are bare paths or compressed frames, the smallest form of each; `trainer.records` says how.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class WindowOrder:
         """Windows of an epoch from number ``first`` on, ``most`` of them or all that there are.
 
         Returns:
-            What `trainer.records` prepares, shuffled: uint8 (n, S + 1) rows or string (n,) records.
+            What `trainer.records` reads, shuffled: uint8 (n, S + 1) rows or string (n,) records.
         """
         shards = self._order(epoch)
         end = self._num_windows(shards)
@@ -108,15 +108,14 @@ class WindowOrder:
         return -(-tf.reduce_max(self._totals(shards)) // self._per_reader)
 
     def _reader(self, hand: tf.Tensor, passed: tf.Tensor) -> tf.data.Dataset:
-        """One reader's share of every window, prepared for the shuffle; empty when its shards are read."""
+        """One reader's share of every window; empty when its shards are read."""
         ends = tf.cumsum(tf.gather(self._counts, hand))
         whole = tf.searchsorted(ends, [passed], side="right")[0]
         inside = passed - tf.where(whole > 0, ends[tf.maximum(whole - 1, 0)], 0)
-        paths = tf.gather(self._paths, hand[whole:])
-        records = tf.data.TFRecordDataset(paths).skip(inside)
+        left = hand[whole:]
+        paths, counts = tf.gather(self._paths, left), tf.gather(self._counts, left)
         nothing = tf.data.Dataset.from_tensors(self.kind.nothing).repeat()
-        shares = records.batch(self._per_reader).map(self.kind.prepare)
-        return shares.concatenate(nothing)
+        return self.kind.chunks(paths, counts, inside, self._per_reader).concatenate(nothing)
 
     def _shuffled(self, values: tf.Tensor, epoch: tf.Tensor, use: int, index: tf.Tensor | int) -> tf.Tensor:
         """Values in an order drawn from (seed, epoch, use, index)."""

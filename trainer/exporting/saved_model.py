@@ -21,7 +21,7 @@ import tensorflow as tf
 from model import Observation, build_classifier, with_sequence_inputs
 from pipeline.encodings import ENCODINGS
 from trainer.exporting.samples import Samples
-from trainer.records import records_of
+from trainer.records import PathRecords
 from trainer.trained_model import TrainedModel
 
 _ENCODING = "path"
@@ -35,7 +35,7 @@ def write(trained: TrainedModel, path: str) -> None:
     classifier = build_classifier(size, timesteps=timesteps, use_cudnn=False)
     classifier.set_weights(trained.classifier.get_weights())
     of_paths = with_sequence_inputs(classifier, size, _ENCODING, Observation(trained.observation.line))
-    records = records_of(ENCODINGS[_ENCODING], size)
+    records = PathRecords(ENCODINGS[_ENCODING], size)
 
     def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"right": classifier(frames, training=False)}
@@ -44,7 +44,7 @@ def write(trained: TrainedModel, path: str) -> None:
         return {"right": of_paths({"path": path, "label": label}, training=False)}
 
     def from_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = records.prepare(examples)
+        rows = records.parse(examples)
         return from_paths(rows[:, :-1], rows[:, -1])
 
     archive = keras.export.ExportArchive()
