@@ -27,6 +27,7 @@ _HIGHLIGHTS = (
     "generate-frames-tfds",
     "read-frames",
     "train",
+    "train-frames",
     "evaluate",
     "zero-errors",
 )
