@@ -1,4 +1,4 @@
-"""How much memory generating, verifying and reading take, and whether ten times the sequences take more.
+"""How much memory generating, verifying, reading and evaluating take, and whether more sequences take more.
 
 Each job is measured with all its processes, at two sizes in turn, on data sets of paths.
 """
@@ -6,19 +6,22 @@ Each job is measured with all its processes, at two sizes in turn, on data sets 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.jobs import command
+from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.process_memory import HAS_PROC, MEASURE, peak_memory
 from benchmarks.rows import Row, Target
 from pipeline.program import RequestError
 
 _FULL, _QUICK = (1_000_000, 10_000_000), (100_000, 1_000_000)
+_JUDGED, _QUICK_JUDGED = (10_000, 1_000_000), (1_000, 10_000)
 _ROUNDS = 2
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:
-    """A row of each job: at the larger size, compared with the smaller.
+    """A row of each job: at the larger size, compared with the smaller; evaluating, which takes long, once.
 
     Raises:
         RequestError: where the system does not tell the memory of processes.
@@ -27,17 +30,34 @@ def measure(directory: Path, quick: bool) -> list[Row]:
         raise RequestError("memory is read from /proc, which this system does not have: run it on Linux")
     few, many = _QUICK if quick else _FULL
     rounds = [(_peaks(directory, many), _peaks(directory, few)) for _ in range(1 if quick else _ROUNDS)]
-    return [
-        Row(
-            f"memory-{job.split()[0]}",
-            f"{job} {many:,} sequences, peak {MEASURE}, MiB",
-            f"itself, {few:,} sequences",
-            tuple((larger[job] / 2**20, smaller[job] / 2**20) for larger, smaller in rounds),
-            is_size=True,
-            target=Target(1.1, is_least=False),
-        )
+    rows = [
+        _row(job, (few, many), [(larger[job], smaller[job]) for larger, smaller in rounds])
         for job in rounds[0][0]
     ]
+    few, many = _QUICK_JUDGED if quick else _JUDGED
+    run = run_to_judge(directory, data_set_to_judge(directory, few))
+    judged = (_peak_of_judging(directory, run, many), _peak_of_judging(directory, run, few))
+    return [*rows, _row("evaluate", (few, many), [judged])]
+
+
+def _row(job: str, sizes: tuple[int, int], peaks: Sequence[tuple[int, int]]) -> Row:
+    """Peak bytes at the larger and the smaller size, round by round."""
+    few, many = sizes
+    return Row(
+        f"memory-{job.split()[0]}",
+        f"{job} {many:,} sequences, peak {MEASURE}, MiB",
+        f"itself, {few:,} sequences",
+        tuple((larger / 2**20, smaller / 2**20) for larger, smaller in peaks),
+        is_size=True,
+        target=Target(1.1, is_least=False),
+    )
+
+
+def _peak_of_judging(directory: Path, run: Path, count: int) -> int:
+    data, output = data_set_to_judge(directory, count), directory / "judged.json"
+    return peak_memory(
+        command("trainer.evaluate", "--data_dir", data, "--model_dir", run, "--output", output)
+    )
 
 
 def _peaks(directory: Path, num_sequences: int) -> dict[str, int]:
