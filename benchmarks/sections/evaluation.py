@@ -19,7 +19,7 @@ from pipeline.program import WorkError
 
 # Ours, the tutorial's.
 _FULL, _QUICK = (20_000, 2_000), (2_000, 300)
-_ROUNDS = 5
+_ROUNDS = 4
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:

@@ -43,7 +43,7 @@ class _Job:
 
 _FULL = {
     "path": {_OURS: 20_000_000, _GUIDE: 150_000, _BLOCKS: 200_000, _LOOP: 200_000},
-    "frames": {_OURS: 300_000, _GUIDE: 20_000, _BLOCKS: 20_000, _LOOP: 10_000},
+    "frames": {_OURS: 300_000, _GUIDE: 12_000, _BLOCKS: 12_000, _LOOP: 10_000},
 }
 _QUICK = {
     "path": {_OURS: 1_000_000, _GUIDE: 5_000, _LOOP: 5_000},

@@ -17,7 +17,7 @@ from pipeline.program import RequestError
 
 _FULL, _QUICK = (1_000_000, 10_000_000), (100_000, 1_000_000)
 _JUDGED, _QUICK_JUDGED = (10_000, 1_000_000), (1_000, 10_000)
-_ROUNDS = 2
+_ROUNDS = 1
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:

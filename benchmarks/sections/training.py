@@ -18,7 +18,7 @@ from benchmarks.trainers import Ours, Tutorial, largest_difference
 from pipeline.program import WorkError
 
 _BATCH_SIZE = 32
-_STEPS, _TUTORIAL_STEPS, _ROUNDS = 600, 15, 7
+_STEPS, _TUTORIAL_STEPS, _ROUNDS = 600, 15, 5
 _QUICK_STEPS, _QUICK_TUTORIAL_STEPS = 200, 5
 _FRAMES_ARE_SLOWER = 4
 _AGREE_TO = 1e-5
