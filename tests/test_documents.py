@@ -94,7 +94,7 @@ def test_results_have_a_command_which_the_document_names(path: Path) -> None:
     for kind, of in [name.split(" of ") for name, _ in figures(text)]:
         if kind == "breakdown" or of == "limits":
             of = "breakdown"
-        elif kind not in ("table", "machine", "date", "command", "minutes") or of == "highlights":
+        elif kind not in ("table", "machine", "date", "command", "bound") or of == "highlights":
             of = "bench"
         used = {"costs": ["stages"], "sizing": ["stages", "many-shards"]}.get(of, [of])
         for name in used:
