@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu_backend import NO_GPU
 from benchmarks.jobs import command, data_set, failure
 from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
@@ -23,7 +24,6 @@ from pipeline.program import ArgumentParser, RequestError, positive_int, run
 PROGRAM = "benchmarks.gpu"
 
 _BACKENDS = ("jax", "tensorflow")
-_NO_GPU = 3  # What `benchmarks.gpu_backend` ends with where its backend sees none.
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         ended = subprocess.run(
             job, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True
         )
-        if ended.returncode == _NO_GPU:
+        if ended.returncode == NO_GPU:
             continue
         if ended.returncode:
             raise failure(job, ended.stderr)

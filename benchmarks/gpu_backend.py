@@ -11,7 +11,8 @@ from pipeline.program import ArgumentParser, positive_int, run
 
 PROGRAM = "benchmarks.gpu_backend"
 
-_NO_GPU = 3
+# The exit code where the backend sees no GPU.
+NO_GPU = 3
 _PRECISIONS = ("float32", "mixed_bfloat16")
 _DRAWN_AT_ONCE = 1024
 _MOST_IN_ARRAYS = 2**15  # Sequences of the tutorial's: half a megabyte each.
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     import keras
 
     if flags.device == "gpu" and not keras.distribution.list_devices("gpu"):
-        return _NO_GPU
+        return NO_GPU
     from benchmarks.trainers import Ours, Tutorial
 
     training = []
