@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.generate import generate
 from pipeline.settings import DatasetSettings
+from tests.object_store.store import Store
 
 ROOT = Path(__file__).parent.parent
 ENGINE_TOOLS = {"flink": ("java", "mvn")}
@@ -81,6 +82,15 @@ def run_dir(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     settings = TrainingSettings(epochs=2, steps_per_epoch=15, batch_size=16, readers=4, learning_rate=0.01)
     train(settings, str(path_dataset_dir), str(directory))
     return directory
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty object store, ``store://``; this process and those that a test starts know it."""
+    (tmp_path / "store").mkdir()
+    found = Store(tmp_path / "store")
+    found.use(monkeypatch)
+    return found
 
 
 @pytest.fixture
