@@ -86,6 +86,11 @@ def compress_frames(paths: Uint8Array, labels: Int64Array) -> list[bytes]:
     return streams
 
 
+def compressing_libraries(image_size: int) -> dict[str, str]:
+    """Versions, by name, of the libraries that decide the bytes of `compress_frames`: zlib's, or none."""
+    return {} if image_size in _IMAGE_SIZES else {"zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
 def _compress_block(paths: Uint8Array, labels: Int64Array) -> list[bytes]:
     size = paths.shape[1]
     time = np.arange(size)

@@ -8,6 +8,7 @@ is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -63,10 +64,19 @@ class Duplicates:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Duplicates:
-        """The inverse of `to_json`."""
-        pairs = combinations(SPLITS, 2)
-        across = {(earlier, later): int(data["across"][f"{later}_in_{earlier}"]) for earlier, later in pairs}
-        return cls({split: int(data["within"][split]) for split in SPLITS}, across)
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, LookupError: if it is not what `to_json` gives.
+        """
+        within = {split: data["within"][split] for split in SPLITS}
+        across = {
+            (earlier, later): data["across"][f"{later}_in_{earlier}"]
+            for earlier, later in combinations(SPLITS, 2)
+        }
+        if any(type(count) is not int for count in (*within.values(), *across.values())):
+            raise TypeError("a count is not a whole number")
+        return cls(within, across)
 
 
 def sequence_hashes(paths: Uint8Array, labels: Int64Array) -> Uint64Array:
@@ -89,6 +99,7 @@ class HashWriter:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._digest = hashlib.sha256()
         self._pending: list[Uint64Array] = []
         self._count = 0
 
@@ -115,9 +126,16 @@ class HashWriter:
         if self._pending:
             run = np.concatenate(self._pending)
             run.sort()
-            self._stream.write(np.array([len(run)], "<u8").tobytes())
-            self._stream.write(run.astype("<u8", copy=False).tobytes())
+            for part in (np.array([len(run)], "<u8"), run.astype("<u8", copy=False)):
+                content = part.tobytes()
+                self._stream.write(content)
+                self._digest.update(content)
         self._pending, self._count = [], 0
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest of all that was written; whole after the block."""
+        return self._digest.hexdigest()
 
 
 def num_ranges(num_sequences: int) -> int:

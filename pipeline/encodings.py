@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pipeline.deflate import compress_frames
+from pipeline.deflate import compress_frames, compressing_libraries
 from pipeline.example import decode_example, encode_example
 from pipeline.lines import (
     CLASS_NAMES,
@@ -39,6 +39,7 @@ class Encoding:
         encode: (paths uint8 (n, S), labels int64 (n,)) -> the framed records, one after the other.
         decode: (the feature's bytes, label, S) -> path uint8 (S,).
         record_bytes: S -> size of a record, framing included, if all records have the same; else None.
+        libraries: S -> versions, by name, of the libraries that decide the bytes of a record.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Encoding:
     encode: Callable[[Uint8Array, Int64Array], bytes]
     decode: Callable[[bytes, int, int], Uint8Array]
     record_bytes: Callable[[int], int | None]
+    libraries: Callable[[int], dict[str, str]]
 
     def shape(self, image_size: int) -> tuple[int, ...]:
         """Shape of the decoded feature, dtype uint8."""
@@ -137,7 +139,15 @@ def _decode_frames(content: bytes, label: int, image_size: int) -> Uint8Array:
 
 ENCODINGS = {
     "path": Encoding(
-        "path", "path", "bytes", _encode_paths, _decode_path, lambda size: path_records(size).record_bytes
+        "path",
+        "path",
+        "bytes",
+        _encode_paths,
+        _decode_path,
+        lambda size: path_records(size).record_bytes,
+        lambda size: {},
     ),
-    "frames": Encoding("frames", "frames", "zlib", _encode_frames, _decode_frames, lambda size: None),
+    "frames": Encoding(
+        "frames", "frames", "zlib", _encode_frames, _decode_frames, lambda size: None, compressing_libraries
+    ),
 }

@@ -18,11 +18,13 @@ from typing import Any
 from pipeline.content import content_digest
 from pipeline.duplicates import Duplicates
 from pipeline.program import RequestError
-from pipeline.settings import DATASET_NAME, DatasetSettings, Shard, plan_shards
+from pipeline.settings import DATASET_NAME, SPLITS, DatasetSettings, Shard, plan_shards
 from pipeline.statistics import Statistics
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 2
+# What a JSON document can raise that is damaged, of other types, or of numbers beyond all bounds.
+PARSING_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,21 @@ class ShardRecord:
             "num_bytes": self.num_bytes,
             "sha256": self.sha256,
         }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ShardRecord:
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, LookupError: if it is not what `to_json` gives.
+        """
+        record = cls(**data)
+        numbers = (record.first_sequence, record.num_sequences, record.num_bytes)
+        if any(type(number) is not int for number in numbers):  # True and 1.0 would pass for 1.
+            raise TypeError("a number of a shard is not whole")
+        if not (isinstance(record.file, str) and isinstance(record.sha256, str)):
+            raise TypeError("a name or digest of a shard is not a text")
+        return record
 
 
 @dataclass(frozen=True)
@@ -162,13 +179,14 @@ class Manifest:
             document = json.loads(content)
             version = document["format_version"]
             manifest = cls._from_document(document) if version == FORMAT_VERSION else None
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            agrees = manifest is not None and manifest._document() == document
+        except PARSING_ERRORS as error:
             raise RequestError(
                 f"{where} is damaged ({type(error).__name__}): restore it or generate the data set again"
             ) from error
         if manifest is None:
             raise RequestError(f"{where} has format version {version}: this program reads {FORMAT_VERSION}")
-        if manifest._document() != document:
+        if not agrees:
             raise RequestError(
                 f"{where} does not agree with its own digests: restore it or generate the data set again"
             )
@@ -194,16 +212,17 @@ class Manifest:
 
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> Manifest:
+        splits = document["splits"]
         return cls(
-            DatasetSettings(**document["settings"]),
+            DatasetSettings.from_json(document["settings"]),
             {
                 name: Split(
-                    tuple(ShardRecord(**shard) for shard in split["shards"]),
-                    Statistics.from_json(split["statistics"]),
-                    str(split["content_sha256"]),
+                    tuple(map(ShardRecord.from_json, splits[name]["shards"])),
+                    Statistics.from_json(splits[name]["statistics"]),
+                    str(splits[name]["content_sha256"]),
                 )
-                for name, split in document["splits"].items()
+                for name in SPLITS
             },
             Duplicates.from_json(document["duplicates"]),
-            dict(document["environment"]),
+            {str(name): str(value) for name, value in document["environment"].items()},
         )

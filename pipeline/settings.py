@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from pipeline.encodings import ENCODINGS
 from pipeline.lines import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
@@ -73,6 +74,19 @@ class DatasetSettings:
     def to_json(self) -> dict[str, int | str | None]:
         """The settings as they stand in the manifest."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> DatasetSettings:
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, ValueError: if it is not what `to_json` gives.
+        """
+        for name, value in data.items():
+            may_be = str if name == "encoding" else int
+            if type(value) is not may_be and not (name == "sequences_per_shard" and value is None):
+                raise TypeError(f"{name} is {value!r}")
+        return cls(**data)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array
 # Where a step starts: the row before it decides which rows it may lead to.
 STEP_PLACES = ("interior", "lower_border", "upper_border")
 STEPS = (-1, 0, 1)
+_STEP_NAMES = ("-1", "0", "+1")
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,24 @@ class Statistics:
             "labels": dict(zip(CLASS_NAMES, self.labels.tolist(), strict=True)),
             "start_rows": self.start_rows.tolist(),
             "steps": {
-                place: {f"{step:+d}" if step else "0": count for step, count in zip(STEPS, row, strict=True)}
+                place: dict(zip(_STEP_NAMES, row, strict=True))
                 for place, row in zip(STEP_PLACES, self.steps.tolist(), strict=True)
             },
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Statistics:
-        """The inverse of `to_json`."""
-        return cls(
-            np.array([data["labels"][name] for name in CLASS_NAMES], np.int64),
-            np.array(data["start_rows"], np.int64),
-            np.array([list(data["steps"][place].values()) for place in STEP_PLACES], np.int64),
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, LookupError, OverflowError: if it is not what `to_json` gives.
+        """
+        counts = (
+            [data["labels"][name] for name in CLASS_NAMES],
+            list(data["start_rows"]),
+            [data["steps"][place][name] for place in STEP_PLACES for name in _STEP_NAMES],
         )
+        if any(type(count) is not int for part in counts for count in part):  # NumPy would round 1.5.
+            raise TypeError("a count is not a whole number")
+        labels, start_rows, steps = (np.array(part, np.int64) for part in counts)
+        return cls(labels, start_rows, steps.reshape(len(STEP_PLACES), len(STEPS)))
