@@ -1,25 +1,25 @@
-"""What can be wrong in a data set, and a slow, close look at a shard that says which record and why."""
+"""What can be wrong in a data set, and a close look at a shard that says which record and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
+from functools import lru_cache
 from typing import Any, BinaryIO
-
-import numpy as np
-import numpy.typing as npt
 
 from pipeline.encodings import ENCODINGS
 from pipeline.lines import Int64Array, Uint8Array, sample_sequences
 from pipeline.manifest import ShardRecord
 from pipeline.program import one_line
-from pipeline.record_scan import Damage, scan_records
-from pipeline.settings import DatasetSettings, Shard
+from pipeline.record_scan import Damage, RecordScanner
+from pipeline.settings import DatasetSettings, Shard, estimated_record_bytes
+from pipeline.tfrecord import FOOTER_BYTES, HEADER_BYTES, frame_record
 
-_RECORDS_PER_LOOK = 1024
 # More than these are not looked for behind a stretch of damage.
 _MAX_LOST_RECORDS = 1024
+# Expected records are encoded in pieces of about this size.
+_BYTES_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,6 @@ class Problem:
         return asdict(self)
 
 
-def as_defined(
-    paths: Uint8Array, labels: Int64Array, shard: Shard, settings: DatasetSettings, first: int
-) -> npt.NDArray[np.bool_]:
-    """Which sequences, from number ``first`` on, are those that the settings define: bool (n,)."""
-    expected = sample_sequences(settings.seed, shard.split, settings.image_size, first, len(paths))
-    same: npt.NDArray[np.bool_] = (paths == expected[0]).all(axis=1) & (labels == expected[1])
-    return same
-
-
 def find_problems(
     stream: BinaryIO,
     shard: Shard,
@@ -64,7 +55,7 @@ def find_problems(
     first_record: int,
     offset_bytes: int,
 ) -> Iterator[Problem]:
-    """All problems of a shard whose bytes are not those that the manifest knows.
+    """All problems of a shard's records and their number.
 
     Args:
         stream: the shard, at the start of a record.
@@ -77,41 +68,37 @@ def find_problems(
     found, good = False, first_record
     for item in examine(stream, shard, settings, first_record, offset_bytes):
         if item.reason is None:
-            good += 1
+            good += item.num_records
         else:
             found = True
             yield Problem(record.file, item.reason, item.record, item.offset_bytes)
     if not found and good < shard.num_sequences:
         yield Problem(record.file, f"has {good} records, the manifest says {shard.num_sequences}")
-    elif not found:
-        yield Problem(
-            record.file,
-            "every sequence is right, but the bytes are not those that the manifest knows:"
-            " another program or another zlib wrote them",
-        )
 
 
 @dataclass(frozen=True)
 class Examined:
-    """A record of a shard, or a stretch of damage.
+    """Records of a shard, or a stretch of damage.
 
     Attributes:
-        record: its number in the file, from 0.
+        record: number of the first one in the file, from 0.
         offset_bytes: where it starts in the file.
-        reason: what is wrong with it; None if it is the sequence that it should be.
-        payload: of the record; empty for damage.
+        reason: what is wrong with it; None if these are the sequences that they should be.
+        num_records: how many they are; more than one only if nothing is wrong with any.
+        content: the records, with their framing; empty for damage.
     """
 
     record: int
     offset_bytes: int
     reason: str | None
-    payload: bytes = b""
+    num_records: int = 1
+    content: bytes = b""
 
 
 def examine(
     stream: BinaryIO, shard: Shard, settings: DatasetSettings, first_record: int = 0, offset_bytes: int = 0
 ) -> Iterator[Examined]:
-    """Look at a shard record by record, and go on behind damage.
+    """Compare a shard with the definition, and go on behind damage.
 
     Args:
         stream: the shard, at the start of a record.
@@ -121,47 +108,110 @@ def examine(
     """
     encoding = ENCODINGS[settings.encoding]
     record_bytes = encoding.record_bytes(settings.image_size)
-    scanned = scan_records(stream, record_bytes, first_record=first_record, offset_bytes=offset_bytes)
+    scanner = RecordScanner(stream, record_bytes, first_record, offset_bytes)
+    expected = _Expected(shard, settings)
     # How many records were lost in a stretch of damage is a guess; the next whole one tells by its sequence.
-    correction, first_lost = 0, None
-    while items := list(islice(scanned, _RECORDS_PER_LOOK)):
-        # What is expected is sampled for many records at once: one by one would be slow.
-        start = items[0].record + correction
-        start = min(start if first_lost is None else first_lost, shard.num_sequences)
-        stop = min(items[-1].record + correction + _MAX_LOST_RECORDS, shard.num_sequences)
-        paths, labels = sample_sequences(
-            settings.seed,
-            shard.split,
-            settings.image_size,
-            shard.first_sequence + start,
-            max(stop - start, 0),
+    first_lost: int | None = None
+    while True:
+        number, offset = scanner.record, scanner.offset_bytes
+        if first_lost is None:
+            count, content = expected.common_records(number, scanner.peek)
+            if count:
+                scanner.pass_over(count, len(content))
+                yield Examined(number, offset, None, count, content)
+                continue
+        item = scanner.next()
+        if item is None:
+            return
+        if isinstance(item, Damage):
+            first_lost = number if first_lost is None else first_lost
+            yield Examined(number, offset, item.reason)
+            continue
+        try:
+            path, label = encoding.decode_record(item.payload, settings.image_size)
+        except ValueError as error:
+            yield Examined(number, offset, one_line(error))
+            continue
+        low = number if first_lost is None else max(first_lost, number - _MAX_LOST_RECORDS)
+        high = number + 1 if first_lost is None else number + _MAX_LOST_RECORDS
+        places = expected.places(path, label, low, high)
+        if places:
+            number = number if number in places else places[0]
+            scanner.record, first_lost = number + 1, None
+        reason = None
+        if number >= shard.num_sequences:
+            reason = f"is one too many: the manifest says {shard.num_sequences} records"
+        elif not places:
+            reason = f"is not sequence {shard.first_sequence + number} of split {shard.split}"
+        yield Examined(number, offset, reason, 1, frame_record(item.payload))
+
+
+class _Expected:
+    """What a shard should hold, sampled and encoded piece by piece."""
+
+    def __init__(self, shard: Shard, settings: DatasetSettings) -> None:
+        self._shard, self._settings = shard, settings
+        at_once = _BYTES_AT_ONCE // estimated_record_bytes(settings)
+        self._records_at_once = max(1, min(at_once, _MAX_LOST_RECORDS))
+        self._encoded = lru_cache(1)(self._encode)
+        self._numbers = lru_cache(4)(self._index)
+
+    def common_records(self, number: int, peek: Callable[[int], bytes]) -> tuple[int, bytes]:
+        """How many records, from a number on, come next with the very bytes expected; and these bytes.
+
+        Args:
+            number: in the shard, from 0.
+            peek: gives the next bytes of the file, fewer at its end.
+        """
+        piece, place = divmod(number, self._records_at_once)
+        content, starts = self._encoded(piece)
+        low, step, count = place, 1, len(starts) - 1
+
+        def is_same(first: int, stop: int) -> bool:
+            begin, end = starts[first], starts[stop]
+            return peek(end - starts[place])[begin - starts[place] :] == content[begin:end]
+
+        # Ever more at once; where they differ, half and half again.
+        while low < count and is_same(low, high := min(low + step, count)):
+            low, step = high, 8 * step
+        while low < count and step > 1:
+            step //= 2
+            if low + step <= count and is_same(low, low + step):
+                low += step
+        return (low - place, content[starts[place] : starts[low]]) if low > place else (0, b"")
+
+    def places(self, path: Uint8Array, label: int, low: int, high: int) -> list[int]:
+        """Numbers in the shard, ``low`` .. ``high - 1``, where a sequence is expected."""
+        key = path.tobytes(), label
+        pieces = range(low // _MAX_LOST_RECORDS, (high - 1) // _MAX_LOST_RECORDS + 1)
+        return [
+            number for piece in pieces for number in self._numbers(piece).get(key, ()) if low <= number < high
+        ]
+
+    def _sample(self, first: int, count: int) -> tuple[Uint8Array, Int64Array]:
+        """Sequences by their number in the shard, as many of them as it has."""
+        shard, settings = self._shard, self._settings
+        count = max(0, min(count, shard.num_sequences - first))
+        return sample_sequences(
+            settings.seed, shard.split, settings.image_size, shard.first_sequence + first, count
         )
-        for item in items:
-            number = item.record + correction
-            if isinstance(item, Damage):
-                yield Examined(number, item.offset_bytes, item.reason)
-                first_lost = number if first_lost is None else first_lost
-                continue
-            try:
-                path, label = encoding.decode_record(item.payload, settings.image_size)
-            except ValueError as error:
-                yield Examined(number, item.offset_bytes, one_line(error))
-                continue
-            is_expected = _is_at(number - start, paths, labels, path, label)
-            if first_lost is not None and not is_expected:
-                lost = slice(first_lost - start, None)
-                same = (paths[lost] == path).all(axis=1) & (labels[lost] == label)
-                if is_expected := bool(same.any()):
-                    number = first_lost + int(same.argmax())
-            if is_expected:
-                correction, first_lost = number - item.record, None
-            reason = None
-            if number >= shard.num_sequences:
-                reason = f"is one too many: the manifest says {shard.num_sequences} records"
-            elif not is_expected:
-                reason = f"is not sequence {shard.first_sequence + number} of split {shard.split}"
-            yield Examined(number, item.offset_bytes, reason, item.payload)
 
+    def _encode(self, piece: int) -> tuple[bytes, list[int]]:
+        """Framed records of a piece, and where each starts, and where the last one ends."""
+        paths, labels = self._sample(piece * self._records_at_once, self._records_at_once)
+        content = ENCODINGS[self._settings.encoding].encode(paths, labels) if len(paths) else b""
+        starts = [0]
+        for _ in labels:
+            (size,) = struct.unpack_from("<Q", content, starts[-1])
+            starts.append(starts[-1] + HEADER_BYTES + size + FOOTER_BYTES)
+        return content, starts
 
-def _is_at(place: int, paths: Uint8Array, labels: Int64Array, path: Uint8Array, label: int) -> bool:
-    return place < len(paths) and labels[place] == label and bool((paths[place] == path).all())
+    def _index(self, piece: int) -> dict[tuple[bytes, int], list[int]]:
+        """Numbers in the shard by the sequence that is expected there."""
+        first = piece * _MAX_LOST_RECORDS
+        numbers: dict[tuple[bytes, int], list[int]] = {}
+        for number, (path, label) in enumerate(
+            zip(*self._sample(first, _MAX_LOST_RECORDS), strict=True), first
+        ):
+            numbers.setdefault((path.tobytes(), int(label)), []).append(number)
+        return numbers

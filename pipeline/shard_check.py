@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO, cast
 
 from pipeline import files
-from pipeline.content import SEQUENCES_PER_LEAF, blocks
+from pipeline.content import blocks
 from pipeline.duplicates import HashWriter
 from pipeline.encodings import ENCODINGS
-from pipeline.lines import Int64Array, Uint8Array, sample_sequences
+from pipeline.lines import sample_sequences
 from pipeline.manifest import ShardRecord
-from pipeline.problems import Problem, as_defined, find_problems
+from pipeline.problems import Problem, find_problems
 from pipeline.program import one_line
 from pipeline.settings import DatasetSettings, Shard
 from pipeline.summary import ShardSummary, Summarizer
 
 _READ_BYTES = 2**20
-# A shard that lost its rhythm can have a problem a record: the first ones tell enough.
+# After inserted or lost bytes every later record may be reported: the first ones tell enough.
 MAX_PROBLEMS_PER_SHARD = 20
 
 
@@ -87,10 +87,6 @@ def _unreadable() -> Iterator[None]:
         raise _UnreadableError(error.strerror or one_line(error)) from error
 
 
-# (reader, shard, settings, first, count) -> paths and labels of the next records; ValueError if one is odd.
-ReadBlock = Callable[[_Reader, Shard, DatasetSettings, int, int], tuple[Uint8Array, Int64Array]]
-
-
 def check_shard(
     listed: tuple[Shard, ShardRecord], settings: DatasetSettings, directory: str, hashes_directory: str
 ) -> ShardCheck:
@@ -108,21 +104,23 @@ def check_shard(
     """
     shard, record = listed
     path = files.join(directory, record.file)
-    if not files.exists(path):
+    if not files.file_exists(path) and not files.directory_exists(path):
         return ShardCheck((Problem(record.file, "is missing"),), None)
     try:
-        good = offset = 0
-        for read_block in (_read_quickly, _read_carefully):
-            with _Reader(path) as reader, _hash_writer(hashes_directory, shard) as hashes:
-                summarizer = Summarizer(settings, shard, hashes)
-                good, offset = _read_good(reader, read_block, shard, settings, summarizer)
+        with _hash_writer(hashes_directory, shard) as hashes:
+            summarizer = Summarizer(settings, shard, hashes)
+            with _Reader(path) as reader:
+                good, offset = _compare(reader, shard, settings, summarizer)
                 whole = good == shard.num_sequences and not reader.read(1)
-            if whole and reader.sha256 == record.sha256:
-                return ShardCheck((), summarizer.summary())
-        with _Reader(path) as reader:
-            reader.skip(offset)
-            problems = find_problems(cast(BinaryIO, reader), shard, record, settings, good, offset)
-            return ShardCheck(tuple(islice(problems, MAX_PROBLEMS_PER_SHARD)), None)
+            if not whole or reader.sha256 != record.sha256:
+                if problems := _look_closely(path, shard, record, settings, good, offset):
+                    return ShardCheck(problems, None)
+                # The right sequences, but another zlib compressed them.
+                for first, count in blocks(shard.first_sequence + good, shard.num_sequences - good):
+                    summarizer.add(
+                        *sample_sequences(settings.seed, shard.split, settings.image_size, first, count)
+                    )
+        return ShardCheck((), summarizer.summary())
     except _UnreadableError as error:
         return ShardCheck((Problem(record.file, f"cannot be read ({error})"),), None)
 
@@ -137,47 +135,38 @@ def _hash_writer(directory: str, shard: Shard) -> Iterator[HashWriter]:
         raise OSError(error.errno, reason, directory) from error
 
 
-def _read_good(
-    reader: _Reader, read_block: ReadBlock, shard: Shard, settings: DatasetSettings, summarizer: Summarizer
+def _compare(
+    reader: _Reader, shard: Shard, settings: DatasetSettings, summarizer: Summarizer
 ) -> tuple[int, int]:
-    """Sum up a shard until the first block that cannot be read: how many records and bytes lie before it."""
+    """Compare a shard with what this program would write, block by block, and sum up what is the same.
+
+    Returns:
+        How many records, and bytes, lie before the first block that differs.
+    """
+    encode = ENCODINGS[settings.encoding].encode
     good = offset = 0
     for first, count in blocks(shard.first_sequence, shard.num_sequences):
-        try:
-            paths, labels = read_block(reader, shard, settings, first, count)
-        except ValueError:
+        paths, labels = sample_sequences(settings.seed, shard.split, settings.image_size, first, count)
+        expected = encode(paths, labels)
+        if reader.read(len(expected)) != expected:
             break
         summarizer.add(paths, labels)
-        good, offset = good + count, reader.num_bytes
+        good, offset = good + count, offset + len(expected)
     return good, offset
 
 
-def _read_quickly(
-    reader: _Reader, shard: Shard, settings: DatasetSettings, first: int, count: int
-) -> tuple[Uint8Array, Int64Array]:
-    """The next ``count`` records, which should be sequences ``first`` and following, if nothing is odd.
-
-    Paths are read and checked as arrays; whether they are the right ones is for the manifest's digest to
-    tell. Frames take long to decompress: their records are compared with what this program would write.
-    """
-    encoding = ENCODINGS[settings.encoding]
-    # A leaf that begins in the shard before is digested there, what lies here being taken as defined.
-    is_digested = first % SEQUENCES_PER_LEAF == 0
-    if encoding.record_bytes(settings.image_size) is not None and is_digested:
-        return encoding.read_block(cast(BinaryIO, reader), count, settings.image_size)
-    paths, labels = sample_sequences(settings.seed, shard.split, settings.image_size, first, count)
-    expected = encoding.encode(paths, labels)
-    if reader.read(len(expected)) != expected:
-        raise ValueError("not the bytes that this program would write")
-    return paths, labels
-
-
-def _read_carefully(
-    reader: _Reader, shard: Shard, settings: DatasetSettings, first: int, count: int
-) -> tuple[Uint8Array, Int64Array]:
-    """The same, if they decode to the right sequences, whatever program wrote them."""
-    encoding = ENCODINGS[settings.encoding]
-    paths, labels = encoding.read_block(cast(BinaryIO, reader), count, settings.image_size)
-    if not as_defined(paths, labels, shard, settings, first).all():
-        raise ValueError("not the sequences that the settings define")
-    return paths, labels
+def _look_closely(
+    path: str, shard: Shard, record: ShardRecord, settings: DatasetSettings, good: int, offset: int
+) -> tuple[Problem, ...]:
+    """What is wrong from a record on that begins at ``offset``; nothing if the file is the manifest's."""
+    with _Reader(path) as reader:
+        reader.skip(offset)
+        found = find_problems(cast(BinaryIO, reader), shard, record, settings, good, offset)
+        problems = tuple(islice(found, MAX_PROBLEMS_PER_SHARD))
+        if not problems and reader.sha256 != record.sha256:
+            reason = (
+                "every sequence is right, but the bytes are not those that the manifest knows:"
+                " another program or another zlib wrote them"
+            )
+            problems = (Problem(record.file, reason),)
+    return problems

@@ -25,8 +25,8 @@ from pipeline.manifest import Manifest, ShardRecord
 from pipeline.problems import examine
 from pipeline.program import WorkError, one_line
 from pipeline.settings import DatasetSettings, Shard
-from pipeline.tfrecord import frame_record
 from trainer.datasets import SplitFiles, remedy, split_files
+from trainer.fetched import fetched
 
 _READ_BYTES = 2**22
 _NONE = np.empty(0, np.int64)
@@ -46,11 +46,12 @@ def open_split(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -
     Raises:
         WorkError: naming a shard that is missing or of another size; with "skip", if nothing is left.
     """
-    if on_corrupt == "fail":
-        yield split_files(data_dir, manifest, split)
-        return
-    with tempfile.TemporaryDirectory(prefix="moving_line-") as directory:
-        yield _without_damage(data_dir, manifest, split, directory)
+    with fetched(data_dir, manifest, split, on_corrupt) as readable_dir:
+        if on_corrupt == "fail":
+            yield split_files(readable_dir, manifest, split)
+            return
+        with tempfile.TemporaryDirectory(prefix="moving_line-") as directory:
+            yield _without_damage(readable_dir, manifest, split, directory)
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,15 @@ def _copy_good(
     stream: tf.io.gfile.GFile, shard: Shard, settings: DatasetSettings, destination: str
 ) -> _Salvaged:
     """Copy the records that are the sequences that they should be."""
-    numbers, num_bytes = [], 0
+    numbers: list[int] = []
+    num_bytes = 0
     first_reason = "the file is too short"
     with open(destination, "wb") as copy:
         for item in examine(stream, shard, settings):
             if item.reason is None:
-                num_bytes += copy.write(frame_record(item.payload))
-                numbers.append(shard.first_sequence + item.record)
+                num_bytes += copy.write(item.content)
+                first = shard.first_sequence + item.record
+                numbers += range(first, first + item.num_records)
             elif item.record < shard.num_sequences and not first_reason.startswith("record"):
                 first_reason = f"record {item.record} at byte {item.offset_bytes}: {item.reason}"
     return _Salvaged(destination, np.array(numbers, np.int64), num_bytes, first_reason)

@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from pipeline.record_scan import Damage, Record, scan_records
+from pipeline.record_scan import Damage, Record, RecordScanner
 from pipeline.tfrecord import frame_record, masked_crc32c
 
 PAYLOADS = [bytes([i]) * (20 + 7 * i) for i in range(9)]
@@ -12,7 +12,8 @@ OFFSETS = [sum(map(len, RECORDS[:i])) for i in range(10)]
 
 
 def _scan(content: bytes, record_bytes: int | None = None) -> list[Record | Damage]:
-    return list(scan_records(io.BytesIO(content), record_bytes))
+    scanner = RecordScanner(io.BytesIO(content), record_bytes)
+    return list(iter(scanner.next, None))
 
 
 def _good(items: list[Record | Damage]) -> list[bytes]:
