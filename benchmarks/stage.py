@@ -57,20 +57,21 @@ def main(arguments: Sequence[str]) -> int:
 
 def _generate(data_dir: str, count: int, *, encoding: str, **_: str) -> Figures:
     """Make the shards as a Beam worker does."""
-    from pipeline.shard_writer import make_shard
-    from pipeline.workspace import Workspace
+    from pipeline.shard_writer import Publisher, make_shard
+    from pipeline.workspace import Request, Workspace
 
     settings = DatasetSettings(_SEED, IMAGE_SIZE, encoding, count, 1, 1)
-    plan, workspace = plan_shards(settings), Workspace(data_dir)
+    plan, workspace, publisher = plan_shards(settings), Workspace(data_dir), Publisher()
     workspace.make_state()
-    workspace.write_request(settings)
+    workspace.write_request(Request.of(settings))
     for shard in plan:
         if shard.split != "train":  # Which builds what is built once.
             make_shard(shard, settings, data_dir)
     shards = [shard for shard in plan if shard.split == "train"]
     start = time.perf_counter()
     for shard in shards:
-        make_shard(shard, settings, data_dir)
+        make_shard(shard, settings, data_dir, publisher.submit)
+    publisher.wait()
     seconds = time.perf_counter() - start
     num_bytes = sum(workspace.read_report(shard).record.num_bytes for shard in shards)
     return {"sequences": count, "seconds": seconds, "bytes": num_bytes}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from dataclasses import dataclass
 from itertools import islice
@@ -33,8 +32,8 @@ class Dataset:
         """
         try:
             path = files.join(directory, MANIFEST_NAME)
-            if not files.exists(path):
-                raise Manifest.missing(directory, os.path.isdir(directory))
+            if not files.file_exists(path):
+                raise Manifest.missing(directory, files.directory_exists(directory))
             return cls(directory, Manifest.from_bytes(files.read_bytes(path), path))
         except (OSError, ValueError) as error:
             if isinstance(error, RequestError):

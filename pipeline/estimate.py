@@ -52,7 +52,7 @@ class DiskSpace:
             total * estimated_record_bytes(settings) + num_shards * _BYTES_PER_SHARD + _OTHER_BYTES,
             total * HASH_BYTES + num_shards * _BYTES_PER_SHARD,
             shutil.disk_usage(files.nearest_existing(directory)).free if files.is_local(directory) else None,
-            sum(files.file_size(files.join(directory, name)) for name in files.list_names(directory)),
+            sum(files.list_sizes(directory).values()),
         )
 
     def check(self, output_dir: str) -> None:
@@ -69,26 +69,33 @@ class DiskSpace:
             )
 
 
-def describe(settings: DatasetSettings, space: DiskSpace, num_workers: int) -> list[str]:
+def describe(settings: DatasetSettings, space: DiskSpace, num_workers: int | None) -> list[str]:
     """What to expect of a request, for people; times a sample in memory, for a third of a second.
 
     Args:
         settings: the request.
         space: what it needs on disk.
-        num_workers: local processes that will work on it.
+        num_workers: local processes that will work on it; None for workers of an engine elsewhere.
     """
     splits = settings.num_sequences.items()
     total = sum(settings.num_sequences.values())
-    seconds = _START_SECONDS + total * _seconds_per_sequence(settings) / num_workers
-    memory = _peak_resident_bytes() * (num_workers + 1)
+    core_seconds = total * _seconds_per_sequence(settings)
+    process_mebibytes = _peak_resident_bytes() / 2**20
+    if num_workers is None:
+        memory = f"about {process_mebibytes:,.0f} MiB a worker process"
+        duration = f"about {core_seconds:,.0f} core-seconds like this machine's; how long is up to the engine"
+    else:
+        memory = f"about {process_mebibytes * (num_workers + 1):,.0f} MiB in {num_workers + 1} processes"
+        seconds = _START_SECONDS + core_seconds / num_workers
+        duration = f"about {seconds:,.0f} s with {num_workers} local workers"
     free = "unknown" if space.free_bytes is None else f"{space.free_bytes:,} bytes"
     return [
         f"  sequences    {total:,} ({', '.join(f'{count:,} {name}' for name, count in splits)})",
         f"  shards       {len(plan_shards(settings)):,}",
         f"  on disk      about {space.num_bytes:,} bytes, and {space.temporary_bytes:,} until it is finished",
         f"  free disk    {free}",
-        f"  peak memory  about {memory / 2**20:,.0f} MiB in {num_workers + 1} processes",
-        f"  time         about {seconds:,.0f} s with {num_workers} local workers",
+        f"  peak memory  {memory}",
+        f"  time         {duration}",
     ]
 
 

@@ -2,19 +2,34 @@
 
 Beam takes seconds to import and turns clear errors of the local file system into unclear ones, so it is asked
 only for paths with a scheme.
+
+The contract is what an object store can keep. It has no directories: a name is an object's or nobody's, and
+what lies "in a directory" is known only by listing the names that begin with a prefix. So files and
+directories are asked for by different functions, sizes come from one listing, and a tree is removed by its
+prefix.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pipeline.program import RequestError, one_line
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+_REMOTE_READ_BYTES = 2**20
+_PATTERN_CHARACTERS = re.compile(r"[][*?]")
 
 
 def is_local(path: str) -> bool:
@@ -27,16 +42,32 @@ def join(directory: str, *names: str) -> str:
     return os.path.join(directory, *names) if is_local(directory) else _beam().join(directory, *names)
 
 
-def exists(path: str) -> bool:
-    """Whether a file or directory is there."""
-    return os.path.exists(path) if is_local(path) else bool(_beam().exists(path))
+def file_exists(path: str) -> bool:
+    """Whether a file is there; on an object store, an object of this very name."""
+    return os.path.isfile(path) if is_local(path) else bool(_beam().exists(path))
+
+
+def directory_exists(path: str) -> bool:
+    """Whether a directory is there; on an object store, anything under its prefix."""
+    return os.path.isdir(path) if is_local(path) else bool(_list_remote(path, limit=1))
+
+
+def is_pattern(path: str) -> bool:
+    """Whether Beam would take a path of another place for a pattern, as it does to delete a file."""
+    return not is_local(path) and _PATTERN_CHARACTERS.search(path) is not None
 
 
 def open_binary(path: str) -> BinaryIO:
-    """Open a file's bytes for reading, as they are, whatever its name ends in."""
+    """Open a file's bytes for reading, as they are, whatever its name ends in.
+
+    Raises:
+        OSError: if it cannot be opened; reading raises it, too.
+    """
     if is_local(path):
         return open(path, "rb")
-    return cast(BinaryIO, _beam().open(path, compression_type=_uncompressed()))
+    with _os_errors(path):
+        stream = _beam().open(path, compression_type=_uncompressed())
+    return cast(BinaryIO, io.BufferedReader(_RemoteFile(path, stream), _REMOTE_READ_BYTES))
 
 
 def read_bytes(path: str) -> bytes:
@@ -61,9 +92,15 @@ def list_names(directory: str) -> set[str]:
     """Names of what lies directly in a directory; none if it is not there."""
     if is_local(directory):
         return set(os.listdir(directory)) if os.path.isdir(directory) else set()
-    (match,) = _beam().match([join(directory, "**")])
-    prefix = directory.rstrip("/") + "/"
-    return {file.path.removeprefix(prefix).split("/")[0] for file in match.metadata_list}
+    return {name.split("/")[0] for name in _list_remote(directory)}
+
+
+def list_sizes(directory: str) -> dict[str, int]:
+    """Sizes in bytes of all files below a directory, by their path in it, from one listing.
+
+    What vanishes meanwhile is left out. A directory that is not there has no files.
+    """
+    return _list_local(directory) if is_local(directory) else _list_remote(directory)
 
 
 def check_output(path: str, flag: str = "--output") -> None:
@@ -100,22 +137,28 @@ def _check_takes_files(directory: str, named: str) -> None:
         raise RequestError(f"{named}: cannot be written ({error.strerror})") from error
 
 
-def file_size(path: str) -> int:
-    """Size in bytes."""
+def delete_file(path: str) -> None:
+    """Remove a file."""
     if is_local(path):
-        return os.path.getsize(path)
-    return int(_beam().get_filesystem(path).metadata(path).size_in_bytes)
-
-
-def delete(path: str) -> None:
-    """Remove a file, or a directory with all that is in it."""
-    if not is_local(path):
-        with _readable_errors():
-            _beam().delete([path])
-    elif os.path.isdir(path):
-        shutil.rmtree(path)
-    else:
         os.remove(path)
+        return
+    with _readable_errors():
+        _beam().delete([path])
+
+
+def delete_tree(directory: str) -> None:
+    """Remove a directory with all that is in it; on an object store, all objects under its prefix.
+
+    Raises:
+        OSError: if something of it is left.
+    """
+    if is_local(directory):
+        shutil.rmtree(directory)
+        return
+    with _readable_errors():
+        _beam().delete([directory.rstrip("/") + "/"])  # Without the slash it would be an object's name.
+    if left := _list_remote(directory, limit=1):
+        raise OSError(f"{directory}: {min(left)} cannot be removed")
 
 
 def make_directory(path: str) -> None:
@@ -124,46 +167,194 @@ def make_directory(path: str) -> None:
         os.makedirs(path, exist_ok=True)
 
 
-def rename(source: str, destination: str) -> None:
-    """Move a file; an existing one at the destination is replaced."""
-    if is_local(source):
-        os.replace(source, destination)
+def rename(moves: Mapping[str, str]) -> None:
+    """Move files, sources to destinations; existing ones at the destinations are replaced.
+
+    An object store copies and then deletes each: after a kill an object may be at both places.
+    """
+    if all(map(is_local, moves)):
+        for source, destination in moves.items():
+            os.replace(source, destination)
         return
     with _readable_errors():
-        _beam().rename([source], [destination])
+        _beam().rename([*moves], [*moves.values()])
+
+
+def sync(path: str) -> None:
+    """Bring a local file, or the entries of a local directory, from the system's memory to the disk.
+
+    Object stores answer only when an object is stored for good: nothing is done for them.
+
+    Raises:
+        OSError: if it cannot be, naming the path.
+    """
+    if not is_local(path):
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # The file system has nothing to sync.
+            raise OSError(error.errno, error.strerror, path) from error
+    finally:
+        os.close(descriptor)
+
+
+class AtomicFile:
+    """A file that appears under its name only when it is whole; use it as a context manager.
+
+    The bytes go to ``stream``, under a unique name in a temporary directory of the same file system. After
+    the block, `publish` puts the file in its place. If the block fails, the temporary file is removed. Two
+    writers of one file do not disturb each other: the last one wins.
+
+    Args:
+        path: where the file is to be.
+        temporary_directory: where it is until then.
+    """
+
+    stream: BinaryIO
+
+    def __init__(self, path: str, temporary_directory: str) -> None:
+        self.path = path
+        name = path.rpartition("/")[2]
+        self._temporary = join(temporary_directory, f"{name}.{uuid.uuid4().hex}.tmp")
+
+    def __enter__(self) -> AtomicFile:
+        self.stream = _create(self._temporary, self.path)
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.stream.close()
+        except BaseException:
+            self.discard()
+            raise
+        if error is not None:
+            self.discard()
+
+    def publish(self, *, durable: bool = True) -> None:
+        """Put the file in its place.
+
+        Args:
+            durable: bring the bytes to the disk before the name is there, so that a power cut cannot leave a
+                file of zeros under it. That the name itself survives is for `sync_directory_of`.
+        """
+        try:
+            if durable:
+                sync(self._temporary)
+            rename({self._temporary: self.path})
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it is there and can be: what went wrong before is what is told."""
+        with suppress(OSError):
+            if file_exists(self._temporary):
+                delete_file(self._temporary)
+
+
+def sync_directory_of(path: str) -> None:
+    """Bring a local file's name to the disk; see `sync`."""
+    if is_local(path):
+        sync(os.path.dirname(path) or ".")
 
 
 @contextmanager
-def write_atomically(path: str, temporary_directory: str) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name only when it is whole.
+def write_atomically(path: str, temporary_directory: str, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name when the block ends well; see `AtomicFile`.
 
-    The bytes go to a unique name in ``temporary_directory``, a directory in the same file system, and are
-    renamed when the block ends well. Two writers of one file do not disturb each other: the last rename wins.
+    With ``durable``, file and name survive a power cut.
     """
-    name = path.rpartition("/")[2]
-    temporary = join(temporary_directory, f"{name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with _create(temporary) as stream:
-            yield stream
-        rename(temporary, path)
-    except BaseException as error:
-        if exists(temporary):
-            delete(temporary)
-        if isinstance(error, OSError) and error.errno is not None:  # A failed write does not say of what.
-            raise OSError(error.errno, error.strerror, path) from error
-        raise
+    with AtomicFile(path, temporary_directory) as file:
+        yield file.stream
+    file.publish(durable=durable)
+    if durable:
+        sync_directory_of(path)
 
 
-def write_bytes(path: str, content: bytes, temporary_directory: str) -> None:
+def write_bytes(path: str, content: bytes, temporary_directory: str, *, durable: bool = True) -> None:
     """Write a small file atomically; see `write_atomically`."""
-    with write_atomically(path, temporary_directory) as stream:
+    with write_atomically(path, temporary_directory, durable=durable) as stream:
         stream.write(content)
 
 
-def _create(path: str) -> BinaryIO:
+class _NamedFile(io.FileIO):
+    """A file whose failed writes say of which file: the system's error does not."""
+
+    def __init__(self, path: str, known_as: str) -> None:
+        super().__init__(path, "wb")
+        self._known_as = known_as
+
+    def write(self, content: Buffer, /) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._known_as) from error
+
+
+def _create(path: str, known_as: str) -> BinaryIO:
     if is_local(path):
-        return open(path, "wb")
+        return cast(BinaryIO, io.BufferedWriter(_NamedFile(path, known_as)))
     return cast(BinaryIO, _beam().create(path, compression_type=_uncompressed()))
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file of another place that is being read."""
+
+    def __init__(self, path: str, stream: BinaryIO) -> None:
+        self._path, self._stream = path, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        with _os_errors(self._path):
+            content = self._stream.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+@contextmanager
+def _os_errors(path: str) -> Iterator[None]:
+    """What the library of an object store raises is of classes of its own: raise OSError instead."""
+    try:
+        yield
+    except Exception as error:
+        raise OSError(f"{path}: {one_line(error)}") from error
+
+
+def _list_local(directory: str) -> dict[str, int]:
+    sizes = {}
+    for above, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(above, name)
+            with suppress(FileNotFoundError):
+                sizes[os.path.relpath(path, directory)] = os.stat(path).st_size
+    return sizes
+
+
+def _list_remote(directory: str, limit: int | None = None) -> dict[str, int]:
+    """Sizes by path below a prefix, of at most so many objects."""
+    prefix = directory.rstrip("/") + "/"
+    # Patterns have no quoting: what would be taken for one stands for any character, and is compared below.
+    pattern = _PATTERN_CHARACTERS.sub("?", prefix) + "**"
+    (match,) = _beam().match([pattern], None if pattern != prefix + "**" else [limit])
+    return {
+        file.path.removeprefix(prefix): int(file.size_in_bytes)
+        for file in match.metadata_list
+        if file.path.startswith(prefix)
+    }
 
 
 def _beam() -> Any:

@@ -32,7 +32,7 @@ from pipeline.workspace import Workspace
 
 PROGRAM = "pipeline.generate"
 _SECONDS_BETWEEN_LISTINGS = 0.5
-# Listing 100,000 shards takes as long as that: at most every tenth moment goes into looking.
+# Pause 9 times the last listing's duration, so that listing takes at most 10 % of the time.
 _LOOKS_BETWEEN_LISTINGS = 9
 
 
@@ -83,13 +83,13 @@ def generate(
 
 
 def expect(
-    settings: DatasetSettings, output_dir: str, num_workers: int, overwrite: bool = False
+    settings: DatasetSettings, output_dir: str, num_workers: int | None, overwrite: bool = False
 ) -> list[str]:
     """What `generate` would take, for people; nothing is written.
 
     Args:
         settings, output_dir, overwrite: as for `generate`.
-        num_workers: local processes.
+        num_workers: local processes; None for an engine elsewhere.
 
     Raises:
         RequestError: if the request is wrong, or does not fit on the disk.
@@ -136,7 +136,8 @@ def _watch(look: Callable[[], None]) -> Iterator[None]:
         pause = _SECONDS_BETWEEN_LISTINGS
         while not stop.wait(pause):
             start = time.monotonic()
-            look()
+            with suppress(Exception):  # A listing may fail once: an object store is busy. The next may not.
+                look()
             pause = max(_SECONDS_BETWEEN_LISTINGS, _LOOKS_BETWEEN_LISTINGS * (time.monotonic() - start))
 
     thread = threading.Thread(target=loop, daemon=True)
@@ -231,11 +232,12 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("apache_beam", "root"):  # Of jobs that run elsewhere, the root logger tells.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if flags.dry_run:
-        from pipeline.runners import choose_runner, num_local_workers
+        from pipeline.runners import choose_runner, is_local_runner, num_local_workers
 
         workers = flags.direct_num_workers, flags.direct_running_mode
         choose_runner(flags.runner, *workers, beam_flags)
-        lines = expect(settings, flags.output_dir, num_local_workers(*workers), flags.overwrite)
+        num_workers = num_local_workers(*workers) if is_local_runner(flags.runner) else None
+        lines = expect(settings, flags.output_dir, num_workers, flags.overwrite)
         print("\n".join([f"data set of moving lines in {flags.output_dir}, not made yet", *lines]))
         return 0
     manifest, made = generate(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import platform
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import apache_beam as beam
@@ -20,9 +21,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner
 
 from pipeline.duplicates import Duplicates, count_in_range, num_ranges
-from pipeline.settings import SPLITS, DatasetSettings, plan_shards
-from pipeline.shard_writer import make_shard
-from pipeline.workspace import Workspace
+from pipeline.lines import DEFINITION_VERSION
+from pipeline.settings import SPLITS, DatasetSettings, Shard, plan_shards
+from pipeline.shard_writer import Publisher, make_shard
+from pipeline.workspace import Request, Workspace
 
 
 def build_job(
@@ -38,7 +40,7 @@ def build_job(
         pipeline
         | "Shards" >> beam.Create(plan_shards(settings))
         | "Spread" >> beam.Reshuffle()
-        | "Make shard" >> beam.Map(make_shard, settings, directory)
+        | "Make shard" >> beam.ParDo(_MakeShards(settings, directory))
         | "Wait for all" >> beam.combiners.ToList()
         | "Ranges" >> beam.FlatMap(_ranges, settings)
         | "Spread ranges" >> beam.Reshuffle()
@@ -49,6 +51,31 @@ def build_job(
     return pipeline
 
 
+class _MakeShards(beam.DoFn):
+    """Makes shards; a bundle of them is done when the last one is on the disk."""
+
+    def __init__(self, settings: DatasetSettings, directory: str) -> None:
+        self._settings = settings
+        self._directory = directory
+
+    def setup(self) -> None:
+        self._publisher = Publisher()
+
+    def process(self, shard: Shard) -> Iterable[str]:
+        try:
+            return [make_shard(shard, self._settings, self._directory, self._publisher.submit)]
+        except BaseException:
+            with suppress(Exception):  # Shards that were written before this one are kept.
+                self._publisher.wait()
+            raise
+
+    def finish_bundle(self) -> None:
+        self._publisher.wait()
+
+    def teardown(self) -> None:
+        self._publisher.close()
+
+
 def _ranges(made: list[str], settings: DatasetSettings) -> Iterable[int]:
     return range(num_ranges(sum(settings.num_sequences.values())))
 
@@ -57,7 +84,7 @@ def _count_duplicates(index: int, settings: DatasetSettings, directory: str) -> 
     workspace, plan = Workspace(directory), plan_shards(settings)
     if workspace.finished_manifest(settings) is not None:
         return Duplicates.zero()
-    workspace.check_request(settings)
+    workspace.check_request(Request.of(settings))
     paths = {
         split: [workspace.hashes_path(shard) for shard in plan if shard.split == split] for split in SPLITS
     }
@@ -70,8 +97,9 @@ def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str)
     workspace = Workspace(directory)
     if workspace.finished_manifest(settings) is not None:
         return
-    workspace.check_request(settings)
+    workspace.check_request(Request.of(settings))
     environment = {
+        "definition": str(DEFINITION_VERSION),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "platform": platform.platform(),

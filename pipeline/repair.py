@@ -18,11 +18,11 @@ MIN_PARALLEL_BYTES = 8 * 2**20
 
 def lost_shards(directory: str, manifest: Manifest) -> dict[Shard, ShardRecord]:
     """Shards that are missing or of another size: what can be seen without reading them."""
+    sizes = files.list_sizes(directory)
     return {
         shard: record
         for shard, record in manifest.listed_shards().items()
-        for path in [files.join(directory, record.file)]
-        if not files.exists(path) or files.file_size(path) != record.num_bytes
+        if sizes.get(record.file) != record.num_bytes
     }
 
 

@@ -51,7 +51,7 @@ def choose_runner(
     Raises:
         RequestError: if there is no such runner, or Beam does not take a flag.
     """
-    if name is None or name.lower() in _LOCAL_NAMES:
+    if name is None or is_local_runner(name):
         workers = num_local_workers(num_workers, running_mode)
         mode = running_mode or ("multi_processing" if workers > 1 else "in_memory")
         # For processes the runner brings its own environment, so its mode stays at the default.
@@ -76,6 +76,11 @@ def choose_runner(
     if running_mode is not None:
         flags.append(f"--direct_running_mode={running_mode}")
     return runner, _parse_options(flags)
+
+
+def is_local_runner(name: str | None) -> bool:
+    """Whether a name given with ``--runner`` means processes of this machine; None does."""
+    return name is None or name.lower() in _LOCAL_NAMES
 
 
 def _for_dask(name: str, beam_flags: Sequence[str]) -> list[str]:

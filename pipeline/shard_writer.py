@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
+from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from pipeline import files
@@ -14,13 +18,56 @@ from pipeline.manifest import ShardRecord
 from pipeline.program import WorkError
 from pipeline.settings import DatasetSettings, Shard
 from pipeline.summary import Summarizer
-from pipeline.workspace import ShardReport, Workspace
+from pipeline.workspace import Request, ShardReport, Workspace
+
+# Written shards that wait for the disk: a journal commits several at once. More would only fill the memory.
+_MOST_WAITING = 4
 
 
-def make_shard(shard: Shard, settings: DatasetSettings, directory: str) -> str:
+class Publisher:
+    """Brings finished files to the disk, in threads of its own, while the next ones are being made."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_MOST_WAITING, "publisher")
+        self._waiting: deque[Future[None]] = deque()
+
+    def submit(self, publish: Callable[[], None]) -> None:
+        """Call ``publish`` soon. What earlier calls raised is raised here, or by `wait`."""
+        while len(self._waiting) >= _MOST_WAITING or (self._waiting and self._waiting[0].done()):
+            self._waiting.popleft().result()
+        self._waiting.append(self._threads.submit(publish))
+
+    def wait(self) -> None:
+        """Wait for all calls to end; raise what the first failing one raised."""
+        waiting, self._waiting = self._waiting, deque()
+        for call in futures.wait(waiting).done:
+            call.result()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
+
+
+def _at_once(publish: Callable[[], None]) -> None:
+    publish()
+
+
+def make_shard(
+    shard: Shard,
+    settings: DatasetSettings,
+    directory: str,
+    submit: Callable[[Callable[[], None]], None] = _at_once,
+) -> str:
     """Write a shard under its final name and report what it holds, unless an earlier run already did.
 
-    Memory does not grow with the shard: sequences pass through in blocks.
+    Memory does not grow with the shard: sequences pass through in blocks. The report comes last, when the
+    shard would survive a power cut; reports and hashes need not, for a rerun checks their digests.
+
+    Args:
+        shard: which sequences.
+        settings: of the data set.
+        directory: of the data set.
+        submit: calls what brings the written shard to its place, at once or soon; see `Publisher`.
 
     Returns:
         The shard's file name.
@@ -29,20 +76,33 @@ def make_shard(shard: Shard, settings: DatasetSettings, directory: str) -> str:
         OSError: if the shard cannot be written; nothing is left under its final name.
         WorkError: if the directory has been given to another request; likewise.
     """
-    workspace = Workspace(directory)
+    workspace, request = Workspace(directory), Request.of(settings)
     if workspace.finished_manifest(settings) is not None:
         return shard.file_name
-    workspace.check_request(settings)
-    if workspace.finished_report(shard, settings) is None:
-        with (
-            files.write_atomically(workspace.path(shard), workspace.state) as stream,
-            files.write_atomically(workspace.hashes_path(shard), workspace.hashes) as hash_stream,
-            HashWriter(hash_stream) as hashes,
-        ):
-            summarizer = Summarizer(settings, shard, hashes)
-            record = _write(shard, settings, stream, summarizer)
-            workspace.check_request(settings)
-        workspace.write_report(shard, ShardReport(record, summarizer.summary(), settings))
+    workspace.check_request(request)
+    if workspace.finished_report(shard, request) is not None:
+        return shard.file_name
+    with (
+        files.AtomicFile(workspace.path(shard), workspace.state) as shard_file,
+        files.AtomicFile(workspace.hashes_path(shard), workspace.hashes) as hash_file,
+        HashWriter(hash_file.stream) as hashes,
+    ):
+        summarizer = Summarizer(settings, shard, hashes)
+        record = _write(shard, settings, shard_file.stream, summarizer)
+
+    def publish() -> None:
+        try:
+            workspace.check_request(request)
+            shard_file.publish()
+            hash_file.publish(durable=False)
+        except BaseException:
+            shard_file.discard()
+            hash_file.discard()
+            raise
+        report = ShardReport(record, summarizer.summary(), hashes.sha256, request)
+        workspace.write_report(shard, report)
+
+    submit(publish)
     return shard.file_name
 
 

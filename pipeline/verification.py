@@ -120,7 +120,7 @@ def verify(directory: str, *, repair: bool = False, what: str = "verifying") -> 
 
 def _list(directory: str) -> set[str]:
     try:
-        if files.is_local(directory) and not os.path.isdir(directory):
+        if not files.directory_exists(directory):
             raise RequestError(f"{directory}: no such directory; name one that pipeline.generate made")
         names = files.list_names(directory)
     except (OSError, ValueError) as error:
@@ -201,7 +201,7 @@ def _check_small_files(found: Verification, read: Manifest, repair: bool) -> Non
     for name, content in contents.items():
         path = files.join(found.directory, name)
         try:
-            if not files.exists(path):
+            if not files.file_exists(path):
                 wrong[name] = "is missing"
             elif files.read_bytes(path) != content:
                 wrong[name] = "does not say what the manifest says"

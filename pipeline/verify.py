@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--repair", action="store_true", help="make again what is damaged or missing, byte for byte")
     add("--json", action="store_true", help="print the report as JSON instead of text")
     flags = parser.parse_args(arguments)
-    if flags.repair and files.exists(flags.data_dir):
+    if flags.repair and files.directory_exists(flags.data_dir):
         with locked(flags.data_dir):
             found = verify(flags.data_dir, repair=True, what=PROGRAM)
     else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import tensorflow as tf
 
+from pipeline.dataset import Dataset
 from pipeline.encodings import ENCODINGS, Encoding
 from pipeline.lines import Int64Array
 from pipeline.manifest import MANIFEST_NAME, Manifest
@@ -51,7 +52,7 @@ class SplitFiles:
 
 
 def read_manifest(data_dir: str) -> Manifest:
-    """The manifest of a data set, by TensorFlow's file systems.
+    """The manifest of a data set, by TensorFlow's file systems or, where it has none for the path, by Beam's.
 
     Raises:
         RequestError: if there is no finished data set.
@@ -61,6 +62,8 @@ def read_manifest(data_dir: str) -> Manifest:
         return Manifest.from_bytes(tf.io.gfile.GFile(path, "rb").read(), path)
     except tf.errors.NotFoundError as error:
         raise Manifest.missing(data_dir, tf.io.gfile.exists(data_dir)) from error
+    except tf.errors.UnimplementedError:
+        return Dataset.open(data_dir).manifest
     except tf.errors.OpError as error:
         raise RequestError(f"--data_dir {data_dir}: cannot be read ({error.message})") from error
 

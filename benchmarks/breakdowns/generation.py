@@ -15,9 +15,9 @@ from pipeline.duplicates import HASHES_PER_RUN, HashWriter
 from pipeline.encodings import ENCODINGS
 from pipeline.lines import paths_from_words, random_words, words_per_sequence
 from pipeline.settings import DatasetSettings, plan_shards
-from pipeline.shard_writer import make_shard
+from pipeline.shard_writer import Publisher, make_shard
 from pipeline.statistics import Statistics
-from pipeline.workspace import Workspace
+from pipeline.workspace import Request, Workspace
 
 _SIZE, _SEED = 50, 0
 _NUM_TRAIN = 2_000_000
@@ -82,12 +82,13 @@ def _whole(directory: Path) -> float:
     with TemporaryDirectory(dir=directory) as data:
         workspace = Workspace(data)
         workspace.make_state()
-        workspace.write_request(settings)
-        plan = plan_shards(settings)
+        workspace.write_request(Request.of(settings))
+        plan, publisher = plan_shards(settings), Publisher()
         others = [shard for shard in plan if shard.split != "train"]
         for shard in others:  # Which builds what is built once.
             make_shard(shard, settings, data)
         start = time.perf_counter()
         for shard in plan:
-            make_shard(shard, settings, data)
+            make_shard(shard, settings, data, publisher.submit)
+        publisher.wait()
         return (time.perf_counter() - start) / _NUM_TRAIN

@@ -10,7 +10,9 @@ from pipeline.generate import generate, summary
 from pipeline.lines import sample_sequences
 from pipeline.manifest import Manifest
 from pipeline.program import RequestError, WorkError
+from pipeline.sealed_json import seal
 from pipeline.settings import SPLITS, DatasetSettings
+from pipeline.workspace import Request
 from tests.conftest import SMALL, Program, make_dataset
 from tests.processes import children
 
@@ -202,7 +204,7 @@ def test_a_failure_in_a_worker_process_is_one_line_and_exit_1(tmp_path: Path, pr
     blocked = tmp_path / "d" / "moving_line-train.tfrecord-00003-of-00016" / "in_the_way"
     state = tmp_path / "d" / ".generation"
     state.mkdir(parents=True)
-    (state / "request.json").write_text(json.dumps(_settings().to_json()))
+    (state / "request.json").write_bytes(seal(Request.of(_settings()).to_json()))
     blocked.mkdir(parents=True)
     done = program("pipeline.generate", *_flags(tmp_path / "d"), "--direct_num_workers=2")
     assert done.returncode == 1

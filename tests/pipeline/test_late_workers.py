@@ -12,7 +12,7 @@ from pipeline.job import _count_duplicates, _finish
 from pipeline.program import WorkError
 from pipeline.settings import DatasetSettings, plan_shards
 from pipeline.shard_writer import make_shard
-from pipeline.workspace import Workspace
+from pipeline.workspace import Request, Workspace
 from tests.conftest import make_dataset
 
 
@@ -58,10 +58,10 @@ def test_a_shard_of_an_earlier_request_is_not_taken_for_a_later_ones(tmp_path: P
     settings = _settings(made)
     early, workspace = replace(settings, seed=settings.seed + 1), Workspace(str(tmp_path / "d"))
     workspace.make_state()
-    workspace.write_request(early)
+    workspace.write_request(Request.of(early))
     for shard in plan_shards(early):
         make_shard(shard, early, workspace.directory)
-    workspace.write_request(settings)
+    workspace.write_request(Request.of(settings))
     generate(settings, workspace.directory, direct_num_workers=1)
     assert (
         Dataset.open(workspace.directory).manifest.fingerprint == Dataset.open(str(made)).manifest.fingerprint

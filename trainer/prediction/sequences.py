@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model import observed_frames
+from pipeline.dataset import Dataset
 from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
 from pipeline.program import RequestError
 from trainer.datasets import damage_named, read_manifest, split_files
+from trainer.fetched import tensorflow_reads
 from trainer.input_pipeline import sequential_batches
 from trainer.run_directory import RunDirectory
 from trainer.trained_model import (
@@ -95,8 +97,12 @@ def _observe(features: dict[str, npt.NDArray[Any]], first: int, trained: Trained
 def _read(
     data_dir: str, split: str, first: int, count: int, trained: TrainedModel
 ) -> tuple[dict[str, npt.NDArray[Any]], Int64Array]:
-    files = split_files(data_dir, read_manifest(data_dir), split)
-    check_image_size(trained.image_size, files.image_size)
+    manifest = read_manifest(data_dir)
+    check_image_size(trained.image_size, manifest.settings.image_size)
+    if not tensorflow_reads(data_dir):
+        paths, labels = Dataset(data_dir, manifest).read(split, first, count)
+        return {"path": paths, "label": labels}, labels
+    files = split_files(data_dir, manifest, split)
     if first + count > files.num_sequences:
         raise RequestError(
             f"sequences {first} to {first + count - 1} of split {split}: {data_dir} has {files.num_sequences}"
