@@ -1,12 +1,13 @@
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.dataset import Dataset
-from pipeline.generate import generate, summary
+from pipeline.generate import _watch, generate, main, summary
 from pipeline.lines import sample_sequences
 from pipeline.manifest import Manifest
 from pipeline.program import RequestError, WorkError
@@ -327,3 +328,31 @@ def test_a_dry_run_tells_what_to_expect_and_writes_nothing(tmp_path: Path, progr
     before = _files(tmp_path / "d")
     assert "already there" in program("pipeline.generate", *_flags(tmp_path / "d"), "--dry_run").stdout
     assert _files(tmp_path / "d") == before
+
+
+def test_progress_goes_on_after_a_listing_that_failed() -> None:
+    looked: list[int] = []
+
+    def look() -> None:
+        looked.append(1)
+        if len(looked) == 1:
+            raise OSError("the store is busy")
+
+    with _watch(look):
+        deadline = time.monotonic() + 60
+        while len(looked) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_dry_run_for_an_engine_elsewhere_prices_no_local_workers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"--output_dir={tmp_path / 'd'}", "--num_train=600", "--dry_run"]
+    assert main([*arguments, "--runner=FlinkRunner"]) == 0
+    told = capsys.readouterr().out
+    assert "local workers" not in told
+    assert "core-seconds" in told
+    assert "MiB a worker process" in told
+    assert main([*arguments, "--runner=DirectRunner", "--direct_num_workers=2"]) == 0
+    assert "s with 2 local workers" in capsys.readouterr().out

@@ -1,8 +1,10 @@
 """Who may write into a directory: overwriting, exchanging, and two runs at once."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,7 +53,7 @@ def test_a_replacement_that_was_given_up_makes_room_for_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_dataset(tmp_path / "d")
-    _interrupt(tmp_path / ".d.replacement", monkeypatch, after=5)
+    _interrupt(tmp_path / "d" / ".replacement", monkeypatch, after=5)
     manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
     assert manifest.settings.seed == 4
     assert os.listdir(tmp_path) == ["d"]
@@ -83,33 +85,43 @@ def test_a_damaged_manifest_can_be_overwritten(tmp_path: Path) -> None:
 
 def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
     directory = make_dataset(tmp_path / "d")
-    beside = tmp_path / ".d.replacement"
-    beside.mkdir()
-    (beside / "thesis.txt").write_text("mine")
+    inside = directory / ".replacement"
+    inside.mkdir()
+    (inside / "thesis.txt").write_text("mine")
     with pytest.raises(RequestError, match="holds something else"):
         generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
-    (beside / "thesis.txt").rename(directory / "thesis.txt")
+    (inside / "thesis.txt").rename(directory / "thesis.txt")
     with pytest.raises(RequestError, match=r"holds something else \(thesis.txt\)"):
         generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
     assert (directory / "thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("killed", ["before the exchange", "within the exchange", "before the old one went"])
-def test_an_exchange_that_was_killed_is_finished_by_the_rerun(tmp_path: Path, killed: str) -> None:
-    old, new = make_dataset(tmp_path / "old", seed=3), make_dataset(tmp_path / "new", seed=4)
-    wanted = _shards(new)
-    directory = tmp_path / "d"
-    if killed == "before the exchange":
-        old.rename(directory)
-        new.rename(tmp_path / ".d.replacement")
-    elif killed == "within the exchange":
-        old.rename(tmp_path / ".d.replaced")
-        new.rename(tmp_path / ".d.replacement")
+@pytest.mark.parametrize("moved", [None, 0, 1, 30, 52])
+@pytest.mark.parametrize("again", ["the new request", "the old request"])
+def test_an_exchange_that_was_killed_is_finished_by_the_next_run(
+    tmp_path: Path, moved: int | None, again: str
+) -> None:
+    directory, new = (
+        make_dataset(tmp_path / "d", seed=3, num_train=900),
+        make_dataset(tmp_path / "new", seed=4),
+    )
+    wanted = _files(new)
+    new.rename(directory / ".replacement")
+    if moved is not None:  # Else it was killed just before the exchange.
+        (directory / "manifest.json").unlink()
+        for name in sorted(wanted, key=lambda name: (name == "manifest.json", name))[:moved]:
+            (directory / ".replacement" / name).replace(directory / name)
+    old_request = {"settings": _settings(num_train=900), "overwrite": False}
+    if moved is None and again == "the old request":
+        assert not generate(output_dir=str(directory), direct_num_workers=1, **old_request)[1]  # type: ignore[arg-type]
+        assert Dataset.open(str(directory)).manifest.settings.seed == 3
+        return
+    if again == "the old request":
+        with pytest.raises(RequestError, match="seed 4, not 3"):
+            generate(output_dir=str(directory), direct_num_workers=1, **old_request)  # type: ignore[arg-type]
     else:
-        new.rename(directory)
-        old.rename(tmp_path / ".d.replaced")
-    generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
-    assert _shards(directory) == wanted
+        generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == wanted
     assert os.listdir(tmp_path) == ["d"]
 
 
@@ -133,3 +145,23 @@ def test_a_leftover_state_folder_goes_with_the_next_call(tmp_path: Path) -> None
     (directory / ".generation").mkdir()
     assert not generate(_settings(), str(directory), direct_num_workers=1)[1]
     assert not (directory / ".generation").exists()
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Path]:
+    """A mount point, as a container has one for a volume."""
+    place = tmp_path / "volume"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted: that takes root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True, timeout=30)
+
+
+def test_a_data_set_on_a_mount_point_can_be_overwritten(mount: Path, path_dataset_dir: Path) -> None:
+    make_dataset(mount, seed=4)
+    generate(_settings(), str(mount), direct_num_workers=1, overwrite=True)
+    assert _shards(mount) == _shards(path_dataset_dir)
+    assert {path.name for path in mount.iterdir()} == {path.name for path in path_dataset_dir.iterdir()}
+    assert [path.name for path in mount.parent.iterdir()] == ["volume"]
