@@ -17,6 +17,7 @@ import tensorflow as tf
 from pipeline.program import RequestError, WorkError
 from tests.conftest import ROOT
 from tests.processes import environment
+from tests.runs import LOWEST, set_back
 from trainer.checkpoints import read_state
 from trainer.run_directory import RunDirectory
 from trainer.settings import Execution, TrainingSettings
@@ -164,18 +165,18 @@ def test_a_finished_run_needs_no_checkpoints(tmp_path: Path, path_dataset_dir: P
 
 
 def test_a_lost_best_checkpoint_is_said(
-    tmp_path: Path, path_dataset_dir: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    settings = TrainingSettings(epochs=5, steps_per_epoch=4, learning_rate=3.0, schedule="constant")
     run = tmp_path / "run"
+    shutil.copytree(whole_run, run)
+    set_back(run, 15, LOWEST)
     execution = Execution(keep_checkpoints=1)  # Or the best might be among those that are kept besides.
-    result = train(settings, str(path_dataset_dir), str(run), execution)
-    assert result.kept != result.step
+    assert train(SETTINGS, str(path_dataset_dir), str(run), execution).kept == 15
     (run / "model.keras").unlink()
     (run / "checkpoints" / "best.keras").write_bytes(b"PK cut short")
-    again = train(settings, str(path_dataset_dir), str(run), execution)
-    assert again.kept == again.step == result.step
-    assert f"the checkpoint of step {result.kept}, the best, is lost" in capfd.readouterr().err
+    again = train(SETTINGS, str(path_dataset_dir), str(run), execution)
+    assert (again.kept, again.step) == (30, 30)
+    assert "the checkpoint of step 15, the best, is lost; step 30 is kept" in capfd.readouterr().err
 
 
 def test_the_number_of_steps_is_part_of_the_run(tmp_path: Path, path_dataset_dir: Path) -> None:
@@ -233,16 +234,14 @@ def test_steps_an_execution_must_fit_the_checkpoint(
 
 
 def test_training_stops_early_and_stays_stopped(tmp_path: Path, path_dataset_dir: Path) -> None:
-    # A rate this high makes the validation loss go up and down.
-    settings = TrainingSettings(
-        epochs=30, steps_per_epoch=4, learning_rate=3.0, schedule="constant", early_stopping=2
-    )
-    result = train(settings, str(path_dataset_dir), str(tmp_path / "run"))
-    losses = [float(row["val_loss"]) for row in result.history]
-    assert len(losses) < 30
-    assert losses.index(min(losses)) == len(losses) - 3
-    again = train(settings, str(path_dataset_dir), str(tmp_path / "run"))
-    assert (again.resumed_from, again.step) == (result.step, result.step)
+    settings = TrainingSettings(epochs=6, steps_per_epoch=4, early_stopping=2)
+    run = tmp_path / "run"
+    train(settings, str(path_dataset_dir), str(run), KEEP_ALL)
+    set_back(run, 8, LOWEST)
+    result = train(settings, str(path_dataset_dir), str(run))
+    assert (result.resumed_from, result.step, result.kept) == (8, 16, 8)
+    again = train(settings, str(path_dataset_dir), str(run))
+    assert (again.resumed_from, again.step) == (16, 16)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.storm)])

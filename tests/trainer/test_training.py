@@ -9,6 +9,7 @@ from matplotlib import image
 
 from pipeline.program import RequestError, WorkError
 from tests.conftest import Program, make_dataset
+from tests.runs import HIGHEST, LOWEST, set_back
 from trainer.history import read_history
 from trainer.run_directory import RunDirectory
 from trainer.settings import TrainingSettings
@@ -265,14 +266,21 @@ def test_a_missing_or_damaged_model_is_written_again(
     _assert_same_weights(run, run_dir)
 
 
-def test_the_model_is_the_one_with_the_lowest_validation_loss(tmp_path: Path, path_dataset_dir: Path) -> None:
-    # A constant rate this high makes the validation loss go up and down.
-    settings = TrainingSettings(epochs=5, steps_per_epoch=4, learning_rate=3.0, schedule="constant")
-    result = train(settings, str(path_dataset_dir), str(tmp_path / "run"))
+@pytest.mark.parametrize(("first_loss", "best"), [(LOWEST, 15), (HIGHEST, 30)])
+def test_the_model_is_the_one_with_the_lowest_validation_loss(
+    tmp_path: Path, run_dir: Path, path_dataset_dir: Path, first_loss: str, best: int
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    set_back(run, 15, first_loss)
+    result = train(SETTINGS, str(path_dataset_dir), str(run))
+    assert (result.resumed_from, result.step, result.kept) == (15, 30, best)
     losses = {int(row["step"]): float(row["val_loss"]) for row in result.history}
-    best = min(losses, key=lambda step: losses[step])
-    assert load_trained_model(RunDirectory(str(tmp_path / "run"))).step == best
-    assert best != result.step
+    assert min(losses, key=lambda step: losses[step]) == best
+    assert load_trained_model(RunDirectory(str(run))).step == best
+    expected = keras.models.load_model(run / "checkpoints" / f"step-{best:08d}.keras").get_weights()
+    for mine, theirs in zip(_weights(run), expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_finished_run_needs_no_history(tmp_path: Path, run_dir: Path, path_dataset_dir: Path) -> None:
