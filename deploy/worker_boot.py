@@ -4,14 +4,21 @@ A runner starts it by Beam's container contract (``--environment_type=PROCESS``,
 ``--container_executable``). It asks the runner what the job brought along (``--setup_file ./setup.py``),
 builds and installs that beside the machine's own packages, once a version, and becomes Beam's Python worker.
 
+What it installs is kept below the temporary folder, where anybody may put anything: in a directory that is of
+this user alone, and used only while every file is what was installed.
+
 The machine's Python needs what `setup.py` of the project requires, and setuptools; no TensorFlow.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
+import json
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -50,10 +57,11 @@ def main() -> None:
         "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
     }
     package = _fetch(flags.artifact_endpoint or info.artifact_endpoint.url, info.dependencies, worker)
+    base = own_directory()
     if package is not None:
-        environment["PYTHONPATH"] = str(_install(package))
+        environment["PYTHONPATH"] = str(install(package, base))
     command = [sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"]
-    os.chdir(tempfile.gettempdir())  # Python looks for packages where it is started.
+    os.chdir(base)  # Python looks for packages where it is started.
     os.execve(sys.executable, command, environment)
 
 
@@ -82,25 +90,60 @@ def _fetch(endpoint: str, dependencies: Iterable[object], worker: list[tuple[str
     return None
 
 
-def _install(package: bytes) -> Path:
-    """A directory with the package in it; made once, whichever worker comes first."""
-    site = Path(tempfile.gettempdir()) / f"moving-lines-{hashlib.sha256(package).hexdigest()[:16]}"
-    if site.is_dir():
-        return site
-    with tempfile.TemporaryDirectory(prefix=f"{site.name}-") as directory:
-        source = Path(directory) / _PACKAGE
-        source.write_bytes(package)
-        made = Path(directory) / "site"
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        # Nothing is downloaded: the machine has what the package needs, or says by an error what it lacks.
-        options = ["--no-deps", "--no-build-isolation", "--no-cache-dir", "--target", str(made), str(source)]
-        subprocess.run([*pip, *options], check=True, cwd=directory)
-        try:
-            made.rename(site)
-        except OSError:  # Another worker was quicker.
-            if not site.is_dir():
-                raise
+def own_directory() -> Path:
+    """A directory below the temporary folder that nobody else can write to; ends the program if it is not."""
+    base = Path(tempfile.gettempdir()) / f"moving-lines-workers-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        base.mkdir(mode=0o700)
+    found = base.lstat()  # Of a symbolic link, the link itself.
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        sys.exit(
+            f"{base}: is not a directory of this user alone (mode 0700), so code in it is not run; "
+            "remove it, or set TMPDIR to a directory of your own"
+        )
+    return base
+
+
+def install(package: bytes, base: Path) -> Path:
+    """A directory with the package in it; made once, whichever worker comes first, and again when damaged.
+
+    Args:
+        package: the archive of its sources.
+        base: see `own_directory`.
+    """
+    kept = base / hashlib.sha256(package).hexdigest()
+    site, digests = kept / "site", kept / "digests.json"
+    with open(base / "lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Until the file is closed, also by this process' death.
+        if _is_whole(site, digests):
+            return site
+        with tempfile.TemporaryDirectory(dir=base) as directory:
+            source, made = Path(directory) / _PACKAGE, Path(directory) / "made"
+            source.write_bytes(package)
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            # Nothing is downloaded: the machine has what the package needs, or an error says what it lacks.
+            options = ["--no-deps", "--no-build-isolation", "--no-cache-dir", "--no-compile"]
+            command = [*pip, *options, "--target", str(made / site.name), str(source)]
+            subprocess.run(command, check=True, cwd=directory)
+            (made / digests.name).write_text(json.dumps(_digests(made / site.name)))
+            with contextlib.suppress(FileNotFoundError):
+                kept.rename(Path(directory) / "damaged")
+            made.rename(kept)
     return site
+
+
+def _is_whole(site: Path, digests: Path) -> bool:
+    """Whether every file that was installed is there as it was; Python may have compiled some since."""
+    try:
+        installed = json.loads(digests.read_text())
+    except (OSError, ValueError):  # Not there, or not whole itself.
+        return False
+    return bool(installed.items() <= _digests(site).items())
+
+
+def _digests(site: Path) -> dict[str, str]:
+    files = (file for file in site.rglob("*") if file.is_file())
+    return {str(file.relative_to(site)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_a_cluster_whose_workers_build_the_project(
         output = generation.finish(seconds=180)
     assert reference.fingerprint in output
     assert Made.of(tmp_path / "d") == reference
-    assert list(Path(scratch["TMPDIR"]).glob("moving-lines-*/pipeline/job.py")), "no worker built it"
+    assert list(Path(scratch["TMPDIR"]).glob("moving-lines-*/*/site/pipeline/job.py")), "no worker built it"
 
 
 def test_a_task_manager_is_killed(
