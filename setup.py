@@ -34,6 +34,7 @@ setup(
         "scipy>=1.12",
         "apache-beam>=2.70",
         "google-crc32c>=1.5",
+        "loky>=3.4",
         "tqdm>=4.66",
     ],
     extras_require={

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
+from pipeline.cores import usable_cores
+
 
 def machine() -> dict[str, Any]:
-    """Processor, number of cores and version of Python, as they stand beside a benchmark's results."""
-    return {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    """Processor, cores that can be used and version of Python, as they stand beside a benchmark's results."""
+    return {"processor": _processor(), "cores": usable_cores(), "python": platform.python_version()}
 
 
 def _processor() -> str:

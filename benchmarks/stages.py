@@ -7,7 +7,6 @@ difference between two jobs of pipeline.generate that make the same sequences, i
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -22,12 +21,13 @@ from benchmarks.process_memory import HAS_PROC
 from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
 from benchmarks.stage import IMAGE_SIZE, READ_BATCH_SIZE, TRAINING_BATCH_SIZE
+from pipeline.cores import usable_cores
 from pipeline.program import ArgumentParser, RequestError, positive_int, run
 
 PROGRAM = "benchmarks.stages"
 
 # Beam runners on this machine, by what follows --direct_running_mode, and their number of workers.
-_RUNNERS = {"in_memory": 1, "multi_processing": os.cpu_count() or 1}
+_RUNNERS = {"in_memory": 1, "multi_processing": usable_cores()}
 _SHARD_SEQUENCES = 10  # In each of many shards.
 
 Figures = dict[str, float]

@@ -1,4 +1,4 @@
-"""Processes on every core of this machine, for work that needs no Beam."""
+"""Processes on every core that can be used, for work that needs no Beam."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from pipeline.cores import usable_cores
 from pipeline.program import WORKER_DIED, WorkError
 
 Item = TypeVar("Item")
@@ -48,8 +49,8 @@ class Pool:
 
 @contextmanager
 def local_pool(parallel: bool) -> Iterator[Pool]:
-    """A pool with a process for every core; without ``parallel``, everything runs in this process."""
-    workers = os.cpu_count() or 1
+    """A pool with a process for every usable core; without ``parallel``, everything runs in this process."""
+    workers = usable_cores()
     if not parallel or workers == 1:
         yield Pool(None)
         return

@@ -3,8 +3,8 @@
 Beam's own ``DirectRunner`` is a switch: it tries to download the Prism runner first and, where it cannot,
 falls back to ``FnApiRunner``; Prism ignores the number of workers. Here every local name means
 ``FnApiRunner``: nothing is downloaded, and the parallelism is what the flags say, by default one process
-for every core. All other runners (``PrismRunner`` too) are handed to Beam by name; of Dask's, the partitions
-are made such that all its workers work.
+for every core that this one may use. All other runners (``PrismRunner`` too) are handed to Beam by name; of
+Dask's, the partitions are made such that all its workers work.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import os
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
+from pipeline.cores import usable_cores
 from pipeline.local_workers import LocalWorkerEnvironment
 from pipeline.program import RequestError, one_line
 
@@ -43,7 +43,7 @@ def choose_runner(
 
     Args:
         name: as given with ``--runner``; None runs locally.
-        num_workers: local workers; 0 or None means one for every core.
+        num_workers: local workers; 0 or None means one for every core that can be used.
         running_mode: "in_memory", "multi_threading" or "multi_processing"; None means processes where
             there is more than one worker.
         beam_flags: all other flags, for Beam.
@@ -96,7 +96,7 @@ def num_local_workers(num_workers: int | None, running_mode: str | None) -> int:
     """How many workers a local run has; arguments as for `choose_runner`."""
     if num_workers is None:
         num_workers = 0 if running_mode in (None, "multi_processing") else 1
-    return num_workers or os.cpu_count() or 1
+    return num_workers or usable_cores()
 
 
 def _parse_options(flags: list[str]) -> PipelineOptions:

@@ -19,7 +19,7 @@ FORBIDDEN = {
     "deploy": {*ROOMS, "benchmarks", "tests"},
 }
 PACKAGES = {
-    "pipeline": {"numpy", "scipy", "apache_beam", "google_crc32c", "tqdm", "matplotlib"},
+    "pipeline": {"numpy", "scipy", "apache_beam", "google_crc32c", "loky", "tqdm", "matplotlib"},
     "model": {"keras"},
     "deploy": {"apache_beam", "google", "grpc"},
 }

@@ -8,6 +8,7 @@ import os
 import keras
 import tensorflow as tf
 
+from pipeline.cores import usable_cores
 from pipeline.program import RequestError
 
 
@@ -67,7 +68,7 @@ def batches_at_once() -> int:
     on_one_core = tf.config.threading.get_intra_op_parallelism_threads() == 1
     if check_backend() != "tensorflow" or not on_one_core or tf.config.get_visible_devices("GPU"):
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def make_deterministic() -> None:

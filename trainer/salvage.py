@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from pipeline.cores import usable_cores
 from pipeline.encodings import ENCODINGS
 from pipeline.lines import Int64Array
 from pipeline.manifest import Manifest, ShardRecord
@@ -71,7 +72,7 @@ def _without_damage(data_dir: str, manifest: Manifest, split: str, directory: st
         return _salvage(*item, manifest.settings, data_dir, directory)
 
     # Digests are computed outside Python's lock, so threads use every core.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         found = list(pool.map(salvage, listed.items()))
     left_out = {}
     for record, salvaged in zip(listed.values(), found, strict=True):

@@ -1,10 +1,12 @@
-"""Keeps TensorFlow's C++ side from printing past every log setting."""
+"""What has to be settled before TensorFlow is imported: what it prints, and how many threads it starts."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from pipeline.cores import usable_cores
 
 
 def import_tensorflow_quietly() -> None:
@@ -15,8 +17,17 @@ def import_tensorflow_quietly() -> None:
     to see all of it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _keep_to_quota()
     with quiet_stderr():
         import tensorflow  # noqa: F401
+
+
+def _keep_to_quota() -> None:
+    """Let TensorFlow start no more threads than a container's quota has cores; of affinity it knows."""
+    cores = usable_cores()
+    if hasattr(os, "sched_getaffinity") and cores < len(os.sched_getaffinity(0)):
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cores))
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(cores))
 
 
 @contextmanager
