@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         check_dispatcher("--dispatcher", flags.dispatcher)
         if flags.work_dir is not None:
             raise RequestError("--work_dir: only a dispatcher keeps something; leave it out for workers")
+    # Keras comes along with TensorFlow; serving needs none of its other backends.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     from trainer.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()

@@ -10,17 +10,17 @@ import tensorflow as tf
 
 from pipeline.cores import usable_cores
 from pipeline.program import RequestError
+from trainer.startup import check_backend
 
 
-def check_backend() -> str:
+def backend_in_use() -> str:
     """The Keras backend in use.
 
     Raises:
         RequestError: for one that is not supported.
     """
     backend: str = keras.backend.backend()
-    if backend not in ("tensorflow", "jax"):
-        raise RequestError(f"KERAS_BACKEND={backend}: this trainer runs on tensorflow and on jax")
+    check_backend(backend, f"Keras runs on {backend}")
     return backend
 
 
@@ -39,7 +39,7 @@ def choose_device(device: str) -> str:
     Raises:
         RequestError: if a GPU is asked for and there is none, or for another backend.
     """
-    if check_backend() == "jax":
+    if backend_in_use() == "jax":
         return _choose_for_jax(device)
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
@@ -66,14 +66,14 @@ def compute_batches_side_by_side() -> None:
 def batches_at_once() -> int:
     """How many batches to work on at once: as many as cores, where a core works on each."""
     on_one_core = tf.config.threading.get_intra_op_parallelism_threads() == 1
-    if check_backend() != "tensorflow" or not on_one_core or tf.config.get_visible_devices("GPU"):
+    if backend_in_use() != "tensorflow" or not on_one_core or tf.config.get_visible_devices("GPU"):
         return 1
     return usable_cores()
 
 
 def make_deterministic() -> None:
     """Let only operations run that give the same bits every time; call it before any runs."""
-    if check_backend() == "jax":
+    if backend_in_use() == "jax":
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     else:

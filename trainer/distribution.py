@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipeline.program import RequestError
 from trainer.cluster import Cluster, read_cluster
-from trainer.devices import check_backend, choose_device
+from trainer.devices import backend_in_use, choose_device
 from trainer.peers import Peers, connected
 from trainer.replicated_model import ReplicatedModel
 from trainer.settings import Execution
@@ -140,7 +140,7 @@ def distributed(
         RequestError: if there is no such device, or the processes are asked for different things.
         WorkError: if a process of the cluster does not come.
     """
-    backend = check_backend()
+    backend = backend_in_use()
     if cluster is None:
         yield _alone(execution, backend)
         return

@@ -16,6 +16,7 @@ from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import read_state
 from trainer.run_directory import RunDirectory, file_sha256, private_copy
 from trainer.settings import TrainingSettings
+from trainer.startup import settle_keras
 
 
 class NotFiniteError(WorkError):
@@ -83,6 +84,7 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
     Raises:
         RequestError: if there is none, or it cannot be read.
     """
+    settle_keras()
     path = path or run.model_path
     if not tf.io.gfile.exists(path):
         if path != run.model_path:

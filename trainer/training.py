@@ -36,6 +36,7 @@ from trainer.run_directory import RunDirectory
 from trainer.salvage import open_split
 from trainer.scalars import Scalars, forget_events_after
 from trainer.settings import Execution, TrainingSettings
+from trainer.startup import settle_keras
 from trainer.training_model import TrainingModel, build_training_model
 from trainer.training_state import TrainingState
 
@@ -83,6 +84,7 @@ def train(
         WorkError: if the data is damaged, the loss is not finite, or a signal stopped it; checkpoints written
             before are kept.
     """
+    settle_keras()
     cluster = find_cluster(execution.distribution)
     manifest = read_manifest(data_dir)
     run = RunDirectory(model_dir)
@@ -172,7 +174,7 @@ def _train(job: _Job, checkpoint: str | None) -> TrainingResult:
             before = state.step
             _fit(job, model, clock, callbacks)
             if state.step == before:
-                raise WorkError("Keras trains no step; is KERAS_MAX_EPOCHS or KERAS_MAX_STEPS_PER_EPOCH set?")
+                raise WorkError("Keras trains no step, though some are left")
     best = int(min(state.history, key=lambda row: float(row["val_loss"]))["step"])
     kept, path = _best_checkpoint(run, best) or (state.step, run.checkpoint_path(state.step))
     if distribution.is_chief:

@@ -53,5 +53,6 @@ def test_other_backends_are_refused_in_one_line(tmp_path: Path, path_dataset_dir
     done = _run("numpy", "trainer.task", *flags)
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
-        "trainer.task: error: KERAS_BACKEND=numpy: this trainer runs on tensorflow and on jax\n"
+        "trainer.task: error: KERAS_BACKEND=numpy: this trainer runs on TensorFlow and on JAX;"
+        " set KERAS_BACKEND=tensorflow or KERAS_BACKEND=jax\n"
     )
