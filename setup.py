@@ -21,6 +21,7 @@ setup(
     description="Streaming training pipelines for video and sequence classifiers: Beam, tf.data, Keras",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
+    classifiers=["Operating System :: MacOS", "Operating System :: POSIX :: Linux"],
     packages=[
         "pipeline",
         "model",

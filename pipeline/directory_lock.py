@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ def locked(directory: str) -> Iterator[None]:
 
 
 def _open(directory: str) -> int:
+    import fcntl  # Windows has none, and is to be told so in one line.
+
     while True:
         descriptor = os.open(directory, os.O_RDONLY)
         try:

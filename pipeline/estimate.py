@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import resource
 import shutil
 import sys
 import time
@@ -120,5 +119,7 @@ def _seconds_per_sequence(settings: DatasetSettings) -> float:
 
 def _peak_resident_bytes() -> int:
     """The most memory that this process has had."""
+    import resource  # Windows has none, and is to be told so in one line.
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -16,6 +16,8 @@ from typing import NoReturn
 TRACEBACK_VARIABLE = "MOVING_LINES_TRACEBACK"
 WORKER_DIED = "a worker process died (killed, or out of memory)"
 
+_SYSTEMS = ("linux", "darwin")
+_OTHER_SYSTEM = f"runs on Linux and on macOS, not on {sys.platform}; on Windows, use WSL or a Linux container"
 
 # What `setup.py` installs with an extra only.
 _EXTRAS = {
@@ -78,7 +80,7 @@ def run(
     """Run ``main(arguments)`` and leave as the module's docstring says, without a traceback."""
     # Beam warns on import of packages that it does not need here; what matters reaches the user as an error.
     logging.basicConfig(level=logging.ERROR)
-    leave(_exit_code(program, main))
+    leave(_exit_code(program, main) if sys.platform in _SYSTEMS else _fail(program, _OTHER_SYSTEM, 2))
 
 
 def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
