@@ -33,7 +33,7 @@ setup(
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.12",
-        "apache-beam>=2.70",
+        "apache-beam>=2.77,<2.78",  # Parts of its runner that may change are built upon.
         "google-crc32c>=1.5",
         "loky>=3.4",
         "tqdm>=4.66",

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from tests.conftest import ROOT
 
@@ -108,6 +110,16 @@ def test_setup_packages_are_those_that_are_there() -> None:
         if isinstance(node, ast.keyword) and node.arg == "packages"
     ]
     assert sorted(listed) == sorted(found)
+
+
+def test_beam_is_the_version_that_was_tested() -> None:
+    """`pipeline.local_workers` builds upon parts that Beam may change in any version."""
+    (needed,) = re.findall(r'"apache-beam([^"]+)"', (ROOT / "setup.py").read_text())
+    (tested,) = re.findall(r"^apache-beam==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    major, minor, _ = Version(tested).release
+    assert tested in SpecifierSet(needed)
+    assert f"{major}.{minor + 1}.0" not in SpecifierSet(needed)
+    assert f"{major}.{minor - 1}.0" not in SpecifierSet(needed)
 
 
 def test_every_engine_has_a_target() -> None:
