@@ -21,12 +21,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from pipeline.program import RequestError, one_line
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
 
 _REMOTE_READ_BYTES = 2**20
 _PATTERN_CHARACTERS = re.compile(r"[][*?]")
@@ -291,7 +288,7 @@ class _NamedFile(io.FileIO):
         super().__init__(path, "wb")
         self._known_as = known_as
 
-    def write(self, content: Buffer, /) -> int:
+    def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except OSError as error:
