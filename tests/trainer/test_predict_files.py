@@ -16,14 +16,17 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from pipeline.encodings import ENCODINGS
 from pipeline.lines import CLASS_NAMES, draw_frames, sample_sequences
-from pipeline.program import WorkError
+from pipeline.program import RequestError, WorkError
+from pipeline.tfrecord import frame_record
 from tests.conftest import ROOT, Program
 from tests.processes import environment
 from trainer.predict import main
+from trainer.prediction.sequence_files import open_sequence_files
 from trainer.prediction.sequences import predict
 from trainer.run_directory import RunDirectory
 from trainer.trained_model import load_trained_model
@@ -100,6 +103,28 @@ def test_arrays_get_the_classifiers_answers(tmp_path: Path, run_dir: Path, kind:
             "predicted": CLASS_NAMES[int(probability > 0.5)],
             "probability_right": line["probability_right"],
         }
+
+
+@pytest.mark.parametrize("encoding", ["path", "frames"])
+def test_records_compressed_by_gzip_are_read_as_if_they_were_not(
+    tmp_path: Path, run_dir: Path, encoding: str
+) -> None:
+    plain = _save_records(tmp_path / "plain.tfrecord", encoding)
+    expected = _answers(run_dir, plain)
+    for name in ("a.tfrecord.gz", "a.tfrecord"):
+        with tf.io.TFRecordWriter(str(tmp_path / name), "GZIP") as writer:
+            for record in tf.data.TFRecordDataset(str(plain)).as_numpy_iterator():
+                writer.write(record)
+        lines = _answers(run_dir, tmp_path / name)
+        assert lines == [{**line, "file": str(tmp_path / name)} for line in expected]
+
+
+def test_a_length_that_begins_as_a_compressed_file_does_is_none(tmp_path: Path) -> None:
+    """Of a record, the first byte of its length is where gzip and zlib have their mark."""
+    for size in (0x8B1F, 0x088B1F, 0x0178):
+        (tmp_path / "a.tfrecord").write_bytes(frame_record(bytes(size)))
+        with pytest.raises(RequestError, match="record 0: "):
+            open_sequence_files([str(tmp_path / "a.tfrecord")])
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])

@@ -1,11 +1,14 @@
 """Files that cannot be predicted get one line that names them, and nothing is written; and the memory."""
 
+import gzip
 import io
 import os
 import re
 import subprocess
 import sys
+import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,8 @@ def _flipped(content: bytes, place: int) -> bytes:
 
 NPY, NPZ, GIF = _npy(FRAMES), _npz(frames=_npy(FRAMES)), _gif(FRAMES[0])
 RECORDS, LARGE = ENCODINGS["path"].encode(PATHS, LABELS), sample_sequences(0, "files", 9, 0, 5)
+WIDE = sample_sequences(0, "files", 256, 0, 70)
+GZIPPED = gzip.compress(RECORDS, mtime=0)
 FLOATS = FRAMES.astype(np.float32)
 OBJECTS = np.array([_Opened()] * 64, object).reshape(1, 1, SIZE, SIZE)
 OTHER = frame_record(encode_example({"image": b"abc", "label": 1}))
@@ -143,6 +148,16 @@ UNFIT: list[tuple[str, bytes, str]] = [
     ("a.tfrecord", frame_record(b""), "record 0: features .*expected 'path' or 'frames'"),
     ("a.tfrecord", frame_record(TEXT), "record 0: "),
     ("a.tfrecord", OTHER, r"record 0: features \['image', 'label'\]"),
+    ("a.tfrecord", zlib.compress(RECORDS), "is compressed by zlib, which is not read; compress it by gzip"),
+    ("a.tfrecord", zlib.compress(RECORDS, 0), "is compressed by zlib"),
+    ("a.tfrecord.gz", GZIPPED[:20], "Compressed file ended before the end-of-stream marker"),
+    ("a.tfrecord", _flipped(GZIPPED, 3), "."),
+    ("a.tfrecord.gz", gzip.compress(b"", mtime=0), "holds no sequences"),
+    (
+        "a.tfrecord.gz",
+        gzip.compress(_flipped(RECORDS, 20), mtime=0),
+        "record 0 at byte 0: the payload's checksum",
+    ),
 ]
 
 # What is wrong once the model's image size is known, but before anything is predicted.
@@ -178,6 +193,14 @@ LATE: list[tuple[str, bytes, str]] = [
     ("a.npz", _flipped(_npz(zipfile.ZIP_STORED, x=NPY), -200), "CRC"),
     ("a.npz", _npz(frames=_npy(FRAMES * 3)), "sequence 0 has values from 0 to 3"),
     ("a.gif", _flipped(GIF, GIF.index(b",") + 12), "picture|truncated|broken"),
+    ("a.tfrecord", GZIPPED[:-1], "Compressed file ended before the end-of-stream marker"),
+    ("a.tfrecord.gz", _flipped(GZIPPED, -6), "CRC check failed"),
+    ("a.tfrecord.gz", GZIPPED + TEXT, "Not a gzipped file"),
+    (
+        "a.tfrecord",
+        gzip.compress(RECORDS[:-1], mtime=0),
+        "record 69 at byte .*: the file ends inside the record",
+    ),
     ("a.tfrecord", RECORDS[:-1], "record 69 at byte .*: the file ends inside the record"),
     ("a.tfrecord", _flipped(RECORDS, -20), "record 69 at byte .*: the payload's checksum"),
     (
@@ -269,7 +292,19 @@ def _error_of(path: Path) -> RequestError | None:
     return None
 
 
-@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.gif", "a.tfrecord"])
+def test_compressed_records_are_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    path, content = tmp_path / "a.tfrecord.gz", ENCODINGS["path"].encode(*WIDE) * 100
+    path.write_bytes(gzip.compress(content))
+    tracemalloc.start()
+    try:
+        (file,) = open_sequence_files([str(path)])
+        assert sum(1 for _ in file.sequences(256)) == 7000
+        assert tracemalloc.get_traced_memory()[1] < len(content) / 4
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.gif", "a.tfrecord", "a.tfrecord.gz"])
 def test_damage_anywhere_is_an_answer_or_a_line(tmp_path: Path, name: str) -> None:
     """Every byte flipped once: the file is refused by name, or read to its end."""
     few = FRAMES[:2]
@@ -279,6 +314,7 @@ def test_damage_anywhere_is_an_answer_or_a_line(tmp_path: Path, name: str) -> No
         "a.npz": _npz(frames=_npy(few)),
         "a.gif": GIF,
         "a.tfrecord": ENCODINGS["frames"].encode(paths, labels),
+        "a.tfrecord.gz": gzip.compress(ENCODINGS["frames"].encode(paths, labels)),
     }[name]
     path = tmp_path / name
     refused = 0

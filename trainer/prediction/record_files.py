@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from itertools import chain
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -11,12 +14,15 @@ from pipeline.encodings import ENCODINGS, Encoding
 from pipeline.example import decode_example
 from pipeline.lines import Uint8Array
 from pipeline.program import RequestError
-from pipeline.tfrecord import read_records
+from pipeline.tfrecord import HEADER_BYTES, masked_crc32c, read_records
 from trainer.prediction.stored_sequences import StoredSequence, damage_named
+
+_GZIP = b"\x1f\x8b\x08"
+_PEEKED_BYTES = 1024
 
 
 class RecordFile:
-    """A shard; both checksums and the content of every record are checked.
+    """A shard, as it is or compressed by gzip; both checksums and the content of every record are checked.
 
     A file does not say how many records it holds, so one that was cut short between two goes unnoticed; with
     ``--data_dir``, and by `pipeline.verify`, it does not.
@@ -54,12 +60,39 @@ class RecordFile:
             yield StoredSequence(self.path, index, image_size, features, label)
 
     def _payloads(self) -> Iterator[bytes]:
-        with damage_named(self.path), open(self.path, "rb") as stream:
-            yield from read_records(stream)
+        with damage_named(self.path), open(self.path, "rb") as file:
+            yield from read_records(_decompressed(file))
 
     def _decode(self, index: int, payload: bytes, image_size: int) -> tuple[Uint8Array, int]:
         with damage_named(f"{self.path}: record {index}"):
             return self._encoding.decode_record(payload, image_size)
+
+
+def _decompressed(file: BinaryIO) -> BinaryIO:
+    """The bytes of records, whatever the file's name ends in.
+
+    Raises:
+        ValueError: for a file compressed by zlib.
+    """
+    start = file.read(_PEEKED_BYTES)
+    file.seek(0)
+    if _begins_a_record(start):  # First, for a length may begin as a compressed file does.
+        return file
+    if start.startswith(_GZIP):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+    try:
+        start = zlib.decompressobj().decompress(start, HEADER_BYTES)
+    except zlib.error:
+        return file
+    if _begins_a_record(start):
+        raise ValueError("is compressed by zlib, which is not read; compress it by gzip, or not at all")
+    return file
+
+
+def _begins_a_record(content: bytes) -> bool:
+    """Whether it begins with a length and the length's checksum."""
+    length, checksum = content[:8], content[8:HEADER_BYTES]
+    return checksum == masked_crc32c(length).to_bytes(4, "little")
 
 
 def _encoding_of(payload: bytes) -> Encoding:
