@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.program import RequestError, WorkError
+from pipeline.program import RequestError, WorkError, one_line
 from trainer.cluster import Cluster
 
 _YES, _NO, _GOODBYE = b"1", b"0", b"."
@@ -151,6 +151,7 @@ def _connect_to_chief(cluster: Cluster, request: dict[str, Any], timeout: float)
     deadline = time.monotonic() + timeout
     host, _, port = cluster.addresses[0].rpartition(":")
     hello = (json.dumps({"index": cluster.index, "request": request}) + "\n").encode()
+    reason = ""
     while time.monotonic() < deadline:
         try:
             connection = socket.create_connection((host.strip("[]"), int(port)), timeout=5)
@@ -164,10 +165,10 @@ def _connect_to_chief(cluster: Cluster, request: dict[str, Any], timeout: float)
                 _keep_alive(connection)
                 return connection
             connection.close()
-        except OSError:
-            pass
+        except OSError as error:  # Perhaps it has not begun yet; a wrong address shows in the end.
+            reason = f" ({one_line(error)})"
         time.sleep(_RETRY_SECONDS)
-    raise WorkError(_missing(cluster, [0], timeout))
+    raise WorkError(f"{_missing(cluster, [0], timeout)}{reason}")
 
 
 def _receive_line(connection: socket.socket, deadline: float) -> dict[str, Any] | None:

@@ -1,9 +1,11 @@
 import json
+import socket
 
 import pytest
 
-from pipeline.program import RequestError
-from trainer.cluster import read_cluster
+from pipeline.program import RequestError, WorkError
+from trainer.cluster import Cluster, read_cluster
+from trainer.peers import connected
 
 TWO = ["a:1", "b:2"]
 
@@ -66,3 +68,13 @@ def test_what_cannot_be_understood_is_refused(
     with pytest.raises(RequestError, match=named) as caught:
         read_cluster()
     assert str(caught.value).startswith("TF_CONFIG: ")
+
+
+def test_a_chief_that_cannot_be_reached_is_named_with_the_reason() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # Nobody listens there, and nobody else can.
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        expected = rf"process 0 \({address}\) .* did not come within 1 s; .* \(Connection refused\)"
+        cluster = Cluster((address, "127.0.0.1:1"), 1)
+        with pytest.raises(WorkError, match=expected), connected("trainer.task", cluster, {}, 1):
+            pytest.fail("somebody listens")
