@@ -16,13 +16,9 @@ def command(module: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", module, *map(str, arguments)]
 
 
-def seconds_of(job: list[str]) -> float:
-    """Wall-clock seconds from a job's start to its end.
-
-    Raises:
-        WorkError: if it fails.
-    """
-    return timed_output_of(job)[0]
+def seconds_of(job: list[str], python_path: Path | None = None, exit_code: int = 0) -> float:
+    """Wall-clock seconds from a job's start to its end; see `timed_output_of`."""
+    return timed_output_of(job, python_path, exit_code)[0]
 
 
 def output_of(job: list[str]) -> str:
@@ -34,17 +30,23 @@ def output_of(job: list[str]) -> str:
     return timed_output_of(job)[1]
 
 
-def timed_output_of(job: list[str]) -> tuple[float, str]:
+def timed_output_of(job: list[str], python_path: Path | None = None, exit_code: int = 0) -> tuple[float, str]:
     """Wall-clock seconds from a job's start to its end, and what it prints.
+
+    Args:
+        job: a command.
+        python_path: a folder for its PYTHONPATH.
+        exit_code: with which it is to end.
 
     Raises:
         WorkError: if it fails.
     """
     os.sync()  # What the job before has yet to bring to the disk must not slow this one.
     start = time.monotonic()
-    ended = subprocess.run(job, capture_output=True, text=True)
+    environment = {**os.environ, **({"PYTHONPATH": str(python_path.resolve())} if python_path else {})}
+    ended = subprocess.run(job, capture_output=True, text=True, env=environment)
     seconds = time.monotonic() - start
-    if ended.returncode:
+    if ended.returncode != exit_code:
         raise failure(job, ended.stderr)
     return seconds, ended.stdout
 

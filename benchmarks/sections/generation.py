@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import baselines
 from benchmarks.agreement import IMAGE_SIZE, SEED, check_agreement, check_lines
 from benchmarks.jobs import command, seconds_of
 from benchmarks.rows import Row, Target
@@ -46,6 +47,7 @@ _FULL = {
     "frames": {_OURS: 300_000, _GUIDE: 12_000, _BLOCKS: 12_000, _LOOP: 10_000},
 }
 _ROUNDS = 3
+_TO_SYNC = 5_000_000
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:
@@ -97,17 +99,42 @@ def measure(directory: Path, quick: bool) -> list[Row]:
                 digits=1,
             )
         )
-    return rows
+    return [*rows, _synced(directory, quick)]
+
+
+def _synced(directory: Path, quick: bool) -> Row:
+    """What it costs to bring a data set to the disk, as far as its job does not do it meanwhile."""
+    count = _TO_SYNC // 20 if quick else _TO_SYNC
+    unsynced = Path(baselines.__path__[0]) / "unsynced"
+    pairs = (
+        (_make(directory, _OURS, "path", count).rate, _make(directory, _OURS, "path", count, unsynced).rate)
+        for _ in range(1 if quick else _ROUNDS)
+    )
+    return Row(
+        "generate-synced",
+        f"generate {count:,} paths, sequences/s",
+        "itself, without waiting for the disk",
+        tuple(pairs),
+        target=Target(0.9),
+    )
 
 
 _NAMES = {"path": "paths", "frames": "frames"}
 
 
-def _make(directory: Path, side: str, encoding: str, count: int, is_checked: bool = False) -> _Job:
+def _make(
+    directory: Path,
+    side: str,
+    encoding: str,
+    count: int,
+    python_path: Path | None = None,
+    *,
+    is_checked: bool = False,
+) -> _Job:
     """Make a data set, see that it is right, and remove it."""
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         data = Path(scratch) / "data"
-        seconds = seconds_of(_job(side, data, encoding, count))
+        seconds = seconds_of(_job(side, data, encoding, count), python_path)
         if is_checked and side == _LOOP:
             check_lines(data, encoding, count)
         elif is_checked:
