@@ -177,10 +177,14 @@ def rename(moves: Mapping[str, str]) -> None:
         _beam().rename([*moves], [*moves.values()])
 
 
-def sync(path: str) -> None:
+def sync(path: str, known_as: str | None = None) -> None:
     """Bring a local file, or the entries of a local directory, from the system's memory to the disk.
 
     Object stores answer only when an object is stored for good: nothing is done for them.
+
+    Args:
+        path: of the file or directory.
+        known_as: a path for the error, where this one is temporary.
 
     Raises:
         OSError: if it cannot be, naming the path.
@@ -192,7 +196,7 @@ def sync(path: str) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # The file system has nothing to sync.
-            raise OSError(error.errno, error.strerror, path) from error
+            raise OSError(error.errno, error.strerror, known_as or path) from error
     finally:
         os.close(descriptor)
 
@@ -243,7 +247,7 @@ class AtomicFile:
         """
         try:
             if durable:
-                sync(self._temporary)
+                sync(self._temporary, self.path)
             rename({self._temporary: self.path})
         except BaseException:
             self.discard()

@@ -5,13 +5,16 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.program import WorkError
 from tests.object_store.store import Store
 from trainer.datasets import read_manifest
+from trainer.run_directory import RunDirectory
 from trainer.salvage import open_split
 from trainer.settings import TrainingSettings
+from trainer.trained_model import load_trained_model
 from trainer.training import train
 
 HOME = "store://bucket/lines"
@@ -63,14 +66,19 @@ def test_predictions_are_those_of_the_data_set_on_a_disk(
 def test_weights_are_those_of_the_data_set_on_a_disk(
     stored: Store, path_dataset_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     settings = TrainingSettings(epochs=1, steps_per_epoch=3, batch_size=16, readers=4)
+    train(settings, str(path_dataset_dir), str(tmp_path / "here"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    flags = ["--epochs=1", "--steps_per_epoch=3", "--batch_size=16", "--readers=4"]
+    done = stored.run("trainer.task", f"--data_dir={HOME}", f"--model_dir={tmp_path / 'there'}", *flags)
+    assert done.returncode == 0, done.stderr
     here, there = (
-        train(settings, data_dir, str(tmp_path / name)).weights_sha256
-        for data_dir, name in ((str(path_dataset_dir), "here"), (HOME, "there"))
+        load_trained_model(RunDirectory(str(tmp_path / name))).classifier.get_weights()
+        for name in ("here", "there")
     )
-    assert here == there
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one, other)
     left = os.listdir(tmp_path / "temporary")
     assert [name for name in left if name.startswith("moving_line-")] == []
 
