@@ -66,13 +66,19 @@ def draw_sequences(frames: Uint8Array, titles: Sequence[str], path: str, num_fra
 
 
 def save_atomically(path: str, save: Callable[[str], None]) -> None:
-    """Call ``save`` with a temporary path beside ``path`` (same suffix) and rename the result into place."""
+    """Call ``save`` with a temporary path beside ``path`` (same suffix) and rename the result into place.
+
+    Raises:
+        OSError: if it cannot be written, or what ``save`` reads cannot be read, naming which.
+    """
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{uuid.uuid4().hex}.{name}")
     try:
         save(temporary)
         os.replace(temporary, path)
     except OSError as error:
+        if error.errno is None or error.filename not in (None, temporary):
+            raise
         raise OSError(error.errno, error.strerror, path) from error
     finally:
         if os.path.exists(temporary):

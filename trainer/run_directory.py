@@ -161,7 +161,8 @@ def write_atomically(path: str, write: Callable[[str], Any]) -> None:
     """Call ``write`` with a temporary path beside ``path`` (same suffix) and rename the result into place.
 
     Raises:
-        OSError: if it cannot be written; the file is left as it was.
+        OSError: if it cannot be written, or what ``write`` reads cannot be read, naming which; the file is
+            left as it was.
     """
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{uuid.uuid4().hex}.{name}")
@@ -171,7 +172,7 @@ def write_atomically(path: str, write: Callable[[str], Any]) -> None:
         tf.io.gfile.rename(temporary, path, overwrite=True)
     except tf.errors.OpError as error:
         _remove_if_there(temporary)
-        raise OSError(errno.EIO, _reason(error), path) from error
+        raise _failed(error, temporary, path) from error
     except BaseException:
         _remove_if_there(temporary)
         raise
@@ -183,7 +184,7 @@ def private_copy(path: str) -> Iterator[str]:
 
     Raises:
         RequestError: if it cannot be read.
-        OSError: if there is no room for the copy.
+        OSError: if it cannot be copied, as where there is no room, naming the file that failed.
     """
     with tempfile.TemporaryDirectory() as directory:
         copy = os.path.join(directory, os.path.basename(path))
@@ -192,8 +193,14 @@ def private_copy(path: str) -> Iterator[str]:
         except (tf.errors.PermissionDeniedError, tf.errors.NotFoundError) as error:
             raise RequestError(f"{path}: cannot be read ({_reason(error)})") from error
         except tf.errors.OpError as error:
-            raise OSError(errno.EIO, _reason(error), copy) from error
+            raise _failed(error, copy, copy) from error
         yield copy
+
+
+def _failed(error: tf.errors.OpError, temporary: str, path: str) -> OSError:
+    """TensorFlow's error as the system's, of the file that it names; ``path`` for the temporary one."""
+    named = str(error.message).rpartition("; ")[0]
+    return OSError(errno.EIO, _reason(error), path if temporary in named else named or path)
 
 
 def _reason(error: tf.errors.OpError) -> str:

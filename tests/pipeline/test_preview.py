@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ from matplotlib import image
 from PIL import Image
 
 from pipeline.lines import draw_frames, sample_sequences
-from pipeline.pictures import draw_sequences
+from pipeline.pictures import draw_sequences, save_atomically
 from pipeline.preview import main, preview, preview_statistics
 
 YELLOW = np.array([0xFF, 0xD1, 0x66]) / 255
@@ -90,3 +91,18 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_old_one(tmp_path: Path) -> No
         draw_sequences(draw_frames(paths, labels), ["one title too few"], str(tmp_path / "x.png"), 3)
     assert (tmp_path / "x.png").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_a_picture_that_fails_names_the_file_or_the_reason(tmp_path: Path) -> None:
+    def copy(path: str) -> None:
+        shutil.copyfile(tmp_path / "font", path)
+
+    with pytest.raises(FileNotFoundError) as missing:
+        save_atomically(str(tmp_path / "a.png"), copy)
+    assert missing.value.filename == str(tmp_path / "font")
+    with pytest.raises(FileNotFoundError) as unwritten:
+        save_atomically(str(tmp_path / "no" / "a.png"), Image.new("L", (1, 1)).save)
+    assert unwritten.value.filename == str(tmp_path / "no" / "a.png")
+    with pytest.raises(OSError, match="cannot write mode F as PNG"):
+        save_atomically(str(tmp_path / "a.png"), Image.new("F", (1, 1)).save)
+    assert not list(tmp_path.iterdir())
