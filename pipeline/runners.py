@@ -20,6 +20,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipeline.cores import usable_cores
 from pipeline.local_workers import LocalWorkerEnvironment
+from pipeline.loopback import keep_to_loopback
 from pipeline.program import RequestError, one_line
 
 _LOCAL_NAMES = (
@@ -51,6 +52,7 @@ def choose_runner(
     Raises:
         RequestError: if there is no such runner, or Beam does not take a flag.
     """
+    keep_to_loopback()
     if name is None or is_local_runner(name):
         workers = num_local_workers(num_workers, running_mode)
         mode = running_mode or ("multi_processing" if workers > 1 else "in_memory")

@@ -1,8 +1,12 @@
 """Starting processes as a user does, finding those that a test started, and waiting for their end."""
 
+import contextlib
+import ipaddress
 import os
 import time
 from pathlib import Path
+
+_LISTENS = "0A"  # As the kernel's tables have it.
 
 
 def children(pid: int, module: str) -> list[int]:
@@ -38,6 +42,24 @@ def descendants(pid: int, word: str) -> list[int]:
         return above is not None and (above == pid or is_below(above))
 
     return sorted(filter(is_below, found))
+
+
+def listening_addresses(pid: int) -> set[str]:
+    """IP addresses at which a process listens for TCP."""
+    handles = set()
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            handles.add(os.readlink(handle))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _LISTENS and f"socket:[{fields[9]}]" in handles:
+                words = bytes.fromhex(fields[1].partition(":")[0])  # Of 32 bits, each in the host's order.
+                swapped = [words[start : start + 4][::-1] for start in range(0, len(words), 4)]
+                address = ipaddress.ip_address(b"".join(swapped))
+                found.add(str(getattr(address, "ipv4_mapped", None) or address))
+    return found
 
 
 def environment(**more: str) -> dict[str, str]:

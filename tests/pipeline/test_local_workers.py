@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.processes import children, wait_until_gone
+from tests.processes import children, listening_addresses, wait_until_gone
 
 # A job of two workers whose last step, which hands nothing on, is the given function.
 JOB = """
@@ -36,6 +36,11 @@ def die(element: int) -> None:
 
 def do_nothing(element: int) -> None:
     """A step that any process survives."""
+
+
+def wait(element: int) -> None:
+    """A step that lasts longer than a test."""
+    time.sleep(600)
 
 
 @pytest.fixture
@@ -79,6 +84,18 @@ def test_death_before_the_worker_connects(start: list["subprocess.Popen[str]"], 
     assert job.returncode == 1
     assert "ended: a worker process died" in errors or "ended: Channel closed prematurely" in errors
     wait_until_gone(workers, seconds=30)
+
+
+def test_nothing_listens_to_other_machines(start: list["subprocess.Popen[str]"]) -> None:
+    start.append(job := _job("wait"))
+    deadline = time.monotonic() + 60
+    while not any(map(_has_sockets, children(job.pid, "pipeline.local_worker"))):
+        assert time.monotonic() < deadline
+        assert job.poll() is None
+        time.sleep(0.1)
+    addresses = listening_addresses(job.pid)
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::1"}
 
 
 def _has_sockets(pid: int) -> bool:
