@@ -7,7 +7,7 @@ builds and installs that beside the machine's own packages, once a version, and 
 What it installs is kept below the temporary folder, where anybody may put anything: in a directory that is of
 this user alone, and used only while every file is what was installed.
 
-The machine's Python needs what `setup.py` of the project requires, and setuptools; no TensorFlow.
+The machine's Python needs Beam, NumPy, google-crc32c and setuptools; no TensorFlow.
 """
 
 from __future__ import annotations

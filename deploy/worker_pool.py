@@ -1,7 +1,9 @@
 """Program: Beam's pool of Python workers at one address, for ``--environment_type=EXTERNAL``.
 
-As ``apache_beam.runners.worker.worker_pool_main``, which listens at every address of the machine. One pool
-serves one host of the engine: two hosts name their workers alike, and would stop each other's.
+As ``apache_beam.runners.worker.worker_pool_main``, which listens at every address of the machine. Whoever
+reaches a pool can run code as its user: name the loopback interface, or an address behind a firewall.
+
+One pool serves one host of the engine: two hosts name their workers alike, and would stop each other's.
 """
 
 import argparse

@@ -99,7 +99,7 @@ def test_no_module_imports_one_that_imports_it() -> None:
     [
         (
             ["pipeline.job", "pipeline.shard_writer", "pipeline.local_worker"],
-            ["tensorflow", "keras", "jax", "matplotlib", "PIL", "model", "trainer"],
+            ["tensorflow", "keras", "jax", "scipy", "matplotlib", "PIL", "tqdm", "model", "trainer"],
         ),
         ([name for name in SOURCES if _room(name) == "pipeline"], ["tensorflow", "keras", "jax"]),
     ],

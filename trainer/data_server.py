@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,10 @@ from trainer.flags import check_dispatcher
 
 PROGRAM = "trainer.data_server"
 _HIGHEST_PORT = 65_535
+_WARNING = (
+    "whoever reaches its port can read and write files as this user: keep it behind a firewall, or in a"
+    " private network"
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     if is_worker and not _wait_for(flags.dispatcher, stopped):
         return 0
     server, address = _worker(flags) if is_worker else _dispatcher(flags)
+    # TensorFlow's servers cannot be told an address to listen at.
+    print(f"{PROGRAM}: listens at every address of this machine; {_WARNING}", file=sys.stderr, flush=True)
     print_at_once(f"serving: {address}\n")
     while not stopped.wait(1.0):  # Signals are seen between the waits.
         pass
@@ -109,7 +116,7 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         PROGRAM,
         "Serve data to trainings (trainer.task --data_service) until SIGTERM or Ctrl-C: one dispatcher, and"
-        " workers that read the shards. Whoever reaches the ports may use them: keep to a trusted network.",
+        f" workers that read the shards. It listens at every address of the machine: {_WARNING}.",
         f"python -m {PROGRAM} --role worker --dispatcher grpc://reader-0:5050",
     )
     add = parser.add_argument

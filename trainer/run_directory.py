@@ -16,6 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pipeline import files
 from pipeline.directory_lock import locked
 from pipeline.program import RequestError, one_line
 
@@ -25,9 +26,24 @@ _CHECKPOINT = re.compile(r"step-(\d{8,})\.keras")
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths of a run and how they are written."""
+    """Paths of a run and how they are written.
+
+    Raises:
+        RequestError: for a path on a file system that TensorFlow does not know.
+    """
 
     path: str
+
+    def __post_init__(self) -> None:
+        try:
+            tf.io.gfile.exists(self.path)
+        except tf.errors.UnimplementedError as error:
+            scheme = self.path.partition("://")[0]
+            raise RequestError(
+                f"--model_dir {self.path}: TensorFlow knows no file system {scheme}://; name another place"
+            ) from error
+        except tf.errors.OpError:  # It knows it; whoever reads there says what is wrong.
+            return
 
     @property
     def config_path(self) -> str:
@@ -140,6 +156,7 @@ class RunDirectory:
         except (OSError, tf.errors.OpError) as error:
             raise RequestError(f"--model_dir {self.path}: cannot be written ({one_line(error)})") from error
         try:
+            files.sync_directory_of(self.path)
             with locked(self.path):
                 # In the side-car's folder another process may be writing.
                 remove_unfinished(self.path, but=self.evaluations_path)
@@ -160,6 +177,8 @@ def remove_unfinished(path: str, but: str | None = None) -> None:
 def write_atomically(path: str, write: Callable[[str], Any]) -> None:
     """Call ``write`` with a temporary path beside ``path`` (same suffix) and rename the result into place.
 
+    Then the file survives a power cut.
+
     Raises:
         OSError: if it cannot be written, or what ``write`` reads cannot be read, naming which; the file is
             left as it was.
@@ -169,7 +188,9 @@ def write_atomically(path: str, write: Callable[[str], Any]) -> None:
     try:
         tf.io.gfile.makedirs(directory or ".")
         write(temporary)
+        files.sync(temporary, path)  # Else a power cut could leave a file of zeros.
         tf.io.gfile.rename(temporary, path, overwrite=True)
+        files.sync_directory_of(path)
     except tf.errors.OpError as error:
         _remove_if_there(temporary)
         raise _failed(error, temporary, path) from error

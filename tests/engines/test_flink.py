@@ -13,7 +13,7 @@ from deploy.beam_workers import boot_script, booted_processes, worker_pools
 from deploy.local_flink import FLINK_VERSION, FlinkCluster, flink_cluster
 from tests.conftest import ROOT
 from tests.engines.generation import Generation, Made
-from tests.processes import descendants, environment, wait_until_gone
+from tests.processes import descendants, environment, listening_addresses, wait_until_gone
 
 pytestmark = pytest.mark.engine("flink")
 
@@ -44,14 +44,14 @@ def cluster(tmp_path: Path, scratch: dict[str, str]) -> Iterator[FlinkCluster]:
 
 @pytest.fixture(scope="module")
 def worker_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python with what workers need: Beam, and neither this project nor TensorFlow nor matplotlib."""
+    """A Python with what workers need, and with nothing else that this project does."""
     directory = tmp_path_factory.mktemp("worker") / "venv"
     venv.create(directory, with_pip=True)
     python, constraints = directory / "bin" / "python", ROOT / "constraints.txt"
-    needs = ["apache-beam", "numpy", "scipy", "google-crc32c", "tqdm", "setuptools"]
+    needs = ["apache-beam", "numpy", "google-crc32c", "setuptools"]
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, f"--constraint={constraints}", *needs], check=True, timeout=400)
-    for package in ("pipeline", "tensorflow", "matplotlib"):
+    for package in ("pipeline", "tensorflow", "matplotlib", "scipy", "tqdm"):
         found = subprocess.run(
             [python, "-c", f"import {package}"], cwd=directory, capture_output=True, check=False
         )
@@ -77,6 +77,7 @@ def test_embedded(tmp_path: Path, reference: Made, scratch: dict[str, str]) -> N
         generation.wait_for_shards(1, seconds=120)
         servers = descendants(generation.process.pid, "java")
         assert servers
+        assert listening_addresses(generation.process.pid) <= {"127.0.0.1", "::1"}
         output = generation.finish(seconds=240)
     assert reference.fingerprint in output
     assert Made.of(tmp_path / "d") == reference

@@ -1,11 +1,14 @@
 """What cannot be written or read on the way into a run directory is named, and nothing is half there."""
 
+import os
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+from pipeline.program import RequestError
 from trainer.checkpoints import copy_checkpoint
-from trainer.run_directory import private_copy, write_bytes
+from trainer.run_directory import RunDirectory, private_copy, write_bytes, write_json
 
 
 def test_a_checkpoint_that_has_vanished_is_named_and_not_its_copy(tmp_path: Path) -> None:
@@ -32,3 +35,37 @@ def test_a_file_that_cannot_be_copied_is_named_and_not_its_copy(tmp_path: Path) 
     with pytest.raises(OSError, match="too long") as caught, private_copy(source):
         pytest.fail("there is no such file")
     assert caught.value.filename == source
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="paths of descriptors are found in /proc")
+@pytest.mark.parametrize("kind", ["checkpoint", "metrics"])
+def test_what_is_finished_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    (tmp_path / "best.keras").write_bytes(b"weights")
+    calls: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, tf.io.gfile.rename
+
+    def recording_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        calls.append(("sync", os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def recording_rename(source: str, destination: str, overwrite: bool) -> None:
+        rename(source, destination, overwrite)
+        calls.extend([("from", source), ("rename", destination)])
+
+    monkeypatch.setattr(os, "fsync", recording_fsync)
+    monkeypatch.setattr(tf.io.gfile, "rename", recording_rename)
+    path = tmp_path / "model.keras"
+    if kind == "checkpoint":
+        copy_checkpoint(str(tmp_path / "best.keras"), str(path))
+    else:
+        write_json(str(path), {"accuracy": 1.0})
+    temporary = next(source for call, source in calls if call == "from")
+    expected = [("sync", temporary), ("from", temporary), ("rename", str(path)), ("sync", str(tmp_path))]
+    assert calls == expected
+
+
+def test_a_run_where_tensorflow_cannot_write_is_refused() -> None:
+    with pytest.raises(
+        RequestError, match=r"--model_dir s3://bucket/run: TensorFlow knows no file system s3://"
+    ):
+        RunDirectory("s3://bucket/run")

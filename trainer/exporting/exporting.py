@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from pipeline import files
 from pipeline.directory_lock import locked
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.exporting.formats import FORMATS
@@ -74,7 +75,11 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
                 f"the {format_name} export answers otherwise than the model, by up to {difference:g} over"
                 f" {NUM_SAMPLES} sequences; it is not put in place"
             )
+        for above, _, names in os.walk(unfinished):
+            for name in names:
+                files.sync(os.path.join(above, name), path)
         _put_in_place(made, path, os.path.join(unfinished, _REPLACED))
+        files.sync(output_dir)
     document = {
         "format": format_name,
         "model": {"sha256": trained.sha256, "step": trained.step},
