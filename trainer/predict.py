@@ -24,8 +24,8 @@ Predict sequences: of a split of a data set, fresh ones from a seed, or all of f
 Files are arrays, .npy or .npz (the member 'frames', or the only one), of shape (n, T, S, S, 1),
 (n, T, S, S), (T, S, S, 1) or (T, S, S): any number of frames of the model's image size, values from 0 to 1;
 GIFs, each a sequence, where a pixel is 1 if its gray value is above 127; and TFRecords made by
-pipeline.generate. Arrays and GIFs are shown to the model as they are, TFRecords as it saw sequences in
-training: line or dot, window, noise.
+pipeline.generate, also compressed by gzip. Arrays and GIFs are shown to the model as they are, TFRecords as
+it saw sequences in training: line or dot, window, noise.
 Answers are JSON lines on stdout, or go to --output; memory does not grow with the number of sequences."""
 
 
