@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -70,6 +71,30 @@ def environment(**more: str) -> dict[str, str]:
     return {**ours, "PYTHONPATH": str(Path(__file__).parent.parent), **more}
 
 
+def stopping_at_their_start(directory: Path, module: str) -> dict[str, str]:
+    """An environment in which processes that run a module stop (SIGSTOP) before they import anything.
+
+    Args:
+        directory: for the file that does it.
+        module: as it is given to ``python -m``.
+    """
+    (directory / "sitecustomize.py").write_text(
+        f"import os, signal, sys\nif {module!r} in sys.orig_argv:\n    os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    ours = environment()
+    return {**ours, "PYTHONPATH": os.pathsep.join([str(directory), ours["PYTHONPATH"]])}
+
+
+def wait_for_stopped(job: "subprocess.Popen[str]", module: str, count: int) -> list[int]:
+    """Wait until a job has as many stopped children that run a module; their ids."""
+    deadline = time.monotonic() + 120
+    while len(found := [pid for pid in children(job.pid, module) if _state(pid) == "T"]) < count:
+        assert time.monotonic() < deadline, f"only processes {found} have stopped"
+        assert job.poll() is None
+        time.sleep(0.02)
+    return found
+
+
 def wait_until_gone(pids: list[int], seconds: float) -> None:
     """Wait until processes have ended, or fail."""
     deadline = time.monotonic() + seconds
@@ -79,8 +104,12 @@ def wait_until_gone(pids: list[int], seconds: float) -> None:
 
 
 def _is_running(pid: int) -> bool:
+    return _state(pid) not in (None, "Z")
+
+
+def _state(pid: int) -> str | None:
+    """The letter of a process's state; None if it has ended."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
-    return state != "Z"
+        return None

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.processes import children, listening_addresses, wait_until_gone
+from tests.processes import (
+    children,
+    listening_addresses,
+    stopping_at_their_start,
+    wait_for_stopped,
+    wait_until_gone,
+)
 
 # A job of two workers whose last step, which hands nothing on, is the given function.
 JOB = """
@@ -53,34 +59,29 @@ def start() -> Iterator[list["subprocess.Popen[str]"]]:
         job.wait(30)
 
 
-def _job(step: str) -> "subprocess.Popen[str]":
+def _job(step: str, env: dict[str, str] | None = None) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", JOB.format(step=step)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
 
 
 def test_death_in_a_step_that_hands_nothing_on(start: list["subprocess.Popen[str]"]) -> None:
     start.append(job := _job("die"))
-    _, errors = job.communicate(timeout=90)
+    _, errors = job.communicate(timeout=240)
     assert job.returncode == 1
     assert "ended: a worker process died" in errors
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_death_before_the_worker_connects(start: list["subprocess.Popen[str]"], victim: int) -> None:
-    start.append(job := _job("do_nothing"))
-    deadline = time.monotonic() + 60
-    while len(workers := children(job.pid, "pipeline.local_worker")) < 2:
-        assert time.monotonic() < deadline
-        assert job.poll() is None
-        time.sleep(0.002)
-    # Importing Beam takes the worker a second or more, so it cannot have connected.
-    for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
-        assert not _has_sockets(worker)
+def test_death_before_the_worker_connects(
+    tmp_path: Path, start: list["subprocess.Popen[str]"], victim: int
+) -> None:
+    start.append(job := _job("do_nothing", stopping_at_their_start(tmp_path, "pipeline.local_worker")))
+    workers = wait_for_stopped(job, "pipeline.local_worker", 2)
+    assert not any(map(_has_sockets, workers))
     os.kill(workers[victim], signal.SIGKILL)
     time.sleep(3)
     os.kill(workers[1 - victim], signal.SIGCONT)  # It may connect when the job has already failed.
-    _, errors = job.communicate(timeout=90)
+    _, errors = job.communicate(timeout=240)
     assert job.returncode == 1
     assert "ended: a worker process died" in errors or "ended: Channel closed prematurely" in errors
     wait_until_gone(workers, seconds=30)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pipeline.generate import generate
 from pipeline.program import RequestError, WorkError
 from tests.conftest import ROOT, make_dataset
 from tests.pipeline.test_generate import _files, _interrupt, _settings, _shards
+from tests.processes import stopping_at_their_start, wait_for_stopped
 
 
 def test_overwrite_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -61,15 +63,24 @@ def test_a_replacement_that_was_given_up_makes_room_for_another(
 
 def test_two_runs_into_one_directory_one_works_the_other_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline.generate", f"--output_dir={tmp_path / 'd'}"]
-    command += ["--num_train=200000", "--sequences_per_shard=5000"]
-    jobs = [
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    told = {job.returncode: output for job in jobs for output in [job.communicate(timeout=120)]}
-    assert set(told) == {0, 1}
-    assert "another process is working there" in told[1][1]
-    assert "fingerprint" in told[0][0]
+    command += ["--num_train=2000", "--direct_num_workers=2"]
+    # The first is in the middle of its work, and stays there, while the other one comes.
+    stopping, pipe = stopping_at_their_start(tmp_path, "pipeline.local_worker"), subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=stopping, stdout=pipe, stderr=pipe, text=True) as first:
+        try:
+            workers = wait_for_stopped(first, "pipeline.local_worker", 2)
+            other = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+            )
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+            output, errors = first.communicate(timeout=240)
+        finally:
+            first.kill()
+    assert other.returncode == 1
+    assert "another process is working there" in other.stderr
+    assert first.returncode == 0, errors
+    assert "fingerprint" in output
 
 
 def test_a_damaged_manifest_can_be_overwritten(tmp_path: Path) -> None:
