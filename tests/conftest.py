@@ -73,7 +73,7 @@ def path_dataset_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_dir(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_run(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished training run on `path_dataset_dir`."""
     from trainer.settings import TrainingSettings
     from trainer.training import train
@@ -82,6 +82,20 @@ def run_dir(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     settings = TrainingSettings(epochs=2, steps_per_epoch=15, batch_size=16, readers=4, learning_rate=0.01)
     train(settings, str(path_dataset_dir), str(directory))
     return directory
+
+
+@pytest.fixture(scope="session")
+def run_dir(trained_run: Path) -> Path:
+    """The run that tests take, where they do not say which."""
+    return trained_run
+
+
+@pytest.fixture(scope="session")
+def seeded_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with weights that are drawn, so that no answer hangs on the course of a training."""
+    from tests.runs import copy_with_weights, weights_of_a_seed
+
+    return copy_with_weights(trained_run, tmp_path_factory.mktemp("runs") / "seeded", weights_of_a_seed())
 
 
 @pytest.fixture

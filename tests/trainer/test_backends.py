@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.runs import begin_with_weights, weights_that_know
+from trainer.settings import TrainingSettings
 
 pytest.importorskip("jax")
 
@@ -24,7 +26,9 @@ def _run(backend: str, module: str, *flags: str) -> "subprocess.CompletedProcess
 @pytest.fixture(scope="module")
 def jax_run(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("jax") / "run"
-    flags = ["--epochs=1", "--steps_per_epoch=40", "--learning_rate=0.01"]
+    settings = TrainingSettings(epochs=1, steps_per_epoch=10, learning_rate=0.01, readers=4)
+    begin_with_weights(run, path_dataset_dir, settings, weights_that_know(0))
+    flags = ["--epochs=1", "--steps_per_epoch=10", "--learning_rate=0.01", "--readers=4"]
     done = _run("jax", "trainer.task", f"--data_dir={path_dataset_dir}", f"--model_dir={run}", *flags)
     assert done.returncode == 0, done.stderr
     return run
@@ -43,9 +47,11 @@ def test_a_model_trained_on_jax_is_judged_alike_by_both_backends(
         document = json.loads(output.read_text())
         assert document["environment"]["backend"] == backend
         metrics[backend] = document["metrics"]
-    assert metrics["jax"]["accuracy"] > 0.6
-    for name in ("loss", "accuracy", "roc_auc", "brier_score"):
+    assert metrics["jax"]["accuracy"] > 0.9
+    for name in ("loss", "accuracy", "brier_score"):
         assert metrics["jax"][name] == pytest.approx(metrics["tensorflow"][name], abs=1e-5), name
+    # Answers that are alike to rounding may come in either order.
+    assert metrics["jax"]["roc_auc"] == pytest.approx(metrics["tensorflow"]["roc_auc"], abs=0.05)
 
 
 def test_other_backends_are_refused_in_one_line(tmp_path: Path, path_dataset_dir: Path) -> None:

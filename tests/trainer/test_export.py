@@ -111,10 +111,10 @@ def test_the_flag_knows_every_format() -> None:
 
 @pytest.mark.parametrize("format_name", FORMAT_NAMES)
 def test_an_export_answers_as_the_model_does_without_this_project(
-    tmp_path: Path, run_dir: Path, format_name: str
+    tmp_path: Path, seeded_run: Path, format_name: str
 ) -> None:
     output = tmp_path / "exports"
-    flags = [f"--model_dir={run_dir}", f"--output_dir={output}", f"--format={format_name}"]
+    flags = [f"--model_dir={seeded_run}", f"--output_dir={output}", f"--format={format_name}"]
     command = [sys.executable, "-m", "trainer.export", *flags]
     # Whatever backend the environment asks for.
     done = subprocess.run(
@@ -134,7 +134,7 @@ def test_an_export_answers_as_the_model_does_without_this_project(
     assert f"{document['largest_difference']:.1e}" in done.stdout
     assert document["largest_difference"] < 1e-5
 
-    classifier = load_trained_model(RunDirectory(str(run_dir))).classifier
+    classifier = load_trained_model(RunDirectory(str(seeded_run))).classifier
     expected = np.asarray(classifier(FRAMES))
     assert expected.std() > 0.1
     early = np.asarray(classifier(FRAMES[:7, :5]))

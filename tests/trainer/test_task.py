@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.program import RequestError
 from tests.conftest import Program, make_dataset
+from tests.runs import begin_with_weights, weights_that_know
 from trainer.history import read_history
 from trainer.settings import TrainingSettings
 from trainer.task import main
@@ -61,7 +62,11 @@ def test_the_config_of_a_run_repeats_it(tmp_path: Path, path_dataset_dir: Path) 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_and_goes_on(tmp_path: Path, path_dataset_dir: Path, precision: str) -> None:
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}", f"--precision={precision}"]
-    flags += ["--epochs=2", "--steps_per_epoch=30", "--learning_rate=0.01"]
+    flags += ["--epochs=2", "--steps_per_epoch=5", "--learning_rate=0.01", "--readers=4"]
+    settings = TrainingSettings(
+        epochs=2, steps_per_epoch=5, learning_rate=0.01, readers=4, precision=precision
+    )
+    begin_with_weights(tmp_path / "run", path_dataset_dir, settings, weights_that_know(0))
     assert main(flags) == 0
     loaded = keras.models.load_model(tmp_path / "run" / "model.keras")
     assert loaded.get_layer("conv").compute_dtype == precision.removeprefix("mixed_")
@@ -69,7 +74,7 @@ def test_half_precision_trains_and_goes_on(tmp_path: Path, path_dataset_dir: Pat
     assert {str(weight.dtype) for weight in loaded.get_weights()} == {"float32"}
     rows = read_history(str(tmp_path / "run" / "history.csv"))
     assert float(rows[-1]["val_accuracy"]) > 0.9
-    for name in ("step-00000060.keras", "best.keras"):
+    for name in ("step-00000010.keras", "best.keras"):
         (tmp_path / "run" / "checkpoints" / name).unlink()
     (tmp_path / "run" / "model.keras").unlink()
     assert main(flags) == 0

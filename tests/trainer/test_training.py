@@ -9,7 +9,7 @@ from matplotlib import image
 
 from pipeline.program import RequestError, WorkError
 from tests.conftest import Program, make_dataset
-from tests.runs import HIGHEST, LOWEST, set_back
+from tests.runs import HIGHEST, LOWEST, begin_with_weights, set_back, weights_that_know
 from trainer.history import read_history
 from trainer.run_directory import RunDirectory
 from trainer.settings import TrainingSettings
@@ -65,10 +65,25 @@ def test_history_has_a_row_an_epoch(run_dir: Path) -> None:
 
 
 def test_training_learns(tmp_path: Path, dataset_dir: Path) -> None:
-    settings = TrainingSettings(epochs=2, steps_per_epoch=60, batch_size=32, readers=4, learning_rate=0.01)
-    result = train(settings, str(dataset_dir), str(tmp_path / "run"))
-    assert result.step == 120
+    # All but the last layer know which way a line goes; it answers 0.5, and has to learn which way is which.
+    settings = TrainingSettings(epochs=1, steps_per_epoch=5, batch_size=32, readers=4, learning_rate=0.01)
+    run = tmp_path / "run"
+    begin_with_weights(run, dataset_dir, settings, weights_that_know(0))
+    result = train(settings, str(dataset_dir), str(run))
+    assert (result.resumed_from, result.step) == (0, 5)
     assert float(result.history[-1]["val_accuracy"]) > 0.95
+
+
+def test_every_step_lowers_the_loss(tmp_path: Path, path_dataset_dir: Path) -> None:
+    # Small steps, each on all of the data: what they gain is thousands of times float32's rounding.
+    settings = TrainingSettings(
+        epochs=5, steps_per_epoch=1, batch_size=600, readers=4, learning_rate=0.001, schedule="constant"
+    )
+    result = train(settings, str(path_dataset_dir), str(tmp_path / "run"))
+    for name in ("loss", "val_loss"):
+        losses = [float(row[name]) for row in result.history]
+        assert losses == sorted(losses, reverse=True), name
+        assert losses[0] - losses[-1] > 0.002, name
 
 
 def test_the_model_takes_frames_and_loads_with_plain_keras(run_dir: Path) -> None:

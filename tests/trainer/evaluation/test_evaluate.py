@@ -25,11 +25,22 @@ from trainer.trained_model import load_trained_model
 SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def run_dir(seeded_run: Path) -> Path:
+    """A run whose answers are well apart from 0.5 and from one another on every machine."""
+    return seeded_run
+
+
 def _evaluate(run: Path, data: Path, output: Path, *more: str) -> dict:  # type: ignore[type-arg]
     flags = [f"--model_dir={run}", f"--data_dir={data}", f"--output={output}", *more]
     assert main(flags) == 0
     document: dict = json.loads(output.read_text())  # type: ignore[type-arg]
     return document
+
+
+def _distances(document: dict) -> list[float]:  # type: ignore[type-arg]
+    """How far off the worst answers are."""
+    return [abs((row["label"] == "right") - row["probability_of_right"]) for row in document["worst"]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 150, 1000])
@@ -56,7 +67,10 @@ def test_metrics_are_exact_over_every_sequence(
     assert len(document["accuracy_by_frame"]["frames"]) == 8
     # The worst are named by their numbers.
     distance = np.abs(labels - scores)
-    assert [row["number"] for row in document["worst"]] == np.argsort(-distance, kind="stable")[:16].tolist()
+    worst = [row["number"] for row in document["worst"]]
+    assert len(set(worst)) == 16
+    # Of sequences in which it sees the same, float32's rounding may put either first.
+    np.testing.assert_allclose(distance[worst], np.sort(distance)[:-17:-1], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [7, 150])
@@ -209,7 +223,7 @@ def test_several_batches_at_once_change_nothing(
     assert f"{there['metrics']['accuracy']:.6f}" in done.stdout
     assert "150 of 150 sequences" in done.stderr
     assert there["slices"] == here["slices"]
-    assert [row["number"] for row in there["worst"]] == [row["number"] for row in here["worst"]]
+    assert _distances(there) == pytest.approx(_distances(here), abs=1e-6)
     assert there["metrics"]["loss"] == pytest.approx(here["metrics"]["loss"], abs=1e-7)
 
 
@@ -236,9 +250,11 @@ def test_sequences_keep_their_numbers_when_others_are_left_out(tmp_path: Path, r
     for data in (whole, damaged):
         request = EvaluationRequest(str(data), str(run_dir), noise=(0.2,), on_corrupt="skip")
         judged[data] = judge(request)
-    expected = [row for row in judged[whole].document["worst"] if row["number"] != 1]
-    rows = judged[damaged].document["worst"]
-    assert [row["number"] for row in rows][: len(expected)] == [row["number"] for row in expected]
+    answers = judged[whole].evidence.right
+    np.testing.assert_allclose(judged[damaged].evidence.right, np.delete(answers, 1), rtol=0, atol=1e-6)
+    for row in judged[damaged].document["worst"]:
+        assert row["number"] != 1
+        assert row["probability_of_right"] == pytest.approx(answers[row["number"]], abs=1e-6)
     # Noise is a function of the number, so all others answer as they did.
     robustness = [judged[data].document["robustness"][0]["errors"] for data in (whole, damaged)]
     assert robustness[0] - robustness[1] in (0, 1)

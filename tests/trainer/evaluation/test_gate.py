@@ -9,33 +9,35 @@ import pytest
 
 from pipeline.program import RequestError
 from tests.conftest import ROOT, make_dataset
+from tests.runs import copy_with_weights, weights_that_know
 from trainer.evaluate import main
 from trainer.evaluation.checks import Check
 from trainer.evaluation.document import numbers
-from trainer.settings import TrainingSettings
-from trainer.training import train
 
 SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
 NOISE = "--noise=0,0.2"
 
 
 @pytest.fixture(scope="module")
-def worse_run(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def better_run(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has learned."""
+    return copy_with_weights(run_dir, tmp_path_factory.mktemp("better") / "run", weights_that_know(8))
+
+
+@pytest.fixture(scope="module")
+def worse_run(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has hardly begun to learn."""
-    directory = tmp_path_factory.mktemp("worse") / "run"
-    settings = TrainingSettings(epochs=1, steps_per_epoch=1, batch_size=16, readers=4, learning_rate=1e-5)
-    train(settings, str(path_dataset_dir), str(directory))
-    return directory
+    return copy_with_weights(run_dir, tmp_path_factory.mktemp("worse") / "run", weights_that_know(0.001))
 
 
 @pytest.fixture(scope="module")
 def documents(
-    path_dataset_dir: Path, run_dir: Path, worse_run: Path, tmp_path_factory: pytest.TempPathFactory
+    path_dataset_dir: Path, better_run: Path, worse_run: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """metrics.json of either model."""
     directory = tmp_path_factory.mktemp("documents")
     found = {}
-    for name, run in (("better", run_dir), ("worse", worse_run)):
+    for name, run in (("better", better_run), ("worse", worse_run)):
         found[name] = directory / f"{name}.json"
         flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={found[name]}"]
         assert main([*flags, NOISE]) == 0
@@ -66,7 +68,7 @@ def test_numbers_have_names(documents: dict[str, Path]) -> None:
 def test_a_worse_model_fails_and_a_better_one_passes(
     tmp_path: Path,
     path_dataset_dir: Path,
-    run_dir: Path,
+    better_run: Path,
     worse_run: Path,
     documents: dict[str, Path],
     capsys: pytest.CaptureFixture[str],
@@ -79,7 +81,7 @@ def test_a_worse_model_fails_and_a_better_one_passes(
         "roc_auc_interval.low: {min: 0.8}\n"
         "robustness.0.2.errors: {max: 150}\n"
     )
-    for name, run, code in (("better", run_dir, 0), ("worse", worse_run, 1)):
+    for name, run, code in (("better", better_run, 0), ("worse", worse_run, 1)):
         output = tmp_path / f"{name}.json"
         flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={output}", NOISE]
         assert main([*flags, f"--checks={checks}", f"--baseline={documents['better']}"]) == code

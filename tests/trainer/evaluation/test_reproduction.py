@@ -13,6 +13,12 @@ from trainer.evaluate import main
 
 
 @pytest.fixture(scope="module")
+def run_dir(seeded_run: Path) -> Path:
+    """A run whose answers are well apart from 0.5 and from one another on every machine."""
+    return seeded_run
+
+
+@pytest.fixture(scope="module")
 def judged(path_dataset_dir: Path, run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """metrics.json with everything that a request may ask for."""
     directory = tmp_path_factory.mktemp("judged")
