@@ -1,10 +1,8 @@
 """A disk runs full in the middle of a job, on a real, small file system."""
 
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +13,6 @@ pytestmark = pytest.mark.storm
 
 MEBIBYTE = 2**20
 COUNTS = ["--num_train=60000", "--num_validation=1000", "--num_test=1000", "--sequences_per_shard=2000"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A tmpfs of 8 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a tmpfs cannot be mounted: that takes root")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True, timeout=30)
 
 
 def _run(directory: Path, *flags: str) -> subprocess.CompletedProcess[str]:
