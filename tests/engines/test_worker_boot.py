@@ -155,6 +155,7 @@ def told(folder: Path) -> list[str]:
     return [path.read_text() for path in folder.parent.glob("told-*")]
 
 
+@pytest.mark.storm
 def test_workers_that_start_at_once_install_it_once_and_look_nowhere_else(folder: Path) -> None:
     (folder / "apache_beam").mkdir()
     (folder / "apache_beam" / "__init__.py").write_text("raise SystemExit('planted code ran')\n")
@@ -196,7 +197,10 @@ def _file(base: Path, elsewhere: Path) -> None:
     base.write_text("")
 
 
-@pytest.mark.parametrize("plant", [_open_to_others, _link, _others, _file])
+@pytest.mark.parametrize(
+    "plant",
+    [_open_to_others, *(pytest.param(each, marks=pytest.mark.storm) for each in (_link, _others, _file))],
+)
 def test_a_planted_directory_ends_the_worker_with_one_line(folder: Path, tmp_path: Path, plant: Any) -> None:
     base = own_directory()
     base.rmdir()
@@ -210,6 +214,7 @@ def test_a_planted_directory_ends_the_worker_with_one_line(folder: Path, tmp_pat
     assert told(folder) == []
 
 
+@pytest.mark.storm
 def test_nothing_is_trusted_because_of_its_name(folder: Path) -> None:
     planted = folder / f"moving-lines-{KEPT[:16]}"
     planted.mkdir()
@@ -247,7 +252,9 @@ def _cut(site: Path) -> None:
     record.write_text(record.read_text()[:-1])
 
 
-@pytest.mark.parametrize("damage", [_unlink, _change, _forget, _cut])
+@pytest.mark.parametrize(
+    "damage", [_unlink, *(pytest.param(each, marks=pytest.mark.storm) for each in (_change, _forget, _cut))]
+)
 def test_a_whole_one_is_used_again_and_a_damaged_one_made_anew(base: Path, damage: Any) -> None:
     site = base / KEPT / "site"
     made = site.stat().st_ino

@@ -99,7 +99,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return _on_disk(directory)
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("overwrite", [False, pytest.param(True, marks=pytest.mark.storm)])
 def test_a_killed_run_goes_on_there(store: Store, large: dict[str, bytes], overwrite: bool) -> None:
     request = [f"--output_dir={HOME}", *LARGE, "--direct_num_workers=2"]
     work = HOME
@@ -138,7 +138,7 @@ def _written(store: Store, path: str) -> int:
     return file_of(store.directory, path).stat().st_mtime_ns
 
 
-@pytest.mark.parametrize("moved", [0, 20, 52])
+@pytest.mark.parametrize("moved", [20, 52, pytest.param(0, marks=pytest.mark.storm)])
 def test_an_exchange_that_was_killed_is_finished_there(
     store: Store, small: dict[str, bytes], moved: int
 ) -> None:

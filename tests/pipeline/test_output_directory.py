@@ -105,8 +105,18 @@ def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
     assert (directory / "thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("moved", [None, 0, 1, 30, 52])
-@pytest.mark.parametrize("again", ["the new request", "the old request"])
+@pytest.mark.parametrize(
+    ("moved", "again"),
+    [
+        (None, "the new request"),
+        (None, "the old request"),
+        (0, "the new request"),
+        (30, "the old request"),
+        (52, "the new request"),
+        pytest.param(1, "the new request", marks=pytest.mark.storm),
+        pytest.param(1, "the old request", marks=pytest.mark.storm),
+    ],
+)
 def test_an_exchange_that_was_killed_is_finished_by_the_next_run(
     tmp_path: Path, moved: int | None, again: str
 ) -> None:

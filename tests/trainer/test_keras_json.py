@@ -90,6 +90,7 @@ def test_programs_give_the_weights_and_metrics_of_any_other_user(
     assert json.loads((home / "keras.json").read_text()) == ODD
 
 
+@pytest.mark.storm
 def test_functions_give_the_weights_of_any_other_user(
     tmp_path: Path, path_dataset_dir: Path, expected: str
 ) -> None:
@@ -97,8 +98,17 @@ def test_functions_give_the_weights_of_any_other_user(
     assert _weights(_good(_run(home, "-c", TRAIN, path_dataset_dir, tmp_path / "run", **LIMITS))) == expected
 
 
-@pytest.mark.parametrize("program", ["task", "evaluate", "predict"])
-@pytest.mark.parametrize("by_file", [True, False])
+@pytest.mark.parametrize(
+    ("program", "by_file"),
+    [
+        ("task", True),
+        ("predict", False),
+        pytest.param("task", False, marks=pytest.mark.storm),
+        pytest.param("predict", True, marks=pytest.mark.storm),
+        pytest.param("evaluate", True, marks=pytest.mark.storm),
+        pytest.param("evaluate", False, marks=pytest.mark.storm),
+    ],
+)
 def test_a_backend_that_is_not_supported_is_one_line(tmp_path: Path, program: str, by_file: bool) -> None:
     home = _home(tmp_path / "home", json.dumps({"backend": "torch"}) if by_file else None)
     flags = [f"--model_dir={tmp_path}", *([] if program == "predict" else [f"--data_dir={tmp_path}"])]

@@ -52,6 +52,7 @@ def test_metrics_are_those_of_the_data_set_on_a_disk(
     assert len(refused.stderr.splitlines()) == 1
 
 
+@pytest.mark.storm
 def test_predictions_are_those_of_the_data_set_on_a_disk(
     stored: Store, path_dataset_dir: Path, run_dir: Path
 ) -> None:
