@@ -35,7 +35,7 @@ class DiskSpace:
         num_bytes: of the finished data set.
         temporary_bytes: besides, until it is finished.
         free_bytes: on the disk where it is to lie; None where that cannot be known.
-        present_bytes: what of it lies there already.
+        present_bytes: what of the finished data set lies there already.
     """
 
     num_bytes: int
@@ -51,7 +51,7 @@ class DiskSpace:
             total * estimated_record_bytes(settings) + num_shards * _BYTES_PER_SHARD + _OTHER_BYTES,
             total * HASH_BYTES + num_shards * _BYTES_PER_SHARD,
             shutil.disk_usage(files.nearest_existing(directory)).free if files.is_local(directory) else None,
-            sum(files.list_sizes(directory).values()),
+            sum(size for name, size in files.list_sizes(directory).items() if "/" not in name),
         )
 
     def check(self, output_dir: str) -> None:

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, cast
 
 from pipeline.program import RequestError, one_line
 
+TEMPORARY_SUFFIX = ".tmp"
 _REMOTE_READ_BYTES = 2**20
 _PATTERN_CHARACTERS = re.compile(r"[][*?]")
 
@@ -191,7 +192,10 @@ def sync(path: str, known_as: str | None = None) -> None:
     """
     if not is_local(path):
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # A directory that may be written to need not be readable.
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -218,7 +222,7 @@ class AtomicFile:
     def __init__(self, path: str, temporary_directory: str) -> None:
         self.path = path
         name = path.rpartition("/")[2]
-        self._temporary = join(temporary_directory, f"{name}.{uuid.uuid4().hex}.tmp")
+        self._temporary = join(temporary_directory, f"{name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
 
     def __enter__(self) -> AtomicFile:
         self.stream = _create(self._temporary, self.path)
@@ -255,7 +259,7 @@ class AtomicFile:
 
     def discard(self) -> None:
         """Remove the temporary file, if it is there and can be: what went wrong before is what is told."""
-        with suppress(OSError):
+        with suppress(Exception):
             if file_exists(self._temporary):
                 delete_file(self._temporary)
 
@@ -354,7 +358,7 @@ def _list_remote(directory: str, limit: int | None = None) -> dict[str, int]:
     return {
         file.path.removeprefix(prefix): int(file.size_in_bytes)
         for file in match.metadata_list
-        if file.path.startswith(prefix)
+        if file.path.startswith(prefix) and file.path != prefix  # An object that stands for the folder.
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +70,11 @@ def generate(
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
     with held(output_dir):
         target = choose_target(output_dir, settings, overwrite)
+        if (left := target.abandoned()) is not None:
+            print(
+                f"{left}: an unfinished run with --overwrite left it; remove it if it is given up",
+                file=sys.stderr,
+            )
         if target.finished is not None:
             made = rebuild_lost(target.directory, target.finished, PROGRAM)
             return publish(target), made or target.directory != target.output_dir

@@ -185,7 +185,9 @@ class Manifest:
                 f"{where} is damaged ({type(error).__name__}): restore it or generate the data set again"
             ) from error
         if manifest is None:
-            raise RequestError(f"{where} has format version {version}: this program reads {FORMAT_VERSION}")
+            raise RequestError(
+                f"{where} has format version {ascii(version)[:40]}: this program reads {FORMAT_VERSION}"
+            )
         if not agrees:
             raise RequestError(
                 f"{where} does not agree with its own digests: restore it or generate the data set again"

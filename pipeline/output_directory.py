@@ -2,8 +2,8 @@
 
 A data set that replaces another is made in a hidden folder inside the directory, so the directory itself may
 be a mount point, or a prefix of an object store. The old data set stays until the new one is whole. Then the
-old manifest goes first and the new one comes last: in between the directory holds no data set, and the next
-run moves what is still to be moved.
+old manifest goes first and the new one comes last: in between the directory holds no data set, a file in the
+folder says so, and the next run moves what is still to be moved.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from pipeline.directory_lock import locked
 from pipeline.manifest import MANIFEST_NAME, Manifest
 from pipeline.program import RequestError, one_line
 from pipeline.settings import DatasetSettings, is_shard_name
-from pipeline.tfds_metadata import METADATA_NAMES
+from pipeline.tfds_metadata import METADATA_NAMES, metadata_files
 from pipeline.workspace import STATE_DIRECTORY, Request, Workspace
 
 REPLACEMENT_DIRECTORY = ".replacement"
-_OWN_NAMES = {MANIFEST_NAME, STATE_DIRECTORY, REPLACEMENT_DIRECTORY, *METADATA_NAMES}
+# In the replacement as soon as the old data set is given up.
+_EXCHANGE_NAME = ".exchange"
+_OWN_NAMES = {MANIFEST_NAME, STATE_DIRECTORY, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME, *METADATA_NAMES}
+# What an empty disk holds.
+_OF_FILE_SYSTEMS = {"lost+found"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,12 @@ class Target:
     directory: str
     finished: Manifest | None = None
 
+    def abandoned(self) -> str | None:
+        """The folder of a replacement that is not being worked on, if there is one."""
+        replacement = files.join(self.output_dir, REPLACEMENT_DIRECTORY)
+        is_other = self.directory == self.output_dir and files.directory_exists(replacement)
+        return replacement if is_other else None
+
 
 @contextmanager
 def held(output_dir: str) -> Iterator[None]:
@@ -50,10 +60,7 @@ def held(output_dir: str) -> Iterator[None]:
         WorkError: if another process works there.
         RequestError: if it cannot be made.
     """
-    if files.is_pattern(output_dir):
-        raise RequestError(
-            f"--output_dir {output_dir}: Beam takes [, ], * and ? for patterns there; leave them out"
-        )
+    _check_name(output_dir)
     output_dir = files.resolve(output_dir)
     try:
         made = _make_directories(output_dir) if files.is_local(output_dir) else []
@@ -76,6 +83,7 @@ def choose_target(output_dir: str, settings: DatasetSettings, overwrite: bool) -
     Raises:
         RequestError: if the directory holds something else.
     """
+    _check_name(output_dir)
     output_dir = files.resolve(output_dir)
     try:
         if files.is_local(output_dir) and not os.path.isdir(above := files.nearest_existing(output_dir)):
@@ -87,6 +95,13 @@ def choose_target(output_dir: str, settings: DatasetSettings, overwrite: bool) -
         raise RequestError(f"--output_dir {output_dir}: cannot be read ({one_line(error)})") from error
 
 
+def _check_name(output_dir: str) -> None:
+    if files.is_pattern(output_dir):
+        raise RequestError(
+            f"--output_dir {output_dir}: Beam takes [, ], * and ? for patterns there; leave them out"
+        )
+
+
 def claim(target: Target, settings: DatasetSettings) -> None:
     """Write the request into the directory to work in.
 
@@ -96,11 +111,13 @@ def claim(target: Target, settings: DatasetSettings) -> None:
     workspace, request = Workspace(target.directory), Request.of(settings)
     try:
         is_new = not _is_claimed_for(workspace, request)
-        if is_new and target.directory != target.output_dir and files.directory_exists(target.directory):
-            files.delete_tree(target.directory)  # A replacement that was given up for another.
+        if is_new and target.directory != target.output_dir:
+            _remove_replacement(target.output_dir)  # That was given up for another.
         workspace.make_state()
         if is_new:
             workspace.write_request(request)
+        if files.is_local(target.directory):  # Elsewhere nobody is locked out.
+            workspace.remove_unfinished()
     except (OSError, ValueError) as error:
         raise RequestError(
             f"--output_dir {target.directory}: cannot be written ({one_line(error)})"
@@ -114,8 +131,6 @@ def publish(target: Target) -> Manifest:
     manifest = read_manifest(target.output_dir)
     if manifest is None:
         raise OSError(f"{target.output_dir}: the job ended but there is no manifest")
-    if files.is_local(target.output_dir):
-        files.sync_directory_of(target.output_dir)
     return manifest
 
 
@@ -130,15 +145,18 @@ def read_manifest(directory: str) -> Manifest | None:
 
 
 def _choose(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Target:
-    names, request = files.list_names(output_dir), Request.of(settings)
+    names, request = files.list_names(output_dir) - _OF_FILE_SYSTEMS, Request.of(settings)
     if foreign := sorted(name for name in names if not _is_own(name)):
         raise RequestError(
             f"--output_dir {output_dir}: holds something else ({foreign[0]}); name an empty or new directory"
         )
     workspace = Workspace(output_dir)
     try:
-        manifest = read_manifest(output_dir)
-        holds = workspace.read_request() if manifest is None else _request_of(manifest)
+        # A dry run may meet an exchange that was interrupted.
+        is_exchanging = REPLACEMENT_DIRECTORY in names and _is_exchanging(output_dir)
+        replacement = files.join(output_dir, REPLACEMENT_DIRECTORY)
+        manifest = (read_manifest(replacement) if is_exchanging else None) or read_manifest(output_dir)
+        holds = workspace.read_request() if manifest is None else Request.of_manifest(manifest)
     except RequestError as error:
         if not overwrite:
             raise RequestError(f"{error}, or add --overwrite") from error
@@ -161,17 +179,6 @@ def _choose(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Targ
     return _replacement(output_dir, request)
 
 
-def _request_of(manifest: Manifest) -> Request:
-    """The request that a finished data set fulfils.
-
-    Which library compressed it does not matter any more: nothing will be added to it, and a repair compares
-    digests. Manifests written before they named their definition are of version 1.
-    """
-    request = Request.of(manifest.settings)
-    definition = manifest.environment.get("definition", "1")
-    return Request(request.settings, {**request.versions, "definition": definition})
-
-
 def _replacement(output_dir: str, request: Request) -> Target:
     """Work in a folder beside the old data set, which stays until the new one is whole."""
     directory = files.join(output_dir, REPLACEMENT_DIRECTORY)
@@ -180,7 +187,7 @@ def _replacement(output_dir: str, request: Request) -> Target:
     finished = None
     with suppress(RequestError):  # Damaged: it is made anew.
         manifest = read_manifest(directory)
-        finished = manifest if manifest is not None and _request_of(manifest) == request else None
+        finished = manifest if manifest is not None and Request.of_manifest(manifest) == request else None
     return Target(output_dir, directory, finished)
 
 
@@ -193,19 +200,20 @@ def _is_claimed_for(workspace: Workspace, request: Request) -> bool:
 
 
 def _finish_exchange(output_dir: str) -> None:
-    """Go on with an exchange that was interrupted, if there is one.
-
-    It has begun when a whole replacement is there, and the old data set is gone or is the replacement.
-    """
+    """Go on with an exchange that was interrupted, if there is one."""
     replacement = files.join(output_dir, REPLACEMENT_DIRECTORY)
-    with suppress(RequestError):  # A damaged manifest is no data set to put in place, or to give up.
-        if (new := read_manifest(replacement)) is not None:
-            old = read_manifest(output_dir)
-            if old is None or old.fingerprint == new.fingerprint:
-                _exchange(output_dir)
+    if _is_exchanging(output_dir):
+        if files.file_exists(Workspace(replacement).manifest_path):
+            _exchange(output_dir)
+        else:  # It was moved, as the last file.
+            _remove_replacement(output_dir)
     if files.is_local(output_dir):
         with suppress(OSError):  # Only an empty one goes.
             os.rmdir(replacement)
+
+
+def _is_exchanging(output_dir: str) -> bool:
+    return files.file_exists(files.join(output_dir, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME))
 
 
 def _exchange(output_dir: str) -> None:
@@ -215,20 +223,34 @@ def _exchange(output_dir: str) -> None:
     if new is None:
         raise OSError(f"{replacement}: the job ended but there is no manifest")
     manifest_path = files.join(output_dir, MANIFEST_NAME)
+    # From here on the old data set is given up: whoever finds this file goes on.
+    files.write_bytes(files.join(replacement, _EXCHANGE_NAME), b"", replacement)
     if files.file_exists(manifest_path):
         files.delete_file(manifest_path)
         files.sync(output_dir)
-    kept = {record.file for record in new.listed_shards().values()} | set(METADATA_NAMES)
-    for name in files.list_names(output_dir) - kept - {REPLACEMENT_DIRECTORY}:
+    shards = {record.file for record in new.listed_shards().values()}
+    for name in files.list_names(output_dir) - shards - {REPLACEMENT_DIRECTORY}:
         if name == STATE_DIRECTORY:
             files.delete_tree(files.join(output_dir, name))
         elif _is_own(name):
             files.delete_file(files.join(output_dir, name))
-    moved = sorted(kept & files.list_names(replacement))
+    moved = sorted(shards & files.list_names(replacement))
     files.rename({files.join(replacement, name): files.join(output_dir, name) for name in moved})
+    for name, content in metadata_files(new).items():
+        files.write_bytes(files.join(output_dir, name), content, replacement)
     files.sync(output_dir)
     files.rename({files.join(replacement, MANIFEST_NAME): manifest_path})
     files.sync(output_dir)
+    _remove_replacement(output_dir)
+
+
+def _remove_replacement(output_dir: str) -> None:
+    """Remove a replacement; its manifest first, which must not outlive what it lists."""
+    replacement = files.join(output_dir, REPLACEMENT_DIRECTORY)
+    manifest_path = Workspace(replacement).manifest_path
+    if files.file_exists(manifest_path):
+        files.delete_file(manifest_path)
+        files.sync(replacement)
     if files.directory_exists(replacement):
         files.delete_tree(replacement)
 
@@ -241,6 +263,7 @@ def _make_directories(directory: str) -> list[str]:
         directory = os.path.dirname(directory)
     for missing in reversed(made):
         os.mkdir(missing)
+        files.sync_directory_of(missing)
     return made
 
 

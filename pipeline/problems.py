@@ -16,8 +16,10 @@ from pipeline.record_scan import Damage, RecordScanner
 from pipeline.settings import DatasetSettings, Shard, estimated_record_bytes
 from pipeline.tfrecord import FOOTER_BYTES, HEADER_BYTES, frame_record
 
-# More than these are not looked for behind a stretch of damage.
+# Records behind a stretch of damage are looked for so far from where they may be.
 _MAX_LOST_RECORDS = 1024
+# So many right ones in a row are no chance, even of the smallest images, which have eight sequences.
+_RECORDS_TO_BE_SURE = 32
 # Expected records are encoded in pieces of about this size.
 _BYTES_AT_ONCE = 2**20
 
@@ -66,7 +68,7 @@ def find_problems(
             with those before it.
     """
     found, good = False, first_record
-    for item in examine(stream, shard, settings, first_record, offset_bytes):
+    for item in examine(stream, shard, record, settings, first_record, offset_bytes):
         if item.reason is None:
             good += item.num_records
         else:
@@ -96,27 +98,39 @@ class Examined:
 
 
 def examine(
-    stream: BinaryIO, shard: Shard, settings: DatasetSettings, first_record: int = 0, offset_bytes: int = 0
+    stream: BinaryIO,
+    shard: Shard,
+    record: ShardRecord,
+    settings: DatasetSettings,
+    first_record: int = 0,
+    offset_bytes: int = 0,
 ) -> Iterator[Examined]:
     """Compare a shard with the definition, and go on behind damage.
+
+    How many records were lost in a stretch of damage is guessed by its size. The next whole ones tell by
+    their sequences, if these are within `_MAX_LOST_RECORDS` of the guess or of where the damage began.
 
     Args:
         stream: the shard, at the start of a record.
         shard: which sequences it should hold.
+        record: what the manifest says of it.
         settings: of the data set.
         first_record, offset_bytes: number and place of the record where the stream stands.
     """
     encoding = ENCODINGS[settings.encoding]
-    record_bytes = encoding.record_bytes(settings.image_size)
-    scanner = RecordScanner(stream, record_bytes, first_record, offset_bytes)
+    scanner = RecordScanner(stream, record.num_bytes / record.num_sequences, first_record, offset_bytes)
     expected = _Expected(shard, settings)
-    # How many records were lost in a stretch of damage is a guess; the next whole one tells by its sequence.
+    # Where damage began, until a record behind it is recognised; in `unsure`, until that cannot be chance.
     first_lost: int | None = None
+    unsure: int | None = None
+    num_right = 0
     while True:
         number, offset = scanner.record, scanner.offset_bytes
         if first_lost is None:
             count, content = expected.common_records(number, scanner.peek)
             if count:
+                num_right += count
+                unsure = None if num_right >= _RECORDS_TO_BE_SURE else unsure
                 scanner.pass_over(count, len(content))
                 yield Examined(number, offset, None, count, content)
                 continue
@@ -130,14 +144,22 @@ def examine(
         try:
             path, label = encoding.decode_record(item.payload, settings.image_size)
         except ValueError as error:
+            first_lost = number if first_lost is None else first_lost
             yield Examined(number, offset, one_line(error))
             continue
-        low = number if first_lost is None else max(first_lost, number - _MAX_LOST_RECORDS)
-        high = number + 1 if first_lost is None else number + _MAX_LOST_RECORDS
-        places = expected.places(path, label, low, high)
+        places = expected.places(path, label, number, number + 1)
+        if not places and first_lost is None:
+            first_lost, unsure = unsure, None
+        if not places and first_lost is not None:
+            for guess in (number, first_lost):
+                low = max(first_lost, guess - _MAX_LOST_RECORDS)
+                places = places or expected.places(path, label, low, guess + _MAX_LOST_RECORDS)
         if places:
-            number = number if number in places else places[0]
-            scanner.record, first_lost = number + 1, None
+            number = places[0]
+            if first_lost is not None:
+                unsure, first_lost, num_right = first_lost, None, 0
+            num_right += 1
+            scanner.record = number + 1
         reason = None
         if number >= shard.num_sequences:
             reason = f"is one too many: the manifest says {shard.num_sequences} records"

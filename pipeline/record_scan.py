@@ -63,8 +63,8 @@ class RecordScanner:
 
     Args:
         stream: the file, at the start of a record.
-        record_bytes: the size of a record, framing included, where all are of one size. Then the records
-            after a stretch of damage keep their numbers; otherwise a stretch counts as one record.
+        record_bytes: the mean size of a record, framing included: by it a stretch of damage is counted as so
+            many records. Without it, a stretch counts as one.
         first_record, offset_bytes: number and place of the record where the stream stands.
 
     Attributes:
@@ -72,7 +72,11 @@ class RecordScanner:
     """
 
     def __init__(
-        self, stream: BinaryIO, record_bytes: int | None = None, first_record: int = 0, offset_bytes: int = 0
+        self,
+        stream: BinaryIO,
+        record_bytes: float | None = None,
+        first_record: int = 0,
+        offset_bytes: int = 0,
     ) -> None:
         self._window = _Window(stream, offset_bytes)
         self._record_bytes = record_bytes
@@ -181,8 +185,9 @@ def _first_header(content: bytes) -> int | None:
         if not words.any():  # Not even length 0: its checksum is not 0.
             continue
         count = len(words) - (HEADER_BYTES - 2)
-        # The upper half of a length's eight bytes is zero, for lengths are below 2**32.
+        # Of a length's eight bytes the upper four are zero, and the two below no more than the largest's.
         is_length = (words[4 : 4 + count] | words[6 : 6 + count]) == 0
+        is_length &= words[2 : 2 + count] <= MAX_PAYLOAD_BYTES >> 16
         places = np.flatnonzero(is_length)
         if len(places) < count // 4:
             low, high, low_crc, high_crc = (words[places + offset] for offset in (0, 2, 8, 10))

@@ -40,7 +40,8 @@ class Publisher:
     def wait(self) -> None:
         """Wait for all calls to end; raise what the first failing one raised."""
         waiting, self._waiting = self._waiting, deque()
-        for call in futures.wait(waiting).done:
+        futures.wait(waiting)
+        for call in waiting:
             call.result()
 
     def close(self) -> None:
@@ -90,19 +91,26 @@ def make_shard(
         summarizer = Summarizer(settings, shard, hashes)
         record = _write(shard, settings, shard_file.stream, summarizer)
 
+    def discard() -> None:
+        shard_file.discard()
+        hash_file.discard()
+
     def publish() -> None:
         try:
             workspace.check_request(request)
             shard_file.publish()
             hash_file.publish(durable=False)
         except BaseException:
-            shard_file.discard()
-            hash_file.discard()
+            discard()
             raise
         report = ShardReport(record, summarizer.summary(), hashes.sha256, request)
         workspace.write_report(shard, report)
 
-    submit(publish)
+    try:
+        submit(publish)
+    except BaseException:  # Of an earlier call: this one was not taken.
+        discard()
+        raise
     return shard.file_name
 
 

@@ -22,7 +22,7 @@ from pipeline.settings import SPLITS, Shard, is_shard_name
 from pipeline.shard_check import ShardCheck, check_shard
 from pipeline.statistics import Statistics
 from pipeline.tfds_metadata import metadata_files
-from pipeline.workspace import Workspace
+from pipeline.workspace import Request, Workspace
 
 
 @dataclass
@@ -93,6 +93,11 @@ def verify(directory: str, *, repair: bool = False, what: str = "verifying") -> 
     names = _list(directory)
     found.manifest = manifest = _read_manifest(found, names)
     if manifest is None:
+        return found
+    made, known = Request.of_manifest(manifest), Request.of(manifest.settings)
+    if made != known:
+        reason = f"is of another version of this program ({made.difference(known)}); verify it with that one"
+        found.problems.append(Problem(MANIFEST_NAME, reason))
         return found
     shards = manifest.listed_shards()
     expected = {record.file for record in shards.values()}

@@ -59,6 +59,17 @@ class Request:
         versions = {"definition": str(DEFINITION_VERSION), "format": str(FORMAT_VERSION), **libraries}
         return cls(settings, versions)
 
+    @classmethod
+    def of_manifest(cls, manifest: Manifest) -> Request:
+        """The request that a finished data set fulfils.
+
+        Which library compressed it does not matter any more: nothing will be added to it, and a repair
+        compares digests. Manifests written before they named their definition are of version 1.
+        """
+        request = cls.of(manifest.settings)
+        definition = manifest.environment.get("definition", "1")
+        return cls(request.settings, {**request.versions, "definition": definition})
+
     def difference(self, other: Request) -> str:
         """What ``other`` has otherwise, for people: ``seed 3, not 4``."""
         before, after = ({**request.settings.to_json(), **request.versions} for request in (self, other))
@@ -292,6 +303,12 @@ class Workspace:
         """Make the hidden folder. Only the lock's holder calls this, so that a stale worker fails instead."""
         for directory in (self.state, self.hashes, self.reports):
             files.make_directory(directory)
+
+    def remove_unfinished(self) -> None:
+        """Remove what killed workers left half-written in the hidden folder; for the lock's holder, too."""
+        for name in files.list_sizes(self.state):
+            if name.endswith(files.TEMPORARY_SUFFIX):
+                files.delete_file(files.join(self.state, name))
 
     def remove_state(self) -> None:
         """Remove the hidden folder; what a lost worker is just writing there stays until the next run."""

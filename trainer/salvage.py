@@ -27,7 +27,7 @@ from pipeline.problems import examine
 from pipeline.program import WorkError, one_line
 from pipeline.settings import DatasetSettings, Shard
 from trainer.datasets import SplitFiles, remedy, split_files
-from trainer.fetched import fetched
+from trainer.fetched import fetched, temporary_file
 
 _READ_BYTES = 2**22
 _NONE = np.empty(0, np.int64)
@@ -52,7 +52,7 @@ def open_split(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -
             yield split_files(readable_dir, manifest, split)
             return
         with tempfile.TemporaryDirectory(prefix="moving_line-") as directory:
-            yield _without_damage(readable_dir, manifest, split, directory)
+            yield _without_damage(readable_dir, manifest, split, directory, data_dir)
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,13 @@ class _Salvaged:
     reason: str = ""
 
 
-def _without_damage(data_dir: str, manifest: Manifest, split: str, directory: str) -> SplitFiles:
+def _without_damage(
+    readable_dir: str, manifest: Manifest, split: str, directory: str, data_dir: str
+) -> SplitFiles:
     listed = {shard: record for shard, record in manifest.listed_shards().items() if shard.split == split}
 
     def salvage(item: tuple[Shard, ShardRecord]) -> _Salvaged:
-        return _salvage(*item, manifest.settings, data_dir, directory)
+        return _salvage(*item, manifest.settings, readable_dir, directory)
 
     # Digests are computed outside Python's lock, so threads use every core.
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -105,7 +107,7 @@ def _salvage(
             numbers = np.arange(shard.first_sequence, shard.first_sequence + shard.num_sequences)
             return _Salvaged(path, numbers, record.num_bytes)
         with tf.io.gfile.GFile(path, "rb") as stream:
-            return _copy_good(stream, shard, settings, os.path.join(directory, record.file))
+            return _copy_good(stream, shard, record, settings, os.path.join(directory, record.file))
     except tf.errors.NotFoundError:
         return _Salvaged(path, _NONE, 0, "the file is missing")
     except (tf.errors.OpError, OSError) as error:
@@ -113,14 +115,18 @@ def _salvage(
 
 
 def _copy_good(
-    stream: tf.io.gfile.GFile, shard: Shard, settings: DatasetSettings, destination: str
+    stream: tf.io.gfile.GFile,
+    shard: Shard,
+    record: ShardRecord,
+    settings: DatasetSettings,
+    destination: str,
 ) -> _Salvaged:
     """Copy the records that are the sequences that they should be."""
     numbers: list[int] = []
     num_bytes = 0
     first_reason = "the file is too short"
-    with open(destination, "wb") as copy:
-        for item in examine(stream, shard, settings):
+    with temporary_file(destination) as copy:
+        for item in examine(stream, shard, record, settings):
             if item.reason is None:
                 num_bytes += copy.write(item.content)
                 first = shard.first_sequence + item.record

@@ -1,15 +1,19 @@
 """Finished work is on the disk, not only in memory: a power cut cannot leave zeros in its place."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from pipeline import files
 from pipeline.generate import generate
-from pipeline.shard_writer import Publisher
+from pipeline.settings import plan_shards
+from pipeline.shard_writer import Publisher, make_shard
 from pipeline.verification import verify
+from pipeline.workspace import Request, Workspace
 from tests.conftest import make_dataset
-from tests.pipeline.test_generate import _settings, _shards
+from tests.pipeline.test_generate import _interrupt, _settings, _shards
 
 SHARD = "moving_line-train.tfrecord-00003-of-00016"
 
@@ -47,7 +51,7 @@ def test_shards_are_on_the_disk_before_the_manifest_is(tmp_path: Path, calls: li
         assert ("sync", temporary) in calls[:renamed], name
         assert renamed < synced_directory or name == "manifest.json", name
     assert ("sync", str(directory)) in calls[manifest:]
-    assert ("sync", str(tmp_path)) in calls[manifest:]
+    assert ("sync", str(tmp_path)) in calls[:manifest]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="paths of descriptors are found in /proc")
@@ -59,6 +63,48 @@ def test_a_repaired_shard_is_on_the_disk(tmp_path: Path, calls: list[tuple[str, 
     renamed = calls.index(("rename", str(directory / SHARD)))
     assert ("sync", calls[renamed + 1][1]) in calls[:renamed]
     assert ("sync", str(directory)) in calls[renamed:]
+
+
+def test_a_shard_that_is_not_taken_leaves_no_file(tmp_path: Path) -> None:
+    workspace, settings = Workspace(str(tmp_path)), _settings()
+    workspace.make_state()
+    workspace.write_request(Request.of(settings))
+
+    def refuse(publish: object) -> None:
+        raise OSError(5, "Input/output error", "an earlier shard")
+
+    with pytest.raises(OSError, match="an earlier shard"):
+        make_shard(plan_shards(settings)[0], settings, str(tmp_path), refuse)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["request.json"]
+
+
+def test_what_killed_workers_left_half_written_goes_with_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "d"
+    _interrupt(directory, monkeypatch, after=5)
+    left = [directory / ".generation" / name for name in (f"{SHARD}.1.tmp", f"hashes/{SHARD}.2.tmp")]
+    for path in left:
+        path.write_bytes(b"half")
+    _interrupt(directory, monkeypatch, after=5)
+    assert not any(path.exists() for path in left)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can run a program as somebody else")
+def test_a_directory_that_cannot_be_read_needs_no_sync(tmp_path: Path) -> None:
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as parent:  # Pytest's own directories nobody else gets to.
+        os.chown(parent, nobody, nobody)
+        os.chmod(parent, 0o311)
+        os.seteuid(nobody)
+        try:
+            with pytest.raises(PermissionError):
+                os.listdir(parent)
+            files.sync(parent)
+            files.write_bytes(f"{parent}/file", b"content", parent)
+        finally:
+            os.seteuid(0)
+        assert Path(parent, "file").read_bytes() == b"content"
 
 
 def test_a_publisher_raises_what_a_call_raised_and_finishes_the_others() -> None:

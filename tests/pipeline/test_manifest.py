@@ -56,6 +56,7 @@ def test_the_order_of_keys_in_a_manifest_means_nothing(tmp_path: Path, path_data
         ('"file": "', '"file": 7, "x": "'),
         ('"format_version": 2', '"format_version": 2.5'),
         ('"format_version": 2', '"format_version": {}'),
+        ('"format_version": 2', '"format_version": "\\ud800"'),
         ("{", "[" * 100_000),
     ],
 )

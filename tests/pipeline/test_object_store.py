@@ -148,6 +148,7 @@ def test_an_exchange_that_was_killed_is_finished_there(
     generate(DatasetSettings(5, 8, "frames", 40, 4, 6), HOME, direct_num_workers=1, overwrite=True)
     # As a process leaves it that dies after so many objects were copied, the manifest's last.
     store.remove(f"{HOME}/manifest.json")
+    store.put(f"{HOME}/.replacement/.exchange", b"")
     names = sorted(whole, key=lambda name: (name == "/manifest.json", name))
     assert len(names) == 52
     for name in names:
@@ -170,6 +171,13 @@ def test_a_directory_of_that_name_is_told_from_no_directory(store: Store) -> Non
 
 
 def test_names_that_beam_takes_for_patterns_are_refused(store: Store) -> None:
-    told = _run(store, "pipeline.generate", f"--output_dir={HOME}/[1]", *SMALL, code=2)
-    assert "takes [, ], * and ? for patterns" in told
+    for flag in ([], ["--dry_run"]):
+        told = _run(store, "pipeline.generate", f"--output_dir={HOME}/[1]", *SMALL, *flag, code=2)
+        assert "takes [, ], * and ? for patterns" in told
     assert store.paths() == []
+
+
+def test_an_object_that_stands_for_the_folder_is_no_stranger(store: Store, small: dict[str, bytes]) -> None:
+    store.put(f"{HOME}/", b"")
+    generate(DatasetSettings(3, 8, "path", 300, 40, 60), HOME, direct_num_workers=1)
+    assert _here(store) == {**small, "": b""}

@@ -127,6 +127,7 @@ def test_an_exchange_that_was_killed_is_finished_by_the_next_run(
     wanted = _files(new)
     new.rename(directory / ".replacement")
     if moved is not None:  # Else it was killed just before the exchange.
+        (directory / ".replacement" / ".exchange").touch()
         (directory / "manifest.json").unlink()
         for name in sorted(wanted, key=lambda name: (name == "manifest.json", name))[:moved]:
             (directory / ".replacement" / name).replace(directory / name)
@@ -142,6 +143,43 @@ def test_an_exchange_that_was_killed_is_finished_by_the_next_run(
         generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == wanted
     assert os.listdir(tmp_path) == ["d"]
+
+
+def test_a_half_made_data_set_is_not_given_up_before_it_is_replaced(
+    tmp_path: Path,
+    path_dataset_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    directory = tmp_path / "d"
+    _interrupt(directory, monkeypatch, after=30)
+    kept = {name: (directory / name).stat().st_ino for name in _shards(directory)}
+    make_dataset(tmp_path / "other", seed=4).rename(directory / ".replacement")
+    generate(_settings(), str(directory), direct_num_workers=1)
+    assert f"{directory}/.replacement: an unfinished run with --overwrite left it" in capsys.readouterr().err
+    assert _shards(directory) == _shards(path_dataset_dir)
+    assert {name: (directory / name).stat().st_ino for name in kept} == kept
+    generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    assert Dataset.open(str(directory)).manifest.settings.seed == 4
+    assert not (directory / ".replacement").exists()
+
+
+@pytest.mark.parametrize("missing", ["dataset_info.json", "moving_line-train.tfrecord-00003-of-00016"])
+def test_a_replacement_that_lost_something_is_made_whole_before_it_is_put_in_place(
+    tmp_path: Path, missing: str
+) -> None:
+    directory, new = make_dataset(tmp_path / "d"), make_dataset(tmp_path / "new", seed=4)
+    wanted = _files(new)
+    (new / missing).unlink()
+    new.rename(directory / ".replacement")
+    generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
+    assert _files(directory) == wanted
+
+
+def test_what_an_empty_disk_holds_is_no_stranger(tmp_path: Path, path_dataset_dir: Path) -> None:
+    (tmp_path / "d" / "lost+found").mkdir(parents=True)
+    generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
+    assert _shards(tmp_path / "d") == _shards(path_dataset_dir)
 
 
 def test_overwrite_through_a_link_keeps_the_link(tmp_path: Path) -> None:

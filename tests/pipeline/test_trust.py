@@ -23,16 +23,20 @@ from tests.pipeline.test_generate import _files, _interrupt, _settings, _shards
 SHARD = "moving_line-train.tfrecord-00003-of-00016"
 
 
-@pytest.fixture
-def other_version(tmp_path: Path) -> Path:
+def _other_sources(directory: Path, old: str, new: str) -> Path:
     """The sources of this program with another definition of the moving line."""
-    sources = tmp_path / "other"
+    sources = directory / "other"
     shutil.copytree(ROOT / "pipeline", sources / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     lines = sources / "pipeline" / "lines.py"
     text = lines.read_text()
-    assert "DEFINITION_VERSION = 1\n" in text
-    lines.write_text(text.replace("DEFINITION_VERSION = 1\n", "DEFINITION_VERSION = 2\n"))
+    assert old in text
+    lines.write_text(text.replace(old, new))
     return sources
+
+
+@pytest.fixture
+def other_version(tmp_path: Path) -> Path:
+    return _other_sources(tmp_path, "DEFINITION_VERSION = 1\n", "DEFINITION_VERSION = 2\n")
 
 
 def _generate(sources: Path, directory: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
@@ -51,12 +55,11 @@ def _generate(sources: Path, directory: Path, *flags: str) -> "subprocess.Comple
 
 
 @pytest.mark.parametrize("encoding", ["path", "frames"])
-def test_verification_holds_every_record_against_the_definition(
-    tmp_path: Path, other_version: Path, encoding: str
-) -> None:
+def test_verification_holds_every_record_against_the_definition(tmp_path: Path, encoding: str) -> None:
+    other = _other_sources(tmp_path, 'f"moving_line {', 'f"another_line {')
     # Shards of whole content leaves, so that no digest but the records' own could notice.
     flags = ["--num_train=8192", "--num_validation=4096", "--num_test=4096", "--sequences_per_shard=4096"]
-    made = _generate(other_version, tmp_path / "d", *flags, f"--encoding={encoding}")
+    made = _generate(other, tmp_path / "d", *flags, f"--encoding={encoding}")
     assert made.returncode == 0, made.stderr
     found = verify(str(tmp_path / "d"))
     assert len({problem.file for problem in found.problems}) == 4
@@ -80,6 +83,9 @@ def test_a_run_is_not_gone_on_with_by_another_version(
     again = _generate(ROOT, tmp_path / "d")
     assert again.returncode == 2
     assert "definition 2, not 1" in again.stderr
+    (problem,) = verify(str(tmp_path / "d")).problems
+    assert problem.file == "manifest.json"
+    assert "is of another version of this program (definition 2, not 1)" in problem.reason
 
 
 def test_versions_that_decide_no_byte_are_no_part_of_a_request() -> None:

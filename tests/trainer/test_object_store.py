@@ -110,7 +110,7 @@ def test_no_room_for_copies_says_where_to_make_some(
     monkeypatch.setattr(tempfile, "mkdtemp", lambda *_: str(place))
     (place / SHARD).symlink_to("/dev/full")
     with (
-        pytest.raises(OSError, match=r"No space left on device \(temporary files; TMPDIR names"),
+        pytest.raises(WorkError, match=r"No space left on device \(temporary files; TMPDIR names"),
         open_split(HOME, read_manifest(HOME), "test", "fail"),
     ):
         pass

@@ -76,7 +76,7 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
                 f" {NUM_SAMPLES} sequences; it is not put in place"
             )
         for above, _, names in os.walk(unfinished):
-            for name in names:
+            for name in ("", *names):
                 files.sync(os.path.join(above, name), path)
         _put_in_place(made, path, os.path.join(unfinished, _REPLACED))
         files.sync(output_dir)
