@@ -19,7 +19,7 @@ def test_every_architecture_has_240661_parameters(architecture: str) -> None:
     assert build_classifier(50, architecture).count_params() == 240_661
 
 
-@pytest.mark.parametrize("timesteps", [50, 7])
+@pytest.mark.parametrize("timesteps", [pytest.param(50, marks=pytest.mark.storm), 7])
 @pytest.mark.parametrize("fixed", [True, False])
 def test_architectures_are_equal_with_each_others_weights(timesteps: int, fixed: bool) -> None:
     models = {

@@ -72,6 +72,7 @@ def _task(data: Path, run: Path) -> list[str]:
     return ["-m", "trainer.task", *flags, "--architecture=layerwise"]
 
 
+@pytest.mark.storm
 def test_programs_give_the_weights_and_metrics_of_any_other_user(
     tmp_path: Path, path_dataset_dir: Path, expected: str
 ) -> None:
@@ -90,7 +91,6 @@ def test_programs_give_the_weights_and_metrics_of_any_other_user(
     assert json.loads((home / "keras.json").read_text()) == ODD
 
 
-@pytest.mark.storm
 def test_functions_give_the_weights_of_any_other_user(
     tmp_path: Path, path_dataset_dir: Path, expected: str
 ) -> None:

@@ -64,6 +64,7 @@ def test_predictions_are_those_of_the_data_set_on_a_disk(
     assert told[0].stdout == told[1].stdout
 
 
+@pytest.mark.storm
 def test_weights_are_those_of_the_data_set_on_a_disk(
     stored: Store, path_dataset_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
