@@ -108,8 +108,8 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
 bench: install-dev  ## Compare with TFDS, plain loops and the tutorial way; some 20 minutes, or QUICK=1.
-	$(RUN) benchmarks.bench --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
-	$(if $(QUICK),,$(MAKE) figures)
+	$(RUN) benchmarks.bench --output_dir $(BENCH_DIR) $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+	$(if $(QUICK)$(ONLY),,$(MAKE) figures)
 
 breakdown: install-dev  ## Measure where the time of every stage goes, beside the limits of a core.
 	OMP_NUM_THREADS=1 $(RUN) benchmarks.breakdown --output_dir $(BENCH_DIR)

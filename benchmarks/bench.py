@@ -57,9 +57,15 @@ def main(arguments: Sequence[str]) -> int:
         rows = [replace(row, target=None) for row in rows]
     seconds = time.monotonic() - start
     figures = {"seconds": round(seconds), "rows": [row.to_json() for row in rows]}
-    write_results(path, f"make bench{' QUICK=1' if flags.quick else ''}", _MODULES, figures)
+    write_results(path, _command(flags.quick, flags.only), _MODULES, figures)
     print(f"{table(rows)}\n{seconds / 60:.1f} minutes; medians (lowest to highest); {path}")
     return 0
+
+
+def _command(quick: bool, only: Sequence[str]) -> str:
+    """What measures the same again."""
+    some = "" if set(only) == set(SECTIONS) else f' ONLY="{" ".join(only)}"'
+    return f"make bench{' QUICK=1' if quick else ''}{some}"
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ def _machine(name: str) -> str:
 
 _TABLES: dict[str, Callable[[], str]] = {
     "bench": lambda: table(comparison()),
+    "data-side": lambda: table([Row.from_json(row) for row in results("data-side")["rows"]]),
     "highlights": lambda: table([_row(key) for key in _HIGHLIGHTS]),
     "seeds": lambda: seeds.table(results("seeds")),
     "observations": lambda: observations.table(results("observations")),
