@@ -19,6 +19,7 @@ import tensorflow as tf
 from pipeline import files
 from pipeline.directory_lock import locked
 from pipeline.program import RequestError, one_line
+from trainer.fetched import tensorflow_reads
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..")
 _CHECKPOINT = re.compile(r"step-(\d{8,})\.keras")
@@ -35,15 +36,11 @@ class RunDirectory:
     path: str
 
     def __post_init__(self) -> None:
-        try:
-            tf.io.gfile.exists(self.path)
-        except tf.errors.UnimplementedError as error:
+        if not tensorflow_reads(self.path):
             scheme = self.path.partition("://")[0]
             raise RequestError(
                 f"--model_dir {self.path}: TensorFlow knows no file system {scheme}://; name another place"
-            ) from error
-        except tf.errors.OpError:  # It knows it; whoever reads there says what is wrong.
-            return
+            )
 
     @property
     def config_path(self) -> str:
