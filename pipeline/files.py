@@ -55,6 +55,19 @@ def is_pattern(path: str) -> bool:
     return not is_local(path) and _PATTERN_CHARACTERS.search(path) is not None
 
 
+def check_file_system(path: str, named: str) -> None:
+    """See whether a path's file system is known, before anything is asked of it.
+
+    Raises:
+        RequestError: if it is not, or its library is not installed.
+    """
+    if not is_local(path):
+        try:
+            _beam().get_filesystem(path)
+        except ValueError as error:
+            raise RequestError(f"{named}: cannot be used ({one_line(error)})") from error
+
+
 def open_binary(path: str) -> BinaryIO:
     """Open a file's bytes for reading, as they are, whatever its name ends in.
 

@@ -100,6 +100,7 @@ def _check_name(output_dir: str) -> None:
         raise RequestError(
             f"--output_dir {output_dir}: Beam takes [, ], * and ? for patterns there; leave them out"
         )
+    files.check_file_system(output_dir, f"--output_dir {output_dir}")
 
 
 def claim(target: Target, settings: DatasetSettings) -> None:
