@@ -5,7 +5,7 @@ backend. Importing this package registers the custom layers, so that ``keras.mod
 saved ``model.keras``.
 """
 
-from model.architectures import ARCHITECTURES, build_classifier
+from model.architectures import ARCHITECTURES, build_classifier, logits_of
 from model.drawing import DrawLine
 from model.every_frame import answers_by_frame
 from model.line_classifier import LineClassifier
@@ -30,6 +30,7 @@ __all__ = [
     "SaltAndPepper",
     "answers_by_frame",
     "build_classifier",
+    "logits_of",
     "observed_frames",
     "sequence_answers",
     "with_sequence_inputs",

@@ -1,7 +1,7 @@
 """The classifier's architectures: three ways to write one network.
 
 Conv2D(2 filters, 2 x 2, relu) -> MaxPooling2D(2 x 2) -> Flatten over every frame; LSTM(50) over time;
-Dense(1, sigmoid). All take each other's weights by ``set_weights(get_weights())`` and give the same outputs.
+Dense(1); sigmoid. All take each other's weights by ``set_weights(get_weights())`` and give the same outputs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from model.execution import by_xla
 from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
 from model.recurrent import ProjectedLSTM
 
@@ -82,7 +83,7 @@ def build_classifier(
     architecture: str = "folded",
     timesteps: int | None = None,
     precision: str = "float32",
-    use_cudnn: bool | str = "auto",
+    use_cudnn: bool | str | None = None,
 ) -> keras.Model:
     """The classifier of frames, not compiled.
 
@@ -92,7 +93,8 @@ def build_classifier(
         timesteps: None takes any number; a number fixes it.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16". Weights are float32
             in all of them, and so is the last layer.
-        use_cudnn: whether TensorFlow may take cuDNN's LSTM on a GPU; see `keras.layers.LSTM`.
+        use_cudnn: whether TensorFlow may take cuDNN's LSTM on a GPU; see `keras.layers.LSTM`. None lets it
+            where XLA does not compile, which cannot hold it.
 
     Returns:
         A model from (batch, timesteps, S, S, 1), values 0 and 1 of any dtype, to the probability of
@@ -103,7 +105,19 @@ def build_classifier(
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r}: give one of {', '.join(ARCHITECTURES)}")
+    if use_cudnn is None:
+        use_cudnn = False if by_xla() else "auto"
     frames = layers.Input((timesteps, image_size, image_size, 1), name="frames")
     features = ARCHITECTURES[architecture](frames, image_size, LayerOptions(precision, use_cudnn))
-    probability = layers.Dense(1, activation="sigmoid", dtype="float32", name="right")(features)
+    logit = layers.Dense(1, dtype="float32", name="right")(features)
+    probability = layers.Activation("sigmoid", dtype="float32", name="probability")(logit)
     return keras.Model(frames, probability, name="classifier")
+
+
+def logits_of(classifier: keras.Model) -> keras.Model:
+    """The same classifier, with the same weights, without the sigmoid at its end.
+
+    Losses take logits: of a float32 probability that is rounded to 0 or 1 there is no gradient, which a
+    confident mistake needs most.
+    """
+    return keras.Model(classifier.inputs, classifier.layers[-1].input, name=classifier.name)

@@ -34,7 +34,7 @@ class DrawLine(keras.layers.Layer):
         # Bytes, where they fit: four times as many are compared at once.
         dtype = "uint8" if size < 256 else "int16"
         time = ops.cast(ops.arange(size, dtype="int32"), dtype)
-        is_right = ops.equal(ops.cast(label, dtype), RIGHT)[:, None]
+        is_right = ops.equal(ops.cast(label, dtype), ops.cast(RIGHT, dtype))[:, None]
         drawn_at = ops.where(is_right, time, ops.flip(time))
         path = ops.cast(path, dtype)
         row_of = ops.where(is_right, path, ops.flip(path, axis=1))

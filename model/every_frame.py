@@ -27,7 +27,7 @@ def answers_by_frame(classifier: keras.Model) -> keras.Model:
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, keras.layers.LSTM):
-            config["return_sequences"] = True
+            config |= {"return_sequences": True, "use_cudnn": layer.use_cudnn}
         return type(layer).from_config(config)
 
     every_frame = keras.models.clone_model(classifier, clone_function=clone)

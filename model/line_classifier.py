@@ -11,8 +11,10 @@ kernel, add up to at time t is that of the empty frame and what every pixel draw
    the input kernel, is its contribution.
 3. Contributions are added up over time: all so far of a line, the newest of a dot.
 
-Outputs and gradients are those of the classifier of drawn frames, but for float32 rounding. Everything that
-depends on paths alone is made of whole numbers, comparisons and one-hot vectors, which have no gradient.
+Outputs and gradients are those of the classifier of drawn frames, but for rounding. Everything that depends
+on paths alone is made of whole numbers, comparisons and one-hot vectors, which have no gradient. The numbers
+are float32, for TensorFlow computes with integers on the host where it runs on a GPU. The batch is every
+array's first axis, so that a batch which is dealt to several devices stays dealt.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers, ops
+import numpy as np
+from keras import ops
 
 from model.observation import Observation, first_of_window
 from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
@@ -31,6 +34,7 @@ _COLUMNS = 3  # Of pixels that a window looks at; as many rows.
 _PLACES = _COLUMNS + 1  # Of the pixel of a window's column: a row of the window, or nowhere in it.
 _NOWHERE = _COLUMNS
 _STATES = _PLACES**_COLUMNS
+_ENCODER = (PolyphaseConv2D, PolyphaseMaxPool2D, PolyphaseFlatten, ProjectedLSTM)
 _EMPTY = _STATES - 1  # The state of a window that sees nothing.
 
 
@@ -43,28 +47,29 @@ class LineClassifier(keras.layers.Layer):
         number: uint32 (batch,), which example it is; needed for a window only.
 
     Returns:
-        What the classifier gives, probabilities (batch, 1), or (batch, timesteps, 1) after every frame.
+        What the classifier gives, (batch, 1), or (batch, timesteps, 1) after every frame: probabilities, or
+        logits.
     """
 
     def __init__(self, classifier: keras.Model, observation: Observation, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
         # The layers and not the model, which has metrics of its own; their variables are this layer's.
-        _, *self.features_of, self.lstm, self.right = classifier.layers
+        _, *found = classifier.layers
+        *self.features_of, self.lstm = found[: len(_ENCODER)]
+        self.head = found[len(_ENCODER) :]
         self.observation = observation
 
     @staticmethod
     def takes(classifier: keras.Model, observation: Observation) -> bool:
         """Whether it can stand for the classifier behind drawn frames.
 
-        It can for the folded architecture in float32 without cuDNN's LSTM, which goes from features to
-        states in one, and without noise, which leaves no two frames alike.
+        It can for the folded architecture without cuDNN's LSTM, which goes from features to states in one,
+        and without noise, which leaves no two frames alike.
         """
         _, *found = classifier.layers
-        kinds = (PolyphaseConv2D, PolyphaseMaxPool2D, PolyphaseFlatten, ProjectedLSTM, layers.Dense)
         return (
-            tuple(map(type, found)) == kinds
-            and all(layer.compute_dtype == "float32" for layer in found)
-            and bool(found[3].supports_jit)
+            tuple(map(type, found[: len(_ENCODER)])) == _ENCODER
+            and bool(found[len(_ENCODER) - 1].supports_jit)
             and not observation.noise
             and not observation.flips
         )
@@ -76,100 +81,112 @@ class LineClassifier(keras.layers.Layer):
         features = _every_state()
         for layer in self.features_of:
             features = layer(features)
-        features = features[0]
-        kernel, bias = self.lstm.cell.kernel, self.lstm.cell.bias
+        # Half precision multiplies rounded numbers and adds up the products as float32: so do these.
+        features = ops.cast(features[0], "float32")
+        kernel, bias = (
+            ops.cast(ops.cast(weight, self.lstm.compute_dtype), "float32")
+            for weight in (self.lstm.cell.kernel, self.lstm.cell.bias)
+        )
         projected = self._changes(rows, times, features, kernel)
         empty = ops.tile(features[_EMPTY:], (1, kernel.shape[0] // features.shape[1]))
         is_seen = self._is_seen(times, size, number)
-        seen = ops.matmul(is_seen, projected) + (ops.matmul(empty, kernel) + bias)
-        return self.right(self.lstm.recur(seen))
+        answers = ops.matmul(is_seen, projected) + (ops.matmul(empty, kernel) + bias)
+        answers = self.lstm.recur(ops.cast(answers, self.lstm.compute_dtype))
+        for layer in self.head:
+            answers = layer(answers)
+        return answers
 
     def _changes(self, rows: Any, times: Any, features: Any, kernel: Any) -> Any:
         """What the pixels change of the LSTM's projected inputs.
 
         Args:
-            rows: int32 (P, 3, batch), the row of the pixel in every window's columns.
-            times: int32 (P, 3, batch), when it is drawn.
+            rows: (batch, P, 3), the row of the pixel in every window's columns.
+            times: (batch, P, 3), when it is drawn.
             features: (64, filters), of every state.
             kernel: (P * P * filters, 4 * units), the LSTM's for inputs.
 
         Returns:
-            (batch, 3 * P, 4 * units): every pixel's contribution by its columns of windows, so that a pixel
+            (batch, P * 3, 4 * units): every pixel's contribution by its columns of windows, so that a pixel
             in two of them has two.
         """
-        windows, filters, outputs = rows.shape[0], features.shape[1], kernel.shape[1]
+        windows, filters, outputs = rows.shape[1], features.shape[1], kernel.shape[1]
         # Rows of windows that see the pixel: that which begins with its row or the one before; and, of an
         # even row, the one before, which ends with it. Those outside of the frame vanish as one-hot vectors.
-        last = rows // 2
-        window = ops.stack([last, ops.where(ops.equal(rows % 2, 0), last - 1, -1)], axis=-1)
+        last = ops.floor(rows / 2)
+        window = ops.stack([last, ops.where(ops.equal(rows, 2 * last), last - 1, -1.0)], axis=-1)
         before, after = self._states(rows, times, window)
-        steps = ops.one_hot(after, _STATES, dtype="float32") - ops.one_hot(before, _STATES, dtype="float32")
-        changes = ops.matmul(ops.reshape(steps, (-1, _STATES)), features)
-        changes = ops.reshape(changes, (windows, _COLUMNS, -1, 2, filters, 1))
-        where = ops.one_hot(window, windows, dtype="float32")[..., None, :]
+        steps = _one_hot(after, _STATES) - _one_hot(before, _STATES)
+        changes = ops.tensordot(steps, features, axes=1)[..., None]
+        where = _one_hot(window, windows)[..., None, :]
         changes = where[:, :, :, 0] * changes[:, :, :, 0] + where[:, :, :, 1] * changes[:, :, :, 1]
-        changes = ops.reshape(changes, (windows, -1, filters * windows))
+        changes = ops.reshape(changes, (-1, windows, _COLUMNS, filters * windows))
         # From (row, column, filter) to a matrix for every column of windows.
         by_column = ops.transpose(ops.reshape(kernel, (windows, windows, filters, outputs)), (1, 2, 0, 3))
-        projected = ops.matmul(changes, ops.reshape(by_column, (windows, filters * windows, outputs)))
-        projected = ops.transpose(ops.reshape(projected, (windows, _COLUMNS, -1, outputs)), (2, 0, 1, 3))
+        by_column = ops.reshape(by_column, (windows, filters * windows, outputs))
+        projected = ops.einsum("bwcf,wfo->bwco", changes, by_column)
         return ops.reshape(projected, (-1, windows * _COLUMNS, outputs))
 
     def _states(self, rows: Any, times: Any, window: Any) -> tuple[Any, Any]:
         """The states of windows before and after a pixel of theirs is drawn.
 
         Args:
-            rows: int32 (P, 3, batch).
-            times: int32 (P, 3, batch).
-            window: int32 (P, 3, batch, 2), the row of windows, by the pixel that is drawn.
+            rows: (batch, P, 3).
+            times: (batch, P, 3).
+            window: (batch, P, 3, 2), the row of windows, by the pixel that is drawn.
 
         Returns:
-            int32 (P, 3, batch, 2), from 0 to 63.
+            (batch, P, 3, 2), from 0 to 63.
         """
-        # By (column of windows, its column that is drawn, its column that is looked at, ...).
-        place = rows[:, None, :, :, None] - 2 * window[:, :, None]
+        # By (..., its column that is drawn, row of windows, its column that is looked at).
+        place = rows[:, :, None, None, :] - 2 * window[..., None]
         inside = ops.logical_and(place >= 0, place < _COLUMNS)
-        time, newest = times[:, None, :, :, None], times[:, :, None, :, None]
+        time, newest = times[:, :, None, None, :], times[:, :, :, None, None]
         stays = self.observation.line == "line"
         was_there = ops.logical_and(ops.less(time, newest), stays)
         is_there = ops.logical_or(was_there, ops.equal(time, newest))
 
         def state(shown: Any) -> Any:
-            places = ops.where(ops.logical_and(inside, shown), place, _NOWHERE)
-            return sum(places[:, :, column] * _PLACES**column for column in range(_COLUMNS))
+            places = ops.where(ops.logical_and(inside, shown), place, float(_NOWHERE))
+            return sum(places[..., column] * _PLACES**column for column in range(_COLUMNS))
 
         return state(was_there), state(is_there)
 
     def _is_seen(self, times: Any, size: int, number: Any) -> Any:
-        """Which contributions are in a frame: float32 (batch, timesteps, 3 * P), 1 or 0."""
+        """Which contributions are in a frame: float32 (batch, timesteps, P * 3), 1 or 0."""
         length = self.observation.window
-        now = ops.arange(length or size, dtype="int32")
+        now = ops.arange(length or size, dtype="float32")
         if length is not None:
-            now = now + first_of_window(self.observation.seed, number, size - length + 1)
-        drawn = ops.reshape(ops.transpose(times, (2, 0, 1)), (-1, 1, times.shape[0] * _COLUMNS))
+            first = first_of_window(self.observation.seed, number, size - length + 1)
+            now = now + ops.cast(first, "float32")
+        drawn = ops.reshape(times, (-1, 1, times.shape[1] * _COLUMNS))
         shows = ops.less_equal if self.observation.line == "line" else ops.equal
         return ops.cast(shows(drawn, now[..., None]), "float32")
 
 
 def _drawn_columns(path: Any, label: Any) -> tuple[Any, Any]:
-    """Rows and times of the pixels in the three columns of every column of windows, int32 (P, 3, batch)."""
+    """Rows and times of the pixels in the three columns of every column of windows, (batch, P, 3)."""
     size = path.shape[1]
     windows = (size - 1) // 2
-    is_right = ops.equal(ops.cast(label, "int32"), RIGHT)[:, None]
-    time = ops.arange(size, dtype="int32")
-    path = ops.cast(path, "int32")
+    is_right = ops.equal(ops.cast(label, "float32"), RIGHT)[:, None]
+    time = ops.arange(size, dtype="float32")
+    path = ops.cast(path, "float32")
 
     def by_window(of_column: Any) -> Any:
         columns = [of_column[:, column : column + 2 * windows - 1 : 2] for column in range(_COLUMNS)]
-        return ops.transpose(ops.stack(columns), (2, 0, 1))
+        return ops.stack(columns, axis=-1)
 
     rows = ops.where(is_right, path, ops.flip(path, axis=1))
     return by_window(rows), by_window(ops.where(is_right, time, ops.flip(time)))
 
 
+def _one_hot(numbers: Any, count: int) -> Any:
+    """float32 (..., count); of numbers outside of 0 to count - 1, zeros."""
+    return ops.one_hot(ops.cast(numbers, "int32"), count, dtype="float32")
+
+
 def _every_state() -> Any:
     """A window in all its states, as the frames of one sequence: float32 (1, 64, 3, 3, 1)."""
-    state = ops.arange(_STATES, dtype="int32")
-    places = ops.stack([state // _PLACES**column % _PLACES for column in range(_COLUMNS)], axis=-1)
-    row = ops.arange(_COLUMNS, dtype="int32")[:, None]
-    return ops.cast(ops.equal(places[:, None, :], row), "float32")[None, ..., None]
+    state = np.arange(_STATES)
+    places = np.stack([state // _PLACES**column % _PLACES for column in range(_COLUMNS)], axis=-1)
+    shown = places[:, None, :] == np.arange(_COLUMNS)[:, None]
+    return ops.convert_to_tensor(shown[None, ..., None], "float32")

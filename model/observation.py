@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from model.execution import on_gpu_kernels
 from model.stateless_random import random_bits, word_of
 
 _WINDOW_STREAM, _NOISE_STREAM, _FLIP_STREAM = 0, 1, 2
@@ -56,7 +57,7 @@ class RandomWindow(keras.layers.Layer):
     """Consecutive frames from a random one on, every possible first frame equally likely.
 
     Call arguments:
-        frames: (batch, T, S, S, 1), T at least the length.
+        frames: (batch, T, S, S, 1), T at least the length; whole numbers from 0 to 255.
         number: uint32 (batch,), which example it is; with the seed it decides the first frame.
 
     Returns:
@@ -72,6 +73,12 @@ class RandomWindow(keras.layers.Layer):
         """Take the window of every sequence."""
         timesteps, *frame_shape = frames.shape[1:]
         first = first_of_window(self.seed, number, timesteps - self.length + 1)
+        if on_gpu_kernels():  # Which neither gather bytes nor compute with indices.
+            time = ops.cast(first, "float32") + ops.arange(self.length, dtype="float32")
+            chosen = ops.equal(time[..., None], ops.arange(timesteps, dtype="float32"))
+            pixels = ops.reshape(ops.cast(frames, "float16"), (-1, timesteps, math.prod(frame_shape)))
+            window = ops.matmul(ops.cast(chosen, "float16"), pixels)
+            return ops.cast(ops.reshape(window, (-1, self.length, *frame_shape)), frames.dtype)
         sequence = ops.arange(ops.shape(frames)[0], dtype="int32")[:, None]
         chosen = sequence * timesteps + first + ops.arange(self.length, dtype="int32")
         window = ops.take(ops.reshape(frames, (-1, *frame_shape)), ops.reshape(chosen, (-1,)), axis=0)

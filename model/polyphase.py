@@ -16,6 +16,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from model.execution import on_cpu_kernels
+
 _SIZE = 2  # Of kernels and pooling windows.
 _PATCH = 2 * _SIZE - 1  # Pixels along an edge that a pooling window's outputs look at.
 
@@ -46,7 +48,7 @@ class PolyphaseConv2D(keras.layers.Layer):
     def call(self, frames: Any) -> Any:
         """Convolve every phase."""
         patches = self._patches(frames)
-        return self._convolve_at_once(patches) if _on_cpu_kernels() else self._convolve_by_weight(patches)
+        return self._convolve_at_once(patches) if on_cpu_kernels() else self._convolve_by_weight(patches)
 
     def _patches(self, frames: Any) -> list[Any]:
         """The 3 x 3 pixels that a window looks at, row by row: arrays (batch, timesteps, P, P)."""
@@ -83,8 +85,10 @@ class PolyphaseConv2D(keras.layers.Layer):
 
     def _convolve_by_weight(self, patches: list[Any]) -> Any:
         """As a sum over the kernel's weights."""
-        kernel = ops.reshape(self.kernel, (_SIZE, _SIZE, self.filters, 1, 1, 1, 1))
-        bias = ops.reshape(self.bias, (self.filters, 1, 1, 1, 1))
+        patches = [ops.cast(patch, self.compute_dtype) for patch in patches]
+        kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.kernel, self.bias))
+        kernel = ops.reshape(kernel, (_SIZE, _SIZE, self.filters, 1, 1, 1, 1))
+        bias = ops.reshape(bias, (self.filters, 1, 1, 1, 1))
         return ops.stack(
             [
                 sum(
@@ -111,7 +115,7 @@ class PolyphaseMaxPool2D(keras.layers.Layer):
 
     def call(self, outputs: Any) -> Any:
         """Take the maximum over the phases."""
-        if _on_cpu_kernels():  # The phases as the rows of an image, all the rest as its channels.
+        if on_cpu_kernels():  # The phases as the rows of an image, all the rest as its channels.
             rows = ops.reshape(outputs, (1, outputs.shape[0], 1, -1))
             largest = ops.max_pool(rows, (outputs.shape[0], 1), data_format="channels_last")
             return ops.relu(ops.reshape(largest, ops.shape(outputs)[1:]))
@@ -131,15 +135,6 @@ class PolyphaseFlatten(keras.layers.Layer):
             ops.reshape(pooled, (filters, batch, timesteps, windows * windows)), (1, 2, 3, 0)
         )
         return ops.reshape(last, (batch, timesteps, windows * windows * pooled.shape[0]))
-
-
-def _on_cpu_kernels() -> bool:
-    """Whether operations run one by one on a CPU.
-
-    Then a matrix product and a pooling operation, each in one go, are the quickest. XLA and GPUs do better
-    with sums and maxima of arrays, which XLA joins with what stands around them.
-    """
-    return keras.backend.backend() == "tensorflow" and not keras.distribution.list_devices("gpu")
 
 
 def _phases() -> list[tuple[int, int]]:

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from model.execution import by_xla
+
 _MOST_UNROLLED = 64
+
+
+class _Step(keras.layers.Layer):
+    """A step in time, as `keras.layers.RNN` takes it."""
+
+    def __init__(self, step: Callable[[Any, Any], tuple[Any, Any]], units: int, dtype: Any) -> None:
+        super().__init__(dtype=keras.backend.standardize_dtype(dtype))
+        self._step = step
+        self.state_size = [units, units]
+        self.output_size = units
+
+    def call(self, inputs: Any, states: Any) -> tuple[Any, list[Any]]:
+        """The output and the next state."""
+        states = self._step(inputs, states)
+        return states[0], [*states]
 
 
 @keras.saving.register_keras_serializable("moving_lines")
@@ -61,9 +79,10 @@ class ProjectedLSTM(keras.layers.LSTM):
             What a call returns.
         """
         timesteps = projected.shape[1]
-        recurrent_kernel = self.cell.recurrent_kernel
+        # Whoever calls this may be a layer of another precision.
+        recurrent_kernel = ops.cast(self.cell.recurrent_kernel, projected.dtype)
 
-        def step(state: tuple[Any, Any], projected_input: Any) -> tuple[tuple[Any, Any], Any]:
+        def step(projected_input: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
             hidden, carry = state
             gates = ops.add(projected_input, ops.matmul(hidden, recurrent_kernel))
             update, forget, candidate, output = ops.split(gates, 4, axis=-1)
@@ -71,24 +90,30 @@ class ProjectedLSTM(keras.layers.LSTM):
                 update
             ) * self.activation(candidate)
             hidden = self.recurrent_activation(output) * self.activation(carry)
-            state = hidden, carry
-            # Keras' scan on TensorFlow takes results of the state's own structure only.
-            return state, state if self.return_sequences else None
+            return hidden, carry
 
         if initial_state is None:
             zeros = ops.zeros((ops.shape(projected)[0], self.units), projected.dtype)
             initial_state = (zeros, zeros)
         state = tuple(initial_state)
-        if keras.backend.backend() == "tensorflow" and self._is_short(timesteps):
+        if not by_xla() and self._is_short(timesteps):
             every = []
             for projected_input in ops.unstack(projected, timesteps, axis=1):
-                state, _ = step(state, projected_input)
+                state = step(projected_input, state)
                 every.append(state[0])
             return ops.stack(every, axis=1) if self.return_sequences else state[0]
-        state, every = ops.scan(step, state, ops.transpose(projected, (1, 0, 2)))
-        return ops.transpose(every[0], (1, 0, 2)) if self.return_sequences else state[0]
+        # Not `ops.scan`: on TensorFlow it does not tell XLA how many steps there are, which gradients need.
+        loop = keras.layers.RNN(_Step(step, self.units, projected.dtype), self.return_sequences)
+        return loop(projected, initial_state=state)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, also whether cuDNN may be taken, which Keras leaves out."""
+        return {**super().get_config(), "use_cudnn": self.use_cudnn}
 
     @staticmethod
     def _is_short(timesteps: int | None) -> bool:
-        """Whether a graph may hold every timestep; TensorFlow's loops cost as much as the steps in them."""
+        """Whether a graph may hold every timestep: TensorFlow's loops cost as much as the steps in them.
+
+        XLA's do not, but it takes minutes to compile every timestep by itself.
+        """
         return timesteps is not None and timesteps <= _MOST_UNROLLED

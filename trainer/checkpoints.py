@@ -87,6 +87,6 @@ def restore(path: str, classifier: keras.Model) -> None:
     classifier.load_weights(path)
 
 
-def compile_classifier(classifier: keras.Model, optimizer: Any, jit_compile: bool) -> None:
+def compile_classifier(classifier: keras.Model, optimizer: Any) -> None:
     """Compile a classifier with the optimizer that trains it, so that its file holds both."""
-    classifier.compile(optimizer, "binary_crossentropy", metrics=["accuracy"], jit_compile=jit_compile)
+    classifier.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])

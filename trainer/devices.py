@@ -8,6 +8,7 @@ import os
 import keras
 import tensorflow as tf
 
+from model.execution import choose_compiler
 from pipeline.cores import usable_cores
 from pipeline.program import RequestError
 from trainer.startup import check_backend
@@ -78,6 +79,24 @@ def make_deterministic() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     else:
         tf.config.experimental.enable_op_determinism()
+
+
+def settle_compiler(compiler: str, deterministic: bool) -> None:
+    """Decide what carries out the models of a training; see `model.execution`.
+
+    Raises:
+        RequestError: if it cannot be had.
+    """
+    if backend_in_use() == "jax":
+        if compiler == "none":
+            raise RequestError("--compile none: JAX always compiles by XLA; leave it out")
+    elif deterministic:
+        if compiler == "xla":
+            raise RequestError(
+                "--compile xla: Keras lets XLA compile nothing that is --deterministic on TensorFlow; leave one out"
+            )
+        compiler = "none"
+    choose_compiler(compiler)
 
 
 def _choose_for_jax(device: str) -> str:

@@ -26,9 +26,11 @@ class Distribution:
         cluster: the processes that train together; None for this one alone.
         num_replicas: devices of this process that share its part of a batch.
         model_class: of the model that is trained.
+        compiles_steps: whether XLA may compile its whole step.
     """
 
     model_class: type[keras.Model] = keras.Model
+    compiles_steps = True
 
     def __init__(
         self, device: str, cluster: Cluster | None, peers: Peers | None, num_replicas: int = 1
@@ -79,6 +81,7 @@ class _TensorFlowStrategy(Distribution):
     """Replicas by a ``tf.distribute`` strategy."""
 
     model_class = ReplicatedModel
+    compiles_steps = False
 
     def __init__(
         self, strategy: tf.distribute.Strategy, device: str, cluster: Cluster | None, peers: Peers | None

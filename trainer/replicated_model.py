@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from model.execution import by_xla
 
 
 class ReplicatedModel(keras.Model):
@@ -21,14 +25,8 @@ class ReplicatedModel(keras.Model):
         context = tf.distribute.get_replica_context()
         num_replicas = context.num_replicas_in_sync
         variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            answers = self(features, training=True)
-            # Keras divides the loss by the number of replicas, so that gradients are to be added.
-            loss = self.compute_loss(x=features, y=labels, y_pred=answers, sample_weight=weights)
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = context.all_reduce(
-            tf.distribute.ReduceOp.SUM, tape.gradient(scaled, [variable.value for variable in variables])
-        )
+        answers, loss, gradients = self._forward_and_back(features, labels, weights)
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         if (norm := self.optimizer.global_clipnorm) is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, norm)
         # The optimizer adds up once more what is now the same everywhere.
@@ -37,6 +35,24 @@ class ReplicatedModel(keras.Model):
             if metric.name == "loss":
                 metric.update_state(loss * num_replicas, sample_weight=tf.shape(labels)[0])
         return _reducible(self.compute_metrics(features, labels, answers, sample_weight=weights))
+
+    @functools.cached_property
+    def _forward_and_back(self) -> Callable[..., tuple[Any, Any, list[Any]]]:
+        """From a replica's part of a batch to answers, loss and gradients.
+
+        XLA may compile this much of a step, but not what replicas tell each other.
+        """
+
+        def compute(features: Any, labels: Any, weights: Any) -> tuple[Any, Any, list[Any]]:
+            with tf.GradientTape() as tape:
+                answers = self(features, training=True)
+                # Keras divides the loss by the number of replicas, so that gradients are to be added.
+                loss = self.compute_loss(x=features, y=labels, y_pred=answers, sample_weight=weights)
+                scaled = self.optimizer.scale_loss(loss)
+            values = [variable.value for variable in self.trainable_variables]
+            return answers, loss, tape.gradient(scaled, values)
+
+        return tf.function(compute, jit_compile=True) if by_xla() else compute
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Loss and metrics of this replica's part of a batch."""

@@ -12,7 +12,8 @@ from trainer.flags import check_dispatcher
 
 SCHEDULES = ("cosine", "constant")
 DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# TF32 is float32 whose products GPUs compute from numbers rounded to 10 bits.
+PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class TrainingSettings:
         clip_norm: gradients with a larger global norm are scaled down to it.
         early_stopping: epochs without a lower validation loss after which to stop; None goes on to the end.
         architecture: one of `model.ARCHITECTURES`.
-        precision: a Keras dtype policy, one of `PRECISIONS`.
+        precision: one of `PRECISIONS`: a Keras dtype policy, or "tf32".
         deterministic: use only operations that give the same bits every time.
         line: what a frame shows; see `model.Observation`.
         window: random consecutive frames of each sequence; None takes all.
@@ -103,6 +104,11 @@ class TrainingSettings:
             )
 
     @property
+    def dtype_policy(self) -> str:
+        """Keras' name for the precision of layers."""
+        return "float32" if self.precision == "tf32" else self.precision
+
+    @property
     def observation(self) -> Observation:
         """What of a sequence the classifier gets to see."""
         return Observation(self.line, self.window, self.noise, self.seed)
@@ -128,6 +134,7 @@ class Execution:
 
     Attributes:
         device: "auto", "cpu" or "gpu".
+        compile: what carries out the model, one of `model.execution.COMPILERS`.
         distribution: one of `DISTRIBUTIONS`.
         steps_per_execution: steps that run on the device without coming back to Python.
         checkpoint_every: steps between checkpoints within an epoch.
@@ -142,6 +149,7 @@ class Execution:
     """
 
     device: str = "auto"
+    compile: str = "auto"
     distribution: str = "auto"
     steps_per_execution: int = 1
     checkpoint_every: int = 500

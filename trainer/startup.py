@@ -53,13 +53,24 @@ def check_backend(backend: str, chosen_by: str) -> None:
         )
 
 
-def settle_keras() -> None:
+def settle_keras(tf32: bool = False) -> None:
     """Set all that ``keras.json`` and the environment may set to what Keras does by itself.
 
     Weights and metrics depend on it, and a run is to be the same whoever starts it. It holds for the whole
     process. The backend stays what it is.
+
+    Args:
+        tf32: whether GPUs may round float32 numbers to 10 bits (TF32) before they multiply them, as both
+            libraries let them by themselves. Without it float32 is float32 on every device.
     """
     import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "float32")
 
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")

@@ -65,7 +65,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> ArgumentParser:
-    from trainer.settings import DISTRIBUTIONS, Execution, TrainingSettings
+    from model.execution import COMPILERS
+    from trainer.settings import DISTRIBUTIONS, PRECISIONS, Execution, TrainingSettings
 
     default, execution = TrainingSettings(), Execution()
     parser = ArgumentParser(
@@ -101,7 +102,7 @@ def _parser() -> ArgumentParser:
         help="stop after so many epochs without a lower validation loss",
     )
     add("--architecture", default=default.architecture, help="folded, layerwise or submodel")
-    add("--precision", default=default.precision, help="float32, mixed_bfloat16 or mixed_float16")
+    add("--precision", default=default.precision, help=f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
     add(
         "--seed", type=non_negative_int, default=default.seed, help="of weights, order of the data, and noise"
     )
@@ -133,6 +134,12 @@ def _parser() -> ArgumentParser:
         choices=("auto", "cpu", "gpu"),
         default=execution.device,
         help="auto: a GPU if there is one",
+    )
+    add(
+        "--compile",
+        choices=COMPILERS,
+        default=execution.compile,
+        help="by XLA or not; auto: on GPUs, and on JAX always",
     )
     add(
         "--distribution",

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import model as _registers_layers  # noqa: F401  # Keras finds the custom layers by this import.
 from model import Observation
+from model.execution import by_xla
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import read_state
 from trainer.run_directory import RunDirectory, file_sha256, private_copy
@@ -46,8 +47,8 @@ class TrainedModel:
 
 
 def compile_for_inference(model: keras.Model) -> keras.Model:
-    """Compile without XLA on TensorFlow, where it halves this model's speed on a CPU."""
-    model.compile(jit_compile=keras.backend.backend() != "tensorflow")
+    """Compile, by XLA where `model.execution` says so."""
+    model.compile(jit_compile=by_xla())
     return model
 
 

@@ -24,7 +24,7 @@ from trainer.checkpoints import (
 from trainer.curves import draw_curves
 from trainer.data_service import DataService, reading_through
 from trainer.datasets import SplitFiles, damage_named, read_manifest
-from trainer.devices import make_deterministic
+from trainer.devices import make_deterministic, settle_compiler
 from trainer.distribution import Distribution, distributed, find_cluster
 from trainer.feeds import Part, num_validation_batches, training_part, validation_part
 from trainer.history import read_history, write_history
@@ -84,7 +84,8 @@ def train(
         WorkError: if the data is damaged, the loss is not finite, or a signal stopped it; checkpoints written
             before are kept.
     """
-    settle_keras()
+    settle_keras(tf32=settings.precision != "float32")
+    settle_compiler(execution.compile, settings.deterministic)
     cluster = find_cluster(execution.distribution)
     manifest = read_manifest(data_dir)
     run = RunDirectory(model_dir)
@@ -164,6 +165,7 @@ def _train(job: _Job, checkpoint: str | None) -> TrainingResult:
     if checkpoint is not None and distribution.is_chief:
         print(f"resuming after step {state.step} from {checkpoint}")
     if distribution.is_chief:
+        print(f"model: {model.description}")
         # A killed run may have told of more than its last checkpoint holds.
         forget_events_after(run.tensorboard_path, state.step)
         write_history(run.history_path, state.history)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 
-from model import build_classifier, sequence_answers
+from model import build_classifier, logits_of, sequence_answers
+from model.execution import by_xla
 from trainer.checkpoints import compile_classifier, restore
 from trainer.datasets import SplitFiles
 from trainer.distribution import Distribution
@@ -23,7 +25,7 @@ class TrainingModel:
     """Two models with the same weights and the same optimizer.
 
     Attributes:
-        sequence_model: from stored sequences to probabilities; `fit` trains it.
+        sequence_model: from stored sequences to logits; `fit` trains it.
         classifier: from frames to probabilities; checkpoints hold it.
         totals: variables of the loss and the metrics of the epoch under way.
     """
@@ -31,6 +33,13 @@ class TrainingModel:
     sequence_model: keras.Model
     classifier: keras.Model
     totals: list[Any]
+
+    @property
+    def description(self) -> str:
+        """What the trained model looks at and what carries it out, for people."""
+        names = {layer.name for layer in self.sequence_model.layers}
+        seen = "paths" if "line_classifier" in names else "drawn frames" if "draw_line" in names else "frames"
+        return f"looks at {seen}, {'compiled by XLA' if by_xla() else 'one operation after the other'}"
 
 
 def build_training_model(
@@ -45,20 +54,18 @@ def build_training_model(
         checkpoint: to take weights and optimizer from; None draws new weights from the seed.
     """
     settings = plan.settings
-    # XLA halves the speed of this model on TensorFlow's CPU and cannot hold cuDNN's LSTM; JAX needs it.
-    jit_compile = keras.backend.backend() != "tensorflow"
     keras.utils.set_random_seed(settings.seed)
     with distribution.scope():
         classifier = build_classifier(
             files.image_size,
             settings.architecture,
-            precision=settings.precision,
-            use_cudnn=False if settings.deterministic else "auto",
+            precision=settings.dtype_policy,
+            use_cudnn=False if settings.deterministic else None,
         )
         inputs, answers = sequence_answers(
-            classifier, files.image_size, files.encoding.name, settings.observation
+            logits_of(classifier), files.image_size, files.encoding.name, settings.observation
         )
-        accuracy = keras.metrics.BinaryAccuracy(name="accuracy")
+        accuracy = keras.metrics.MeanMetricWrapper(right_answers, name="accuracy")
         optimizer = _optimizer(plan)
     if distribution.is_chief and checkpoint is None:
         classifier.summary()
@@ -67,17 +74,22 @@ def build_training_model(
     with distribution.scope():
         model.compile(
             optimizer,
-            "binary_crossentropy",
+            keras.losses.BinaryCrossentropy(from_logits=True),
             weighted_metrics=[accuracy],
             steps_per_execution=plan.execution.steps_per_execution,
-            jit_compile=jit_compile,
+            jit_compile=by_xla() and distribution.compiles_steps,
         )
         optimizer.build(model.trainable_variables)
-        compile_classifier(classifier, optimizer, jit_compile)
+        compile_classifier(classifier, optimizer)
         if checkpoint is not None:
             restore(checkpoint, classifier)
     losses = [variable for metric in model.metrics if metric.name == "loss" for variable in metric.variables]
     return TrainingModel(model, classifier, [*losses, *accuracy.variables])
+
+
+def right_answers(labels: Any, logits: Any) -> Any:
+    """Whether the more probable class is the label: bool, of the shape of both."""
+    return ops.equal(ops.cast(labels, "bool"), logits > 0)
 
 
 def _optimizer(plan: Plan) -> keras.optimizers.Optimizer:

@@ -8,7 +8,7 @@ from pipeline.lines import draw_frames, sample_sequences
 
 def test_parameters_layer_by_layer_at_50() -> None:
     model = build_classifier(50)
-    assert [layer.count_params() for layer in model.layers[1:]] == [10, 0, 0, 240_600, 51]
+    assert [layer.count_params() for layer in model.layers[1:]] == [10, 0, 0, 240_600, 51, 0]
     printed: list[str] = []
     model.summary(print_fn=lambda line, **_: printed.append(line))
     assert "240,661" in "\n".join(printed)

@@ -12,6 +12,7 @@ from model import (
     Observation,
     answers_by_frame,
     build_classifier,
+    logits_of,
     observed_frames,
     with_sequence_inputs,
 )
@@ -138,7 +139,6 @@ _MULTIPLIES_BFLOAT16 = pytest.mark.skipif(
     [
         (8, "layerwise", "float32", Observation()),
         (8, "submodel", "float32", Observation()),
-        pytest.param(8, "folded", "mixed_bfloat16", Observation(), marks=_MULTIPLIES_BFLOAT16),
         (8, "folded", "float32", Observation(noise=0.1)),
         (8, "folded", "float32", Observation(flips=0.1)),
         (2, "folded", "float32", Observation()),
@@ -155,6 +155,26 @@ def test_frames_are_drawn_where_they_have_to_be(
         ops.convert_to_numpy(_drawn(classifier, image_size, observation)(features)),
     )
     assert model.get_layer("draw_line")
+
+
+@pytest.mark.parametrize(
+    ("precision", "rounding"),
+    [pytest.param("mixed_bfloat16", 2**-8, marks=_MULTIPLIES_BFLOAT16), ("mixed_float16", 2**-11)],
+)
+def test_half_precision_draws_no_frames_either(precision: str, rounding: float) -> None:
+    whole, _ = _classifiers(8)
+    half, layerwise = (build_classifier(8, name, 8, precision) for name in ("folded", "layerwise"))
+    for classifier in (half, layerwise):
+        classifier.set_weights(whole.get_weights())
+    features, _ = _features(8, Observation())
+    lines = with_sequence_inputs(logits_of(half), 8, "path")
+    assert any(isinstance(layer, LineClassifier) for layer in lines.layers)
+    exact = ops.convert_to_numpy(with_sequence_inputs(logits_of(whole), 8, "path")(features))
+    ours = ops.convert_to_numpy(lines(features))
+    drawn = ops.convert_to_numpy(_drawn(logits_of(layerwise), 8, Observation())(features))
+    # Half precision rounds in it, and no worse than where frames are drawn.
+    assert 0 < np.abs(ours - exact).max() < 20 * rounding * np.abs(exact).max()
+    assert np.abs(ours - exact).max() < 2 * np.abs(drawn - exact).max()
 
 
 def test_cudnns_lstm_gets_frames() -> None:

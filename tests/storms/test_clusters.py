@@ -141,6 +141,22 @@ def test_two_processes_train_as_one(alone: Path, together: tuple[Path, str]) -> 
     _assert_alike(together[0], alone)
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_what_xla_compiles_trains_alike(
+    tmp_path: Path, data: Path, backend: str, alone: Path, devices: int
+) -> None:
+    if backend == "jax":
+        pytest.skip("JAX compiles always")
+    run = tmp_path / "run"
+    before = TWO_DEVICES[backend] if devices == 2 else ""
+    flags = ["--compile=xla", f"--distribution={'mirrored' if devices == 2 else 'none'}"]
+    ((code, output, errors),) = _end([_start(run, data, backend, *flags, before=before)])
+    assert code == 0, errors
+    assert "compiled by XLA" in output
+    assert ("2 replicas" in output) == (devices == 2)
+    _assert_alike(run, alone)
+
+
 def test_two_devices_train_as_one(tmp_path: Path, data: Path, backend: str, alone: Path) -> None:
     run = tmp_path / "run"
     process = _start(run, data, backend, "--distribution=mirrored", before=TWO_DEVICES[backend])
