@@ -93,7 +93,7 @@ def settle_compiler(compiler: str, deterministic: bool) -> None:
     elif deterministic:
         if compiler == "xla":
             raise RequestError(
-                "--compile xla: Keras lets XLA compile nothing that is --deterministic on TensorFlow; leave one out"
+                "--compile xla: on TensorFlow Keras lets XLA compile nothing that is --deterministic; use one"
             )
         compiler = "none"
     choose_compiler(compiler)

@@ -48,6 +48,7 @@ def _print_gradients(data_dir: str) -> None:
 
     import_tensorflow_quietly()
     import keras
+    from keras import ops
 
     from trainer.datasets import read_manifest, split_files
     from trainer.distribution import distributed
@@ -70,20 +71,23 @@ def _print_gradients(data_dir: str) -> None:
         answers, _ = model.stateless_call(variables, others, features)
         return model.loss(expected, answers)
 
-    def gradient(label: int) -> float:
-        values = [variable.value for variable in model.trainable_variables]
-        expected = np.full((1, 1), label, np.float32)
-        if keras.backend.backend() == "jax":
-            import jax
+    if keras.backend.backend() == "jax":
+        import jax
 
-            return float(jax.grad(loss)(values, expected)[place][0])
+        of_bias = jax.jit(lambda values, expected: jax.grad(loss)(values, expected)[place])
+    else:
         import tensorflow as tf
 
-        values = [tf.constant(value.numpy()) for value in values]
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            found = loss(values, expected)
-        return float(tape.gradient(found, values[place]).numpy()[0])
+        @tf.function
+        def of_bias(values: list[object], expected: object) -> object:
+            with tf.GradientTape() as tape:
+                tape.watch(values)
+                found = loss(values, expected)
+            return tape.gradient(found, values[place])
+
+    def gradient(label: int) -> float:
+        values = [ops.convert_to_tensor(variable) for variable in model.trainable_variables]
+        return float(ops.convert_to_numpy(of_bias(values, np.full((1, 1), label, np.float32)))[0])
 
     gradients: list[list[float]] = [[], []]
     probabilities = []
