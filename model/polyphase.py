@@ -7,6 +7,12 @@ phases of the decimation that follows it is known as polyphase decomposition.)
 
 `PolyphaseConv2D`, `PolyphaseMaxPool2D` and `PolyphaseFlatten` in a row compute what ``Conv2D(filters, 2,
 activation="relu")``, ``MaxPooling2D(2)`` and ``Flatten()`` compute over every frame, with the same weights.
+As the maximum is taken where the phases are computed, they never leave the first of them.
+
+Where a CPU runs operations one by one, what costs is memory: the pixels that windows look at and the phases
+are a dozen times as large as what goes in and comes out. So these are computed for a few frames at a time,
+which caches hold and several cores share in; the pixels of all these frames lie side by side, so that every
+shift of a window is a copy of long rows; and pixels stay bytes, if they came as such, until the product.
 """
 
 from __future__ import annotations
@@ -16,22 +22,25 @@ from typing import Any
 import keras
 from keras import ops
 
-from model.execution import on_cpu_kernels
+from model.execution import on_cpu_kernels, on_gpu_kernels
 
 _SIZE = 2  # Of kernels and pooling windows.
 _PATCH = 2 * _SIZE - 1  # Pixels along an edge that a pooling window's outputs look at.
 
 
+_CHUNK = 100  # Frames at a time at least: their arrays are about as large as a core's cache.
+_MOST_CHUNKS = 16  # Every one adds some dozen operations to the graph.
+
+
 @keras.saving.register_keras_serializable("moving_lines")
 class PolyphaseConv2D(keras.layers.Layer):
-    """`keras.layers.Conv2D` with kernels of 2 x 2, before pooling by 2 x 2; linear, with bias.
+    """`keras.layers.Conv2D` with kernels of 2 x 2, linear, with bias, and the maximum over windows of 2 x 2.
 
     Call arguments:
-        frames: (batch, timesteps, S, S, 1), S at least 3.
+        frames: (batch, timesteps, S, S, 1), S at least 3, of any dtype.
 
     Returns:
-        (4, filters, batch, timesteps, P, P), P = (S - 1) // 2: the phase, (0, 0), (0, 1), (1, 0) or (1, 1),
-        the filter, and the output at that phase of every pooling window.
+        (batch, timesteps, P, P, filters), P = (S - 1) // 2: the largest output of every window.
     """
 
     def __init__(self, filters: int, **kwargs: Any) -> None:
@@ -46,60 +55,83 @@ class PolyphaseConv2D(keras.layers.Layer):
         self.bias = self.add_weight((self.filters,), initializer="zeros", name="bias")
 
     def call(self, frames: Any) -> Any:
-        """Convolve every phase."""
-        patches = self._patches(frames)
-        return self._convolve_at_once(patches) if on_cpu_kernels() else self._convolve_by_weight(patches)
-
-    def _patches(self, frames: Any) -> list[Any]:
-        """The 3 x 3 pixels that a window looks at, row by row: arrays (batch, timesteps, P, P)."""
-        windows = (frames.shape[2] - 1) // _SIZE
-        half = windows + 1
+        """Convolve every phase, and take the maximum over the phases."""
+        size = frames.shape[2]
+        windows = (size - 1) // _SIZE
         batch, timesteps = ops.shape(frames)[:2]
-        frames = frames[..., : 2 * half, : 2 * half, 0]
-        missing = 2 * half - frames.shape[2]  # Of an odd size: never looked at.
-        frames = ops.pad(frames, ((0, 0), (0, 0), (0, missing), (0, missing))) if missing else frames
-        phases = ops.transpose(
-            ops.reshape(frames, (batch, timesteps, half, _SIZE, half, _SIZE)), (3, 5, 0, 1, 2, 4)
-        )
-        return [
-            phases[
-                row % 2, column % 2, :, :, row // 2 : row // 2 + windows, column // 2 : column // 2 + windows
-            ]
-            for row in range(_PATCH)
-            for column in range(_PATCH)
-        ]
+        if on_gpu_kernels():
+            images = ops.cast(ops.reshape(frames, (-1, size, size, 1)), self.compute_dtype)
+            kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.kernel, self.bias))
+            largest = ops.max_pool(ops.conv(images, kernel, data_format="channels_last"), _SIZE) + bias
+            return ops.reshape(largest, (batch, timesteps, windows, windows, self.filters))
+        frames = ops.reshape(frames, (-1, size, size))
+        if missing := _SIZE * (windows + 1) - size:  # Of an odd size: never looked at.
+            frames = ops.pad(frames, ((0, 0), (0, missing), (0, missing)))
+        largest = self._in_chunks(frames) if on_cpu_kernels() else self._convolve_by_weight(frames)
+        return ops.reshape(largest, (batch, timesteps, windows, windows, self.filters))
 
-    def _convolve_at_once(self, patches: list[Any]) -> Any:
-        """As one matrix product, the bias among the weights."""
-        shape = ops.shape(patches[0])
-        pixels = ops.reshape(ops.stack([*patches, ops.ones_like(patches[0])]), (_PATCH**2 + 1, -1))
+    def _in_chunks(self, frames: Any) -> Any:
+        """From frames (n, 2 * P + 2, 2 * P + 2) to (n, P * P, filters), some frames at a time."""
         kernel = self.kernel[:, :, 0, :]
         shifted = [
             ops.pad(kernel, ((row, _SIZE - 1 - row), (column, _SIZE - 1 - column), (0, 0)))
             for row, column in _phases()
         ]
-        weights = ops.reshape(ops.stack(shifted, axis=2), (_PATCH**2, -1))
-        biases = ops.tile(self.bias, (len(shifted),))[None]
-        outputs = ops.matmul(ops.transpose(ops.concatenate([weights, biases])), pixels)
-        return ops.reshape(outputs, (len(shifted), self.filters, *shape))
+        weights = ops.transpose(ops.reshape(ops.stack(shifted, axis=2), (_PATCH**2, -1)))
+        count = frames.shape[0]
+        if count is None:
+            return self._convolve_at_once(frames, weights)
+        chunk = max(_CHUNK, -(-count // _MOST_CHUNKS))
+        chunks = [
+            self._convolve_at_once(frames[first : first + chunk], weights) for first in range(0, count, chunk)
+        ]
+        return ops.concatenate(chunks) if len(chunks) > 1 else chunks[0]
 
-    def _convolve_by_weight(self, patches: list[Any]) -> Any:
-        """As a sum over the kernel's weights."""
-        patches = [ops.cast(patch, self.compute_dtype) for patch in patches]
-        kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.kernel, self.bias))
-        kernel = ops.reshape(kernel, (_SIZE, _SIZE, self.filters, 1, 1, 1, 1))
-        bias = ops.reshape(bias, (self.filters, 1, 1, 1, 1))
-        return ops.stack(
-            [
-                sum(
-                    kernel[i, j] * patches[(row + i) * _PATCH + column + j]
-                    for i in range(_SIZE)
-                    for j in range(_SIZE)
-                )
-                + bias
-                for row, column in _phases()
-            ]
+    def _convolve_at_once(self, frames: Any, weights: Any) -> Any:
+        """As one matrix product, with weights (4 * filters, 9); the maximum as that over an image's rows."""
+        size = frames.shape[1]
+        pixels = ops.transpose(ops.reshape(frames, (-1, size * size)))
+        phases = ops.reshape(pixels, (size // _SIZE, _SIZE, size // _SIZE, _SIZE, -1))
+        windows = size // _SIZE - 1
+        patches = [
+            phases[row // 2 : row // 2 + windows, row % 2, column // 2 : column // 2 + windows, column % 2]
+            for row in range(_PATCH)
+            for column in range(_PATCH)
+        ]
+        patches = ops.cast(ops.stack(patches), self.compute_dtype)
+        outputs = ops.matmul(weights, ops.reshape(patches, (_PATCH**2, -1)))
+        # The phases are the rows of an image, all the rest its channels.
+        rows = ops.reshape(outputs, (1, _SIZE**2, 1, -1))
+        largest = ops.max_pool(rows, (_SIZE**2, 1), data_format="channels_last")
+        largest = ops.reshape(largest, (self.filters, -1)) + self.bias[:, None]
+        return ops.transpose(ops.reshape(largest, (self.filters, windows * windows, -1)), (2, 1, 0))
+
+    def _convolve_by_weight(self, frames: Any) -> Any:
+        """As a sum over the kernel's weights; from frames to (n, P, P, filters)."""
+        half = frames.shape[1] // _SIZE
+        windows = half - 1
+        phases = ops.transpose(
+            ops.reshape(ops.cast(frames, self.compute_dtype), (-1, half, _SIZE, half, _SIZE)), (2, 4, 0, 1, 3)
         )
+        patches = [
+            phases[row % 2, column % 2, :, row // 2 : row // 2 + windows, column // 2 : column // 2 + windows]
+            for row in range(_PATCH)
+            for column in range(_PATCH)
+        ]
+        kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.kernel, self.bias))
+        kernel = ops.reshape(kernel, (_SIZE, _SIZE, self.filters, 1, 1, 1))
+        bias = ops.reshape(bias, (self.filters, 1, 1, 1))
+        first, second, third, fourth = (
+            sum(
+                kernel[i, j] * patches[(row + i) * _PATCH + column + j]
+                for i in range(_SIZE)
+                for j in range(_SIZE)
+            )
+            + bias
+            for row, column in _phases()
+        )
+        largest = ops.maximum(ops.maximum(first, second), ops.maximum(third, fourth))
+        return ops.transpose(largest, (1, 2, 3, 0))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -108,33 +140,21 @@ class PolyphaseConv2D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("moving_lines")
 class PolyphaseMaxPool2D(keras.layers.Layer):
-    """The largest output of every window, then ReLU; as ReLU is monotonic, their order does not matter.
+    """ReLU of every window's largest output; as ReLU is monotonic, their order does not matter."""
 
-    Maps (4, filters, batch, timesteps, P, P) of `PolyphaseConv2D` to (filters, batch, timesteps, P, P).
-    """
-
-    def call(self, outputs: Any) -> Any:
-        """Take the maximum over the phases."""
-        if on_cpu_kernels():  # The phases as the rows of an image, all the rest as its channels.
-            rows = ops.reshape(outputs, (1, outputs.shape[0], 1, -1))
-            largest = ops.max_pool(rows, (outputs.shape[0], 1), data_format="channels_last")
-            return ops.relu(ops.reshape(largest, ops.shape(outputs)[1:]))
-        first, second, third, fourth = ops.unstack(outputs, 4)
-        return ops.relu(ops.maximum(ops.maximum(first, second), ops.maximum(third, fourth)))
+    def call(self, largest: Any) -> Any:
+        """Of any shape."""
+        return ops.relu(largest)
 
 
 @keras.saving.register_keras_serializable("moving_lines")
 class PolyphaseFlatten(keras.layers.Layer):
-    """(filters, batch, timesteps, P, P) to (batch, timesteps, P * P * filters), ordered as by ``Flatten``."""
+    """(batch, timesteps, P, P, filters) to (batch, timesteps, P * P * filters), ordered as by ``Flatten``."""
 
     def call(self, pooled: Any) -> Any:
-        """Bring the filters to the end."""
-        filters, batch, timesteps = ops.shape(pooled)[:3]
-        windows = pooled.shape[-1]
-        last = ops.transpose(
-            ops.reshape(pooled, (filters, batch, timesteps, windows * windows)), (1, 2, 3, 0)
-        )
-        return ops.reshape(last, (batch, timesteps, windows * windows * pooled.shape[0]))
+        """Join the last axes."""
+        batch, timesteps, windows, _, filters = ops.shape(pooled)
+        return ops.reshape(pooled, (batch, timesteps, windows * windows * filters))
 
 
 def _phases() -> list[tuple[int, int]]:

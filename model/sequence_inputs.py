@@ -10,6 +10,7 @@ from keras import layers
 from model.drawing import DrawLine
 from model.line_classifier import LineClassifier
 from model.observation import FlipPixels, NewestPixel, Observation, RandomWindow, SaltAndPepper
+from model.polyphase import PolyphaseConv2D
 
 
 def observed_frames(image_size: int, encoding: str, observation: Observation) -> tuple[dict[str, Any], Any]:
@@ -60,7 +61,14 @@ def sequence_answers(
         inputs = _inputs(image_size, encoding, observation)
         return inputs, LineClassifier(classifier, observation, name="line_classifier")(**inputs)
     inputs, frames = observed_frames(image_size, encoding, observation)
-    return inputs, classifier(frames)
+    _, *layers_of_it = classifier.layers
+    if not isinstance(layers_of_it[0], PolyphaseConv2D):
+        return inputs, classifier(frames)
+    # It takes bytes as they are; the model would make numbers of four bytes of them first.
+    answers = frames
+    for layer in layers_of_it:
+        answers = layer(answers)
+    return inputs, answers
 
 
 def with_sequence_inputs(
