@@ -35,7 +35,8 @@ class ProjectedLSTM(keras.layers.LSTM):
     Keras' loop multiplies the inputs of one timestep by the input kernel at every step; here one product
     over (batch * timesteps) does, and the loop keeps only what depends on the previous step. Equations and
     weights are those of `keras.layers.LSTM` (Hochreiter and Schmidhuber, 1997, with forget gate), so either
-    takes the other's weights. Where TensorFlow has cuDNN, its LSTM is used as `keras.layers.LSTM` does.
+    takes the other's weights. Where TensorFlow has cuDNN, its LSTM is used as `keras.layers.LSTM` does. With
+    ``unroll`` there is no loop, however many timesteps there are.
 
     Returns the last hidden state, (batch, units), or with ``return_sequences`` that of every timestep,
     (batch, timesteps, units). Dropout, masks, returned states, state kept between batches and going backwards
@@ -44,16 +45,21 @@ class ProjectedLSTM(keras.layers.LSTM):
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
-        unsupported = (
-            self.return_state,
-            self.go_backwards,
-            self.stateful,
-            self.dropout,
-            self.recurrent_dropout,
-            not self.use_bias,
-        )
-        if any(unsupported):
+        if not self.can_stand_for(self):
             raise ValueError("ProjectedLSTM computes hidden states only, with bias and without dropout")
+
+    @staticmethod
+    def can_stand_for(lstm: keras.layers.LSTM) -> bool:
+        """Whether this layer, made with the options of another, computes what that one does."""
+        unsupported = (
+            lstm.return_state,
+            lstm.go_backwards,
+            lstm.stateful,
+            lstm.dropout,
+            lstm.recurrent_dropout,
+            not lstm.use_bias,
+        )
+        return not any(unsupported)
 
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
@@ -96,7 +102,7 @@ class ProjectedLSTM(keras.layers.LSTM):
             zeros = ops.zeros((ops.shape(projected)[0], self.units), projected.dtype)
             initial_state = (zeros, zeros)
         state = tuple(initial_state)
-        if not by_xla() and self._is_short(timesteps):
+        if self.unroll or (not by_xla() and self._is_short(timesteps)):
             every = []
             for projected_input in ops.unstack(projected, timesteps, axis=1):
                 state = step(projected_input, state)

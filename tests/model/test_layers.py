@@ -74,6 +74,17 @@ def test_projected_lstm_equals_keras_lstm_in_outputs_and_gradients(timesteps: in
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_projected_lstm_has_no_loop_when_it_is_to_be_unrolled() -> None:
+    import tensorflow as tf
+
+    for unroll in (False, True):
+        lstm = ProjectedLSTM(2, unroll=unroll)
+        lstm.build((None, 70, 3))
+        signature = tf.TensorSpec((None, 70, 3), tf.float32)
+        graph = tf.function(lstm).get_concrete_function(signature).graph
+        assert any("While" in operation.type for operation in graph.get_operations()) is not unroll
+
+
 def test_projected_lstm_starts_from_a_given_state() -> None:
     inputs = np.random.default_rng(1).normal(size=(3, 4, 5)).astype(np.float32)
     state = [np.full((3, 2), 0.3, np.float32), np.full((3, 2), -0.2, np.float32)]
