@@ -13,7 +13,14 @@ _TRAIN = [
 ]
 _DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]
 # Of backports.strenum, which LiteRT needs, later versions are for Python before 3.11; uv overlooks that.
-_EXPORT = ["backports.strenum<1.3", "ai-edge-litert>=2.0", "onnx>=1.17", "onnxruntime>=1.20"]
+_EXPORT = [
+    "backports.strenum<1.3",
+    "ai-edge-litert>=2.0",
+    "keras>=3.15",  # Exports to LiteRT of earlier ones crash on Python 3.13.
+    "onnx>=1.17",
+    "onnxruntime>=1.20",
+    "tf2onnx>=1.17",
+]
 
 setup(
     name="moving-lines",

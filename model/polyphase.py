@@ -157,5 +157,23 @@ class PolyphaseFlatten(keras.layers.Layer):
         return ops.reshape(pooled, (batch, timesteps, windows * windows * filters))
 
 
+def layer_of_frames(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    """A layer of Keras' own to put in place of one of these; None for any other layer.
+
+    The first of the three becomes what all of them do, in `keras.layers.TimeDistributed` and with the weights
+    of the first; nothing is left for the others.
+    """
+    if isinstance(layer, PolyphaseConv2D):
+        of_one_frame = [
+            keras.layers.Conv2D(layer.filters, _SIZE, activation="relu"),
+            keras.layers.MaxPooling2D(_SIZE),
+            keras.layers.Flatten(),
+        ]
+        return keras.layers.TimeDistributed(keras.Sequential(of_one_frame), name=layer.name)
+    if isinstance(layer, PolyphaseMaxPool2D | PolyphaseFlatten):
+        return keras.layers.Identity(name=layer.name)
+    return None
+
+
 def _phases() -> list[tuple[int, int]]:
     return [(row, column) for row in range(_SIZE) for column in range(_SIZE)]

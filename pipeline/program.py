@@ -23,7 +23,7 @@ _OTHER_SYSTEM = f"runs on Linux and on macOS, not on {sys.platform}; on Windows,
 _EXTRAS = {
     "train": ("tensorflow", "keras", "matplotlib", "PIL", "yaml", "tensorboard"),
     "jax": ("jax",),
-    "export": ("ai_edge_litert", "onnx", "onnxruntime"),
+    "export": ("ai_edge_litert", "onnx", "onnxruntime", "tf2onnx"),
     "dask": ("dask", "distributed"),
 }
 

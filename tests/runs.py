@@ -1,11 +1,13 @@
 """Runs that stand where a test needs them, whatever a training comes to on this machine."""
 
+import os
 import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from trainer.checkpoints import read_state, save_checkpoint
 from trainer.datasets import read_manifest, split_files
@@ -24,6 +26,12 @@ LOWEST, HIGHEST = "0", "1e9"
 SHAPES = [(2, 2, 1, 2), (2,), (18, 200), (50, 200), (200,), (50, 1), (1,)]
 
 Weights = list[npt.NDArray[np.float32]]
+
+# TensorFlow asks the processor whether oneDNN multiplies bfloat16, not oneDNN: held down to less, it crashes.
+MULTIPLIES_BFLOAT16 = pytest.mark.skipif(
+    os.environ.get("ONEDNN_MAX_CPU_ISA", "").startswith(("SSE", "AVX2")),
+    reason="ONEDNN_MAX_CPU_ISA leaves oneDNN without bfloat16, and TensorFlow crashes",
+)
 
 
 def set_back(run: Path, step: int, val_loss: str) -> None:

@@ -18,6 +18,7 @@ from model import (
 )
 from pipeline.lines import sample_sequences
 from tests.conftest import ROOT
+from tests.runs import MULTIPLIES_BFLOAT16
 
 OBSERVATIONS = [
     Observation(),
@@ -127,13 +128,6 @@ def test_the_variables_are_the_classifiers() -> None:
         assert mine is theirs
 
 
-# TensorFlow asks the processor whether oneDNN multiplies bfloat16, not oneDNN: held down to less, it crashes.
-_MULTIPLIES_BFLOAT16 = pytest.mark.skipif(
-    os.environ.get("ONEDNN_MAX_CPU_ISA", "").startswith(("SSE", "AVX2")),
-    reason="ONEDNN_MAX_CPU_ISA leaves oneDNN without bfloat16, and TensorFlow crashes",
-)
-
-
 @pytest.mark.parametrize(
     ("image_size", "architecture", "precision", "observation"),
     [
@@ -159,7 +153,7 @@ def test_frames_are_drawn_where_they_have_to_be(
 
 @pytest.mark.parametrize(
     ("precision", "rounding"),
-    [pytest.param("mixed_bfloat16", 2**-8, marks=_MULTIPLIES_BFLOAT16), ("mixed_float16", 2**-11)],
+    [pytest.param("mixed_bfloat16", 2**-8, marks=MULTIPLIES_BFLOAT16), ("mixed_float16", 2**-11)],
 )
 def test_half_precision_draws_no_frames_either(precision: str, rounding: float) -> None:
     whole, _ = _classifiers(8)

@@ -12,14 +12,19 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+import tensorflow as tf
 
+from model import ARCHITECTURES, build_classifier
 from pipeline.directory_lock import locked
 from pipeline.encodings import ENCODINGS
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.program import RequestError, WorkError
 from pipeline.tfrecord import read_records
 from tests.processes import environment
+from tests.runs import MULTIPLIES_BFLOAT16, weights_of_a_seed
 from trainer.export import FORMAT_NAMES, main
 from trainer.exporting.formats import FORMATS
 from trainer.run_directory import RunDirectory
@@ -58,6 +63,10 @@ ONNX = (
     + """
 import onnxruntime
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+(frames,), (right,) = session.get_inputs(), session.get_outputs()
+assert (frames.name, frames.type) == ("frames", "tensor(uint8)")
+assert (right.name, right.type) == ("right", "tensor(float)")
+assert (frames.shape, right.shape) == (["batch", "timesteps", 8, 8, 1], ["batch", 1])
 answers = {
     "frames": session.run(["right"], {"frames": given["frames"]})[0],
     "some": session.run(["right"], {"frames": given["frames"][:7, :5]})[0],
@@ -71,6 +80,9 @@ LITERT = (
     + """
 from ai_edge_litert.interpreter import Interpreter
 classify = Interpreter(sys.argv[1]).get_signature_runner()
+(frames,), (right,) = classify.get_input_details().values(), classify.get_output_details().values()
+assert frames["dtype"] is np.uint8 and list(frames["shape_signature"]) == [-1, 8, 8, 8, 1]
+assert right["dtype"] is np.float32 and list(right["shape_signature"]) == [-1, 1]
 answers = {
     "frames": classify(frames=given["frames"])["right"],
     "one": classify(frames=given["frames"][:1])["right"],
@@ -135,10 +147,15 @@ def test_an_export_answers_as_the_model_does_without_this_project(
     assert document["largest_difference"] < 1e-5
 
     classifier = load_trained_model(RunDirectory(str(seeded_run))).classifier
+    _check_answers(format_name, output / name, tmp_path, classifier)
+
+
+def _check_answers(format_name: str, export: Path, directory: Path, classifier: keras.Model) -> None:
+    """An export used in a fresh process says what a classifier says here."""
     expected = np.asarray(classifier(FRAMES))
     assert expected.std() > 0.1
     early = np.asarray(classifier(FRAMES[:7, :5]))
-    for given, answer in _use(USERS[format_name], output / name, tmp_path).items():
+    for given, answer in _use(USERS[format_name], export, directory).items():
         wanted = early if given == "some" else expected[: len(answer)]
         assert answer.shape == wanted.shape
         np.testing.assert_allclose(answer, wanted, atol=1e-5, err_msg=given)
@@ -146,11 +163,84 @@ def test_an_export_answers_as_the_model_does_without_this_project(
 
 @pytest.mark.parametrize("format_name", FORMAT_NAMES)
 @pytest.mark.parametrize(
+    ("architecture", "precision"),
+    [
+        ("layerwise", "float32"),
+        ("submodel", "mixed_float16"),
+        pytest.param("folded", "mixed_bfloat16", marks=[MULTIPLIES_BFLOAT16, pytest.mark.storm]),
+        pytest.param("layerwise", "mixed_float16", marks=pytest.mark.storm),
+        pytest.param("submodel", "mixed_bfloat16", marks=[MULTIPLIES_BFLOAT16, pytest.mark.storm]),
+    ],
+)
+def test_every_architecture_is_exported_in_float32(
+    tmp_path: Path, format_name: str, architecture: str, precision: str
+) -> None:
+    classifier = build_classifier(8, architecture, precision=precision)
+    classifier.set_weights(weights_of_a_seed())
+    export = _export(classifier, tmp_path, format_name)
+    in_float32 = build_classifier(8)
+    in_float32.set_weights(weights_of_a_seed())
+    _check_answers(format_name, export, tmp_path, in_float32)
+
+
+@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+@pytest.mark.parametrize(
     "image_size", [2, *(pytest.param(size, marks=pytest.mark.storm) for size in (3, 66))]
 )
 def test_every_size_is_exported(tmp_path: Path, format_name: str, image_size: int) -> None:
-    run = _untrained_run(tmp_path / "run", image_size)
-    assert main([f"--model_dir={run}", f"--output_dir={tmp_path / 'x'}", f"--format={format_name}"]) == 0
+    export = _export(build_classifier(image_size), tmp_path, format_name)
+    assert os.path.exists(export)
+
+
+@pytest.mark.parametrize("image_size", [2, pytest.param(5, marks=pytest.mark.storm)])
+def test_any_number_of_frames_is_taken(tmp_path: Path, image_size: int) -> None:
+    classifier = build_classifier(image_size)
+    signatures = tf.saved_model.load(str(_export(classifier, tmp_path, "saved_model"))).signatures
+    session = onnxruntime.InferenceSession(_export(classifier, tmp_path / "2", "onnx"))
+    frames = draw_frames(*sample_sequences(9, "serving", image_size, 0, 3))
+    for timesteps in (1, image_size, 2 * image_size):
+        shown = np.concatenate([frames, frames[:, ::-1]], axis=1)[:, :timesteps]
+        expected = np.asarray(classifier(shown))
+        served = signatures["serving_default"](frames=tf.constant(shown))["right"].numpy()
+        np.testing.assert_allclose(served, expected, atol=1e-5)
+        np.testing.assert_allclose(session.run(["right"], {"frames": shown})[0], expected, atol=1e-5)
+
+
+def test_the_loop_over_time_is_one_operator_of_onnx(tmp_path: Path) -> None:
+    """A loop of ONNX' small operators is several times as slow."""
+    for architecture in ARCHITECTURES:
+        export = _export(build_classifier(8, architecture), tmp_path / architecture, "onnx")
+        operators = [node.op_type for node in onnx.load(str(export)).graph.node]
+        assert operators.count("LSTM") == operators.count("Conv") == operators.count("MaxPool") == 1
+        assert "Loop" not in operators
+
+
+@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+def test_another_network_is_exported(tmp_path: Path, format_name: str) -> None:
+    """With layers of all kinds that differ in training, over time, and in what they hold."""
+    layers = keras.layers
+    frames = layers.Input((None, 6, 6, 1))
+    hidden = frames
+    for layer in (
+        layers.Conv2D(4, 3, padding="same", activation="tanh"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.5),
+        layers.GlobalAveragePooling2D(),
+    ):
+        hidden = layers.TimeDistributed(layer)(hidden)
+    hidden = layers.Bidirectional(layers.LSTM(5, return_sequences=True, dropout=0.5))(hidden)
+    hidden = layers.LSTM(4)(layers.GRU(7, return_sequences=True)(hidden))
+    _export(keras.Model(frames, keras.ops.sigmoid(layers.Dense(1)(hidden))), tmp_path, format_name)
+
+
+def test_what_a_format_has_no_operator_for_is_refused_in_one_line(tmp_path: Path) -> None:
+    frames = keras.layers.Input((8, 8, 8, 1))
+    features = keras.layers.GlobalMaxPooling3D()(keras.layers.Conv3D(2, 2, activation="gelu")(frames))
+    classifier = keras.Model(frames, keras.layers.Dense(1, activation="sigmoid")(features))
+    assert os.path.exists(_export(classifier, tmp_path, "litert"))
+    with pytest.raises(WorkError, match=r"--format onnx: the model cannot be converted \(.*Erfc"):
+        _export(classifier, tmp_path / "2", "onnx")
+    assert not (tmp_path / "2" / "exports").exists()
 
 
 @pytest.mark.storm
@@ -188,12 +278,14 @@ def test_an_older_export_is_replaced(tmp_path: Path, run_dir: Path) -> None:
 
 
 def test_an_export_that_answers_otherwise_is_not_put_in_place(tmp_path: Path) -> None:
-    # Weights of the right shapes in a network with another activation.
-    run = _untrained_run(tmp_path / "run", 8, activation="tanh")
+    # The last layer makes much of what half precision rounds.
+    classifier = build_classifier(8, precision="mixed_float16")
+    *weights, last, bias = weights_of_a_seed()
+    classifier.set_weights([*weights, 1000 * last, bias])
     for format_name in FORMAT_NAMES:
         with pytest.raises(WorkError, match="answers otherwise than the model, by up to 0"):
-            main([f"--model_dir={run}", f"--output_dir={tmp_path / 'x'}", f"--format={format_name}"])
-    assert not (tmp_path / "x").exists()
+            _export(classifier, tmp_path / format_name, format_name)
+        assert not (tmp_path / format_name / "exports").exists()
 
 
 @pytest.mark.storm
@@ -250,16 +342,12 @@ def test_wrong_requests(tmp_path: Path, run_dir: Path, flags: str, named: str) -
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def _untrained_run(run: Path, size: int, activation: str = "relu") -> Path:
-    layers = keras.layers
-    frames = layers.Input((size, size, size, 1))
-    hidden = layers.TimeDistributed(layers.Conv2D(2, 2, activation=activation))(frames)
-    hidden = layers.TimeDistributed(layers.MaxPooling2D(2, padding="valid" if size > 2 else "same"))(hidden)
-    hidden = layers.LSTM(50)(layers.TimeDistributed(layers.Flatten())(hidden))
-    model = keras.Model(frames, layers.Dense(1, activation="sigmoid")(hidden))
-    model.compile("adam")
-    run.mkdir()
-    model.save(run / "model.keras")
+def _export(classifier: keras.Model, directory: Path, format_name: str) -> Path:
+    """Where the export of a run lies that came to this classifier."""
+    run, output = directory / "run", directory / "exports"
+    run.mkdir(parents=True)
+    classifier.save(run / "model.keras")
     with zipfile.ZipFile(run / "model.keras", "a") as archive:
         archive.writestr("training_state.json", TrainingState().to_json())
-    return run
+    assert main([f"--model_dir={run}", f"--output_dir={output}", f"--format={format_name}"]) == 0
+    return output / FORMATS[format_name].name

@@ -51,7 +51,7 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
 
     Raises:
         RequestError: if the request is wrong; nothing has changed then.
-        WorkError: if the export answers otherwise than the model; likewise.
+        WorkError: if the model cannot be converted, or the export answers otherwise than it; likewise.
     """
     kind = FORMATS[format_name]
     kind.check_installed()
@@ -67,9 +67,15 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
         made = os.path.join(unfinished, kind.name)
         try:
             kind.write(trained, made)
+            answers = kind.answers(made, samples)
         except (OSError, tf.errors.OpError) as error:
             raise WorkError(f"{output_dir}: cannot be written ({_reason(error)})") from error
-        difference = max(float(np.abs(said - expected).max()) for said in kind.answers(made, samples))
+        except Exception as error:  # Keras, every converter and every runtime have their own.
+            reason = one_line(error)[:200]
+            raise WorkError(
+                f"--format {format_name}: the model cannot be converted ({reason}); try another format"
+            ) from error
+        difference = max(float(np.abs(said - expected).max()) for said in answers)
         if not difference <= (_HALF_PRECISION_AGREES_TO if half else _AGREE_TO):  # Not a number neither.
             raise WorkError(
                 f"the {format_name} export answers otherwise than the model, by up to {difference:g} over"

@@ -53,6 +53,8 @@ class ExportFormat:
 
 FORMATS = {
     "saved_model": ExportFormat("saved_model", (), saved_model.write, saved_model.answers),
-    "onnx": ExportFormat("model.onnx", ("onnx", "onnxruntime"), onnx_file.write, onnx_file.answers),
+    "onnx": ExportFormat(
+        "model.onnx", ("onnx", "onnxruntime", "tf2onnx"), onnx_file.write, onnx_file.answers
+    ),
     "litert": ExportFormat("model.tflite", ("ai_edge_litert",), litert_file.write, litert_file.answers),
 }

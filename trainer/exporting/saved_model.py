@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model import Observation, build_classifier, with_sequence_inputs
+from model import Observation, with_sequence_inputs
 from pipeline.encodings import ENCODINGS
 from trainer.exporting.samples import Samples
+from trainer.exporting.served_classifier import float32_copy
 from trainer.records import PathRecords
 from trainer.trained_model import TrainedModel
 
@@ -30,10 +31,7 @@ _ENCODING = "path"
 def write(trained: TrainedModel, path: str) -> None:
     """Write the SavedModel's directory. No GPU may be visible, or it would run on GPUs only."""
     size = trained.image_size
-    # The smallest size has no phases to fold, and TimeDistributed needs to know the number of timesteps.
-    timesteps = size if size == 2 else None
-    classifier = build_classifier(size, timesteps=timesteps, use_cudnn=False)
-    classifier.set_weights(trained.classifier.get_weights())
+    classifier = float32_copy(trained.classifier)
     of_paths = with_sequence_inputs(classifier, size, _ENCODING, Observation(trained.observation.line))
     records = PathRecords(ENCODINGS[_ENCODING], size)
 
@@ -49,7 +47,7 @@ def write(trained: TrainedModel, path: str) -> None:
 
     archive = keras.export.ExportArchive()
     archive.track(classifier)
-    frames = tf.TensorSpec((None, timesteps, size, size, 1), tf.uint8, name="frames")
+    frames = tf.TensorSpec(classifier.input_shape, tf.uint8, name="frames")
     paths = [
         tf.TensorSpec((None, size), tf.uint8, name="path"),
         tf.TensorSpec((None,), tf.uint8, name="label"),
