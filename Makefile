@@ -102,7 +102,7 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	$(RUN) pipeline.preview --statistics docs/images/statistics.png --data_dir $(DEMO_DIR)/data
 	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --data_dir $(DEMO_DIR)/data --first 3 --num_sequences 2 \
 	    --output docs/images/prediction.png
-	$(RUN) trainer.evaluate --data_dir $(DEMO_DIR)/data --model_dir $(DEMO_DIR)/run --noise 0,0.001,0.003,0.01,0.03 \
+	$(RUN) trainer.evaluate --data_dir $(DEMO_DIR)/data --model_dir $(DEMO_DIR)/run --flips 0,0.001,0.003,0.01,0.03 \
 	    --output $(DEMO_DIR)/metrics.json --plots $(DEMO_DIR)/report
 	cp $(DEMO_DIR)/report/accuracy_by_frame.png $(DEMO_DIR)/report/robustness.png docs/images/
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/

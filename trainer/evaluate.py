@@ -19,7 +19,7 @@ _MOST_LINES = 40
 _OF_ONE_MODEL = ("checkpoint", "output", "plots")
 _REQUEST = (
     *_OF_ONE_MODEL,
-    *("split", "batch_size", "on_corrupt", "noise", "seed", "checks", "baseline", "watch", "watch_timeout"),
+    *("split", "batch_size", "on_corrupt", "flips", "seed", "checks", "baseline", "watch", "watch_timeout"),
 )
 
 
@@ -63,11 +63,12 @@ def _parser() -> ArgumentParser:
 
     add = parser.add_argument_group("what is judged besides").add_argument
     add(
-        "--noise",
+        "--flips",
         type=_rates,
         metavar="SHARE,...",
         help="judge again with so many of the pixels flipped, as in 0,0.01,0.05",
     )
+    add("--noise", type=_not_noise, help=argparse.SUPPRESS)
     add("--seed", type=non_negative_int, help="which pixels are flipped (default: 0)")
     add("--slices", type=path_text, metavar="FILE", help="a Python file that registers more slicings")
     add("--plots", type=path_text, metavar="DIR", help="draw pictures and report.html into a directory")
@@ -109,6 +110,11 @@ def _rates(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"{text!r}: give shares of pixels, as in 0,0.01,0.05") from None
 
 
+def _not_noise(_: str) -> None:
+    """Refuse a flag of the training, where it means salt and pepper."""
+    raise argparse.ArgumentTypeError("is of trainer.task; the evaluation flips pixels, by --flips")
+
+
 def _check_together(flags: argparse.Namespace) -> None:
     """Refuse flags that do not go together, and fill in what depends on others."""
     if flags.reproduce is not None:
@@ -123,8 +129,8 @@ def _check_together(flags: argparse.Namespace) -> None:
             raise RequestError(f"--{name} is missing; see python -m {PROGRAM} --help")
     if flags.baseline is not None and flags.checks is None:
         raise RequestError("--baseline is for --checks of changes; add --checks or leave it out")
-    if flags.seed is not None and flags.noise is None:
-        raise RequestError("--seed decides which pixels --noise flips; add --noise or leave it out")
+    if flags.seed is not None and flags.flips is None:
+        raise RequestError("--seed decides which pixels --flips flips; add --flips or leave it out")
 
 
 def _check_apart(flags: argparse.Namespace, output: str) -> None:
@@ -153,7 +159,7 @@ def _evaluate(flags: argparse.Namespace, device: str) -> int:
         model_dir=flags.model_dir,
         split=flags.split or ("validation" if flags.watch else "test"),
         batch_size=flags.batch_size or EvaluationRequest.batch_size,
-        noise=flags.noise or (),
+        flips=flags.flips or (),
         seed=flags.seed or 0,
         on_corrupt=flags.on_corrupt or EvaluationRequest.on_corrupt,
         slices=flags.slices,

@@ -72,5 +72,5 @@ def test_sizes_are_bounds_of_flags() -> None:
 
 
 def test_outputs() -> None:
-    assert outputs("python -m trainer.evaluate --output=/a/m.json --noise 0 --plots p") == ["/a/m.json", "p"]
+    assert outputs("python -m trainer.evaluate --output=/a/m.json --flips 0 --plots p") == ["/a/m.json", "p"]
     assert outputs("python -m pipeline.generate --output_dir d --dry_run") == []

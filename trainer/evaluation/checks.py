@@ -24,7 +24,7 @@ import tensorflow as tf
 import yaml
 
 from pipeline.program import RequestError, one_line
-from trainer.evaluation.document import SCHEMA_VERSION, numbers
+from trainer.evaluation.document import SCHEMA_VERSION, numbers, of_this_version
 
 _CHANGES = ("min_change", "max_change")
 _BOUNDS = ("min", "max", *_CHANGES)
@@ -124,7 +124,7 @@ class Gate:
         for check in changes:
             if check.name not in names:
                 raise RequestError(
-                    f"--baseline: has no {check.name}; evaluate it with the same --noise and --slices"
+                    f"--baseline: has no {check.name}; evaluate it with the same --flips and --slices"
                 )
             if check.name.startswith("robustness.") and asked["seed"] != request["seed"]:
                 raise RequestError(f"--baseline: {check.name} was measured with --seed {asked['seed']}")
@@ -169,13 +169,13 @@ def read_checks(path: str) -> tuple[Check, ...]:
 
 
 def read_metrics(path: str, flag: str) -> dict[str, Any]:
-    """A ``metrics.json`` that was named with a flag.
+    """A ``metrics.json`` that was named with a flag, as it is written now.
 
     Raises:
         RequestError: if it cannot be read, or is of another version.
     """
     try:
-        document = json.loads(tf.io.gfile.GFile(path).read())
+        document = of_this_version(json.loads(tf.io.gfile.GFile(path).read()))
         version = document["schema_version"]
         if version == SCHEMA_VERSION:
             _check_document(document)
@@ -185,7 +185,7 @@ def read_metrics(path: str, flag: str) -> dict[str, Any]:
         raise RequestError(f"{flag} {path}: cannot be read ({one_line(error)[:160]})") from error
     if version != SCHEMA_VERSION:
         raise RequestError(
-            f"{flag} {path}: has schema version {version}, this program reads {SCHEMA_VERSION}"
+            f"{flag} {path}: has schema version {version}, this program reads 2 and {SCHEMA_VERSION}"
         )
     return dict(document)
 

@@ -16,18 +16,30 @@ from trainer.evaluation.intervals import LEVEL
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.slices import Slicing
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # What one run says that no other needs to say again.
 OF_THE_RUN = ("code", "throughput", "environment", "checks", "passed")
 
 
-def results(evidence: Evidence, under_noise: Mapping[float, Evidence]) -> dict[str, Any]:
+def of_this_version(document: dict[str, Any]) -> dict[str, Any]:
+    """A document as it is written now, if it is of version 2, which called flips noise; others as they are.
+
+    Raises:
+        LookupError, TypeError, AttributeError: if it is no such document.
+    """
+    if document["schema_version"] != 2:
+        return document
+    request = {"flips" if name == "noise" else name: value for name, value in document["request"].items()}
+    return {**document, "schema_version": 3, "request": request}
+
+
+def results(evidence: Evidence, under_flips: Mapping[float, Evidence]) -> dict[str, Any]:
     """All numbers that follow from a model's answers.
 
     Args:
         evidence: the answers.
-        under_noise: answers by the share of pixels that were flipped.
+        under_flips: answers by the share of pixels that were flipped.
 
     Returns:
         The parts ``intervals``, ``metrics``, ``accuracy_by_frame``, ``slices``, ``robustness`` and ``worst``.
@@ -38,7 +50,7 @@ def results(evidence: Evidence, under_noise: Mapping[float, Evidence]) -> dict[s
         "metrics": binary_metrics(evidence.right, evidence.labels),
         "accuracy_by_frame": evidence.by_frame.document(),
         "slices": evidence.slices.document(),
-        "robustness": [_robustness(rate, flipped) for rate, flipped in under_noise.items()],
+        "robustness": [_robustness(rate, flipped) for rate, flipped in under_flips.items()],
         "worst": [
             {"number": number, "label": CLASS_NAMES[label], "probability_of_right": right}
             for number, label, right in zip(
@@ -91,10 +103,10 @@ def _named(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float | N
 
 
 def known_names(
-    num_frames: int, image_size: int, slicings: Mapping[str, Slicing], noise: tuple[float, ...]
+    num_frames: int, image_size: int, slicings: Mapping[str, Slicing], flips: tuple[float, ...]
 ) -> list[str]:
     """The names of all numbers, before there are any."""
     example = Evidence(1, num_frames, image_size, slicings)
     path = np.zeros((1, image_size), np.uint8)
     example.add(np.zeros(1, np.int64), np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), path)
-    return list(numbers(results(example, dict.fromkeys(noise, example))))
+    return list(numbers(results(example, dict.fromkeys(flips, example))))

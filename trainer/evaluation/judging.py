@@ -36,7 +36,7 @@ class EvaluationRequest:
         model_dir: the run directory of a finished training.
         split: which split of the data set.
         batch_size: sequences a batch; has no influence on the results but for float32 rounding.
-        noise: shares of pixels, from 0 to 1, to flip; the model is judged again under each.
+        flips: shares of pixels, from 0 to 1, to flip; the model is judged again under each.
         seed: which pixels, from 0 to 2**32 - 1.
         on_corrupt: what to do about damaged records; see `trainer.salvage.open_split`.
         slices: a Python file with more slicings; see `trainer.evaluation.slices`.
@@ -50,7 +50,7 @@ class EvaluationRequest:
     model_dir: str
     split: str = "test"
     batch_size: int = 64
-    noise: tuple[float, ...] = ()
+    flips: tuple[float, ...] = ()
     seed: int = 0
     on_corrupt: str = "fail"
     slices: str | None = None
@@ -67,11 +67,11 @@ class EvaluationRequest:
             raise RequestError(f"--batch_size {self.batch_size}: give a whole number of at least 1")
         if self.on_corrupt not in ON_CORRUPT:
             raise RequestError(f"--on_corrupt {self.on_corrupt}: give one of {', '.join(ON_CORRUPT)}")
-        for rate in self.noise:
+        for rate in self.flips:
             if not 0 <= rate <= 1:
-                raise RequestError(f"--noise {rate:g}: give shares of pixels from 0 to 1")
-        if len({f"{rate:g}" for rate in self.noise}) < len(self.noise):
-            raise RequestError("--noise: gives a share twice")
+                raise RequestError(f"--flips {rate:g}: give shares of pixels from 0 to 1")
+        if len({f"{rate:g}" for rate in self.flips}) < len(self.flips):
+            raise RequestError("--flips: gives a share twice")
         if type(self.seed) is not int or not 0 <= self.seed < 2**32:
             raise RequestError(f"--seed {self.seed}: give a whole number from 0 to {2**32 - 1}")
 
@@ -82,7 +82,7 @@ class EvaluationRequest:
             slices = {"path": os.path.abspath(self.slices), "sha256": file_sha256(self.slices)}
         return {
             "batch_size": self.batch_size,
-            "noise": list(self.noise),
+            "flips": list(self.flips),
             "seed": self.seed,
             "on_corrupt": self.on_corrupt,
             "slices": slices,
@@ -158,19 +158,19 @@ class Judge:
         request = self._request
         start = time.perf_counter()
         evidence = self._score(trained, 0, f"evaluating {request.split}")
-        under_noise = {
+        under_flips = {
             rate: self._score(trained, rate, f"evaluating {request.split}, {rate:g} of pixels flipped")
             if rate
             else evidence
-            for rate in request.noise
+            for rate in request.flips
         }
         seconds = time.perf_counter() - start
-        passes = 1 + sum(rate > 0 for rate in request.noise)
+        passes = 1 + sum(rate > 0 for rate in request.flips)
         document = {
             "schema_version": SCHEMA_VERSION,
             "model": lineage.of_model(self._run, path, trained.sha256, trained.step),
             **self._origin,
-            **results(evidence, under_noise),
+            **results(evidence, under_flips),
             "checks": [],
             "passed": None,
             "throughput": {
@@ -211,7 +211,7 @@ def opened_judge(
     check_image_size(image_size, manifest.settings.image_size)
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
     slicings = load_slicings(request.slices)
-    names = known_names(observation.window or image_size, image_size, slicings, request.noise)
+    names = known_names(observation.window or image_size, image_size, slicings, request.flips)
     gate.check_names(names)
     with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:
         yield Judge(request, files, manifest, slicings, gate, device)

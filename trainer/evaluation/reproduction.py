@@ -44,7 +44,7 @@ def request_of(
             model_dir=run,
             split=document["dataset"]["split"],
             batch_size=asked["batch_size"],
-            noise=tuple(asked["noise"]),
+            flips=tuple(asked["flips"]),
             seed=asked["seed"],
             on_corrupt=asked["on_corrupt"],
             slices=_same_slices(asked["slices"], slices),

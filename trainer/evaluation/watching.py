@@ -23,7 +23,7 @@ from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import copy_checkpoint
 from trainer.datasets import read_manifest
 from trainer.evaluation.checks import Gate
-from trainer.evaluation.document import numbers
+from trainer.evaluation.document import numbers, of_this_version
 from trainer.evaluation.judging import EvaluationRequest, Judge, opened_judge
 from trainer.run_directory import (
     RunDirectory,
@@ -158,7 +158,7 @@ class _Diary:
         self._best_document_path = os.path.join(directory, "best.json")
         self._lines = _whole_lines(self._path)
         try:
-            documents = [json.loads(line) for line in self._lines]
+            documents = [of_this_version(json.loads(line)) for line in self._lines]
             config = file_sha256(run.config_path)
             if any(document["model"]["config_sha256"] != config for document in documents):
                 raise RequestError(f"{directory}: is of another training; remove it")
@@ -169,7 +169,7 @@ class _Diary:
                     )
             self.steps = {document["model"]["step"] for document in documents}
             self.best: dict[str, Any] | None = min(documents, key=_loss, default=None)
-        except (json.JSONDecodeError, LookupError, TypeError) as error:
+        except (json.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
             raise RequestError(f"{self._path}: is damaged; remove {directory}") from error
         events = os.path.join(directory, "tensorboard")
         forget_events_after(events, max(self.steps, default=-1))

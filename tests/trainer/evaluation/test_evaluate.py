@@ -77,7 +77,7 @@ def test_metrics_are_exact_over_every_sequence(
 def test_the_numbers_are_scikit_learns_of_the_same_answers(
     run_dir: Path, path_dataset_dir: Path, batch_size: int
 ) -> None:
-    request = EvaluationRequest(str(path_dataset_dir), str(run_dir), batch_size=batch_size, noise=(0.2,))
+    request = EvaluationRequest(str(path_dataset_dir), str(run_dir), batch_size=batch_size, flips=(0.2,))
     judgement = judge(request)
     metrics = judgement.document["metrics"]
     labels, right = judgement.evidence.labels, judgement.evidence.right.astype(np.float64)
@@ -141,12 +141,13 @@ def test_the_document_names_data_model_and_place(
         ("--data_dir={data} --model_dir={tmp}/other", "model.keras is damaged"),
         ("--model_dir={run}", "--data_dir is missing"),
         ("--data_dir={data} --model_dir={run} --split=train", "that the model was trained on"),
-        ("--data_dir={data} --model_dir={run} --noise=0,x", "--noise"),
-        ("--data_dir={data} --model_dir={run} --noise=1.5", "shares of pixels from 0 to 1"),
-        ("--data_dir={data} --model_dir={run} --noise=nan", "shares of pixels from 0 to 1"),
-        ("--data_dir={data} --model_dir={run} --noise=0.1,0.10", "gives a share twice"),
-        ("--data_dir={data} --model_dir={run} --seed=1", "add --noise"),
-        ("--data_dir={data} --model_dir={run} --noise=0.1 --seed=4294967296", "--seed"),
+        ("--data_dir={data} --model_dir={run} --flips=0,x", "--flips"),
+        ("--data_dir={data} --model_dir={run} --flips=1.5", "shares of pixels from 0 to 1"),
+        ("--data_dir={data} --model_dir={run} --flips=nan", "shares of pixels from 0 to 1"),
+        ("--data_dir={data} --model_dir={run} --flips=0.1,0.10", "gives a share twice"),
+        ("--data_dir={data} --model_dir={run} --noise=0.1", "--noise: is of trainer.task; .* by --flips"),
+        ("--data_dir={data} --model_dir={run} --seed=1", "add --flips"),
+        ("--data_dir={data} --model_dir={run} --flips=0.1 --seed=4294967296", "--seed"),
         ("--data_dir={data} --model_dir={run} --slices={tmp}/no.py", "--slices .*no.py: cannot be loaded"),
         ("--data_dir={data} --model_dir={run} --checks={tmp}/no.yaml", "no.yaml: cannot be read"),
         ("--data_dir={data} --model_dir={run} --baseline={tmp}/m.json", "add --checks"),
@@ -248,7 +249,7 @@ def test_sequences_keep_their_numbers_when_others_are_left_out(tmp_path: Path, r
     shard.write_bytes(bytes(content))
     judged = {}
     for data in (whole, damaged):
-        request = EvaluationRequest(str(data), str(run_dir), noise=(0.2,), on_corrupt="skip")
+        request = EvaluationRequest(str(data), str(run_dir), flips=(0.2,), on_corrupt="skip")
         judged[data] = judge(request)
     answers = judged[whole].evidence.right
     np.testing.assert_allclose(judged[damaged].evidence.right, np.delete(answers, 1), rtol=0, atol=1e-6)

@@ -15,7 +15,7 @@ from trainer.evaluation.checks import Check
 from trainer.evaluation.document import numbers
 
 SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
-NOISE = "--noise=0,0.2"
+FLIPS = "--flips=0,0.2"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def documents(
     for name, run in (("better", better_run), ("worse", worse_run)):
         found[name] = directory / f"{name}.json"
         flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={found[name]}"]
-        assert main([*flags, NOISE]) == 0
+        assert main([*flags, FLIPS]) == 0
     return found
 
 
@@ -83,7 +83,7 @@ def test_a_worse_model_fails_and_a_better_one_passes(
     )
     for name, run, code in (("better", better_run, 0), ("worse", worse_run, 1)):
         output = tmp_path / f"{name}.json"
-        flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={output}", NOISE]
+        flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={output}", FLIPS]
         assert main([*flags, f"--checks={checks}", f"--baseline={documents['better']}"]) == code
         printed = capsys.readouterr().out
         document = _document(output)  # Also of a model that fails.
@@ -200,7 +200,7 @@ def test_baselines_that_cannot_be_compared_with(
     baseline, checks = tmp_path / "baseline.json", tmp_path / "checks.yaml"
     baseline.write_text(json.dumps(document))
     checks.write_text("robustness.0.2.accuracy: {min_change: 0}")
-    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", NOISE]
+    flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", FLIPS]
     with pytest.raises(RequestError, match=named):
         main([*flags, f"--checks={checks}", f"--baseline={baseline}", f"--output={tmp_path / 'm.json'}"])
     assert not (tmp_path / "m.json").exists()

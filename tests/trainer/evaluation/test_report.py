@@ -28,7 +28,7 @@ def plots(path_dataset_dir: Path, run_dir: Path, tmp_path_factory: pytest.TempPa
     checks.write_text("accuracy: {min: 0}\nloss: {max: 0}\n")
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--checks={checks}"]
     more = [
-        "--noise=0,0.02,0.1",
+        "--flips=0,0.02,0.1",
         f"--plots={directory / 'made' / 'plots'}",
         f"--output={directory / 'm.json'}",
     ]

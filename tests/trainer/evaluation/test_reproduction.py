@@ -29,7 +29,7 @@ def judged(path_dataset_dir: Path, run_dir: Path, tmp_path_factory: pytest.TempP
     )
     output = directory / "m.json"
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--output={output}"]
-    more = ["--noise=0,0.1", "--seed=7", "--split=validation", "--batch_size=32", f"--slices={slices}"]
+    more = ["--flips=0,0.1", "--seed=7", "--split=validation", "--batch_size=32", f"--slices={slices}"]
     assert main([*flags, *more]) == 0
     return output
 
@@ -41,11 +41,23 @@ def test_the_same_is_the_same(judged: Path, capsys: pytest.CaptureFixture[str]) 
     assert judged.read_bytes() == before
 
 
+def test_a_document_of_the_version_before_is_the_same(
+    tmp_path: Path, judged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(judged.read_text())
+    request = document["request"]
+    request["noise"] = request.pop("flips")  # All in which the versions differ.
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps({**document, "schema_version": 2}))
+    assert main([f"--reproduce={old}"]) == 0
+    assert capsys.readouterr().out == f"same: every number of {old}\n"
+
+
 @pytest.mark.storm
 def test_the_same_in_processes_of_their_own(judged: Path, program: Program) -> None:
     again = judged.parent / "again.json"
     asked = json.loads(judged.read_text())
-    flags = [f"--data_dir={asked['dataset']['path']}", f"--model_dir={asked['model']['run']}", "--noise=0.1"]
+    flags = [f"--data_dir={asked['dataset']['path']}", f"--model_dir={asked['model']['run']}", "--flips=0.1"]
     assert program("trainer.evaluate", *flags, f"--output={again}").returncode == 0
     done = program("trainer.evaluate", f"--reproduce={again}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -106,7 +118,7 @@ def test_the_same_sequences_in_another_encoding_give_the_same_numbers_to_float32
         ({}, ["--slices=/no/mine.py"], "/no/mine.py: no such file of slicings"),
         ({"environment": None}, [], "is not a metrics.json"),
         ({"slices": {}}, ["--slices=pyproject.toml"], "is not the file of slicings of then"),
-        ({}, ["--noise=0.1", "--output=x.json"], "leave --output, --noise out"),
+        ({}, ["--flips=0.1", "--output=x.json"], "leave --output, --flips out"),
         ({"dataset": {}}, [], "is not a metrics.json"),
         ({"model": {}}, [], "does not say what was asked for"),
         ({"schema_version": 9}, [], "has schema version 9"),

@@ -95,7 +95,7 @@ def test_every_checkpoint_of_a_running_training_is_judged(tmp_path: Path, path_d
 def test_a_killed_side_car_goes_on_where_it_was(tmp_path: Path, path_dataset_dir: Path) -> None:
     run = tmp_path / "run"
     train(SETTINGS, str(path_dataset_dir), str(run), Execution(checkpoint_every=10, keep_checkpoints=100))
-    flags = ["--watch", f"--data_dir={path_dataset_dir}", f"--model_dir={run}", "--noise=0.1"]
+    flags = ["--watch", f"--data_dir={path_dataset_dir}", f"--model_dir={run}", "--flips=0.1"]
     for _ in range(2):
         before = len(_lines(run))
         side_car = _start("trainer.evaluate", *flags)
@@ -130,7 +130,7 @@ def test_a_killed_side_car_goes_on_where_it_was(tmp_path: Path, path_dataset_dir
     with pytest.raises(RequestError, match="was judged by another dataset"):
         main([*flags, "--split=test"])
     with pytest.raises(RequestError, match="was judged by another request"):
-        main([*flags[:-1], "--noise=0.2"])
+        main([*flags[:-1], "--flips=0.2"])
     with locked(str(run / "evaluations")), pytest.raises(WorkError, match="another process is working"):
         main(flags)
 
