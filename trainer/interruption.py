@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -13,6 +15,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 class Interruption:
     """Catches the first signal inside a ``with`` block; a second one ends the process as ever.
+
+    Python lets only the main thread catch signals. In another one none is caught, and a line says so.
 
     Attributes:
         signal_name: of the signal that came, or None.
@@ -23,6 +27,13 @@ class Interruption:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
+        if threading.current_thread() is not threading.main_thread():
+            print(
+                "training outside the main thread: signals are not caught, so SIGTERM and Ctrl-C may end it"
+                " at once; the same call goes on after the last checkpoint",
+                file=sys.stderr,
+            )
+            return self
         for number in _SIGNALS:
             self._before[number] = signal.signal(number, self._on_signal)
         return self

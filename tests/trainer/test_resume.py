@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -242,6 +243,20 @@ def test_training_stops_early_and_stays_stopped(tmp_path: Path, path_dataset_dir
     assert (result.resumed_from, result.step, result.kept) == (8, 16, 8)
     again = train(settings, str(path_dataset_dir), str(run))
     assert (again.resumed_from, again.step) == (16, 16)
+
+
+def test_outside_the_main_thread_no_signal_is_caught(
+    tmp_path: Path, path_dataset_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = TrainingSettings(epochs=1, steps_per_epoch=2, batch_size=16, readers=4)
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as thread:
+        result = thread.submit(train, settings, str(path_dataset_dir), str(tmp_path / "run")).result(240)
+    assert result.step == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "signals are not caught" in line
+    assert "after the last checkpoint" in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.storm)])
