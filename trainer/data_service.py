@@ -11,7 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline.program import RequestError, one_line
-from trainer.datasets import SplitFiles, damage_named
+from trainer.damage import damage_named
+from trainer.datasets import SplitFiles
 from trainer.run_directory import absolute
 from trainer.served_windows import ServedWindows
 from trainer.window_order import WindowOrder

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import tensorflow as tf
@@ -13,8 +12,7 @@ from pipeline.dataset import Dataset
 from pipeline.encodings import ENCODINGS, Encoding
 from pipeline.lines import Int64Array
 from pipeline.manifest import MANIFEST_NAME, Manifest
-from pipeline.program import RequestError, WorkError, one_line
-from pipeline.tfrecord import CorruptRecordError, read_records
+from pipeline.program import RequestError, WorkError
 
 
 @dataclass(frozen=True)
@@ -93,47 +91,9 @@ def split_files(data_dir: str, manifest: Manifest, split: str) -> SplitFiles:
     )
 
 
-@contextmanager
-def damage_named(*splits: SplitFiles) -> Iterator[None]:
-    """Turn what TensorFlow raises for damaged records inside the block into one line that names the record.
-
-    Raises:
-        WorkError: naming the first damaged shard and record of the splits.
-    """
-    try:
-        yield
-    except (
-        tf.errors.DataLossError,
-        tf.errors.FailedPreconditionError,  # Fewer or more records than the manifest says.
-        tf.errors.InvalidArgumentError,
-        tf.errors.NotFoundError,
-        tf.errors.UnknownError,  # What fails where Python gives the windows; see `trainer.served_windows`.
-    ) as error:
-        found = next(filter(None, map(_first_damage, splits)), None)
-        raise WorkError(found or one_line(error)[:300]) from error
-
-
 def remedy(data_dir: str) -> str:
     """What to do about a damaged data set."""
     return (
         f"run python -m pipeline.verify {data_dir} --repair,"
         " or leave it out by --on_corrupt skip (a training: from its start)"
     )
-
-
-def _first_damage(files: SplitFiles) -> str | None:
-    for path, count in zip(files.paths, files.counts, strict=True):
-        records = 0
-        try:
-            with tf.io.gfile.GFile(path, "rb") as stream:
-                for payload in read_records(stream):
-                    files.encoding.decode_record(payload, files.image_size)
-                    records += 1
-        except (CorruptRecordError, OSError, tf.errors.OpError) as error:
-            return f"{path}: {one_line(error)}; {remedy(os.path.dirname(path))}"
-        except ValueError as error:
-            return f"{path}: record {records}: {one_line(error)}; {remedy(os.path.dirname(path))}"
-        if records != count:
-            reason = f"has {records} records, the manifest says {count}"
-            return f"{path}: {reason}; {remedy(os.path.dirname(path))}"
-    return None

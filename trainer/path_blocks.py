@@ -5,7 +5,7 @@ reading record by record costs is paid once a block. Every byte is checked, for 
 once: the framing and the message by comparison, path and label by the payload's checksum. A CRC is affine
 over exclusive or, and `pipeline.path_records` has the tables of what every four rows add to it.
 
-Which record is damaged is not said here: whoever meets an error looks (`trainer.datasets.damage_named`).
+Which record is damaged is not said here: whoever meets an error looks (`trainer.damage.damage_named`).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from model import Observation
 from model.execution import by_xla
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import read_state
+from trainer.device_errors import device_errors_named
 from trainer.run_directory import RunDirectory, file_sha256, private_copy
 from trainer.settings import TrainingSettings
 from trainer.startup import settle_keras
@@ -84,6 +85,7 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
 
     Raises:
         RequestError: if there is none, or it cannot be read.
+        WorkError: if the device fails.
     """
     settle_keras()
     path = path or run.model_path
@@ -96,7 +98,8 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
     # A copy: a trainer may replace the file meanwhile, and the digest is to be that of these weights.
     with private_copy(path) as copy:
         try:
-            classifier = keras.models.load_model(copy)
+            with device_errors_named():
+                classifier = keras.models.load_model(copy)
             if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
                 raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")
             if classifier.output_shape != (None, 1):
@@ -104,6 +107,8 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
                     f"answers with {classifier.output_shape}, not with a probability of one class"
                 )
             step = read_state(copy).step
+        except WorkError:
+            raise
         except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
             reason = one_line(error).replace(copy, path)[:200]
             raise RequestError(f"{path} is damaged ({reason}); train again") from error

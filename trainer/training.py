@@ -22,8 +22,10 @@ from trainer.checkpoints import (
     read_state,
 )
 from trainer.curves import draw_curves
+from trainer.damage import damage_named
 from trainer.data_service import DataService, reading_through
-from trainer.datasets import SplitFiles, damage_named, read_manifest
+from trainer.datasets import SplitFiles, read_manifest
+from trainer.device_errors import device_errors_named
 from trainer.devices import make_deterministic, settle_compiler
 from trainer.distribution import Distribution, distributed, find_cluster
 from trainer.feeds import Part, num_validation_batches, training_part, validation_part
@@ -65,6 +67,7 @@ class TrainingResult:
     weights_sha256: str | None = None
 
 
+@device_errors_named()
 def train(
     settings: TrainingSettings,
     data_dir: str,
@@ -81,8 +84,8 @@ def train(
 
     Raises:
         RequestError: if the request is wrong or the directory holds another run; nothing has changed then.
-        WorkError: if the data is damaged, the loss is not finite, or a signal stopped it; checkpoints written
-            before are kept.
+        WorkError: if the data is damaged, the device fails, the loss is not finite, or a signal stopped it;
+            checkpoints written before are kept.
     """
     settle_keras(tf32=settings.precision != "float32")
     settle_compiler(execution.compile, settings.deterministic)

@@ -13,7 +13,8 @@ from pipeline.dataset import Dataset
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.program import RequestError, WorkError
 from pipeline.tfrecord import FOOTER_BYTES, HEADER_BYTES
-from trainer.datasets import read_manifest
+from trainer import damage
+from trainer.datasets import read_manifest, split_files
 from trainer.evaluate import main as evaluate_main
 from trainer.history import read_history
 from trainer.input_pipeline import sequential_batches
@@ -187,6 +188,43 @@ def test_training_skips_and_counts(copied: Path, tmp_path: Path) -> None:
     _damage(copied, "moving_line-train.tfrecord-00007-of-00016", _flip_payload)
     with pytest.raises(RequestError, match="left_out"):
         train(SETTINGS, str(copied), str(tmp_path / "run"), Execution(on_corrupt="skip"))
+
+
+def test_the_search_for_the_record_has_an_end(
+    copied: Path, tmp_path: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _damage(copied, TEST_SHARD, _flip_payload)
+    monkeypatch.setattr(damage, "SEARCH_SECONDS", 0.0)
+    flags = [f"--model_dir={run_dir}", f"--data_dir={copied}", f"--output={tmp_path / 'm.json'}"]
+    what = r"\((assertion failed: \[a record of a path is damaged\]|corrupted record at \d+)\)"
+    told = f"^{copied}: cannot be read {what}; 0 seconds did not .*; python -m pipeline.verify {copied} finds"
+    with pytest.raises(WorkError, match=told):
+        evaluate_main(flags)
+
+
+def test_what_can_be_read_again_is_not_called_damaged(copied: Path) -> None:
+    files = split_files(str(copied), read_manifest(str(copied)), "test")
+    path, elsewhere = copied / TEST_SHARD, copied / "elsewhere"
+
+    def read_too_early() -> None:
+        path.rename(elsewhere)
+        try:
+            list(sequential_batches(files, batch_size=20))
+        finally:
+            elsewhere.rename(path)
+
+    told = rf"{TEST_SHARD}; No such file .*, but now it can; run this again"
+    with pytest.raises(WorkError, match=told), damage.damage_named(files):
+        read_too_early()
+
+
+@pytest.mark.parametrize("change", [_flip_payload, _lose_a_page, _cut, _empty, _insert])
+def test_whatever_reading_stops_at_is_found(copied: Path, change: Callable[[bytes], bytes]) -> None:
+    files = split_files(str(copied), read_manifest(str(copied)), "test")
+    _damage(copied, TEST_SHARD, change)
+    told = rf"{TEST_SHARD}: (record|has 0 records)"
+    with pytest.raises(WorkError, match=told), damage.damage_named(files):
+        list(sequential_batches(files, batch_size=20))
 
 
 @pytest.mark.storm

@@ -12,7 +12,7 @@ from pipeline.path_records import path_records
 from trainer.path_blocks import BLOCK_RECORDS, path_blocks
 from trainer.records import records_of
 
-# What the callers turn into a line; see `trainer.datasets.damage_named`.
+# What the callers turn into a line; see `trainer.damage.damage_named`.
 DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError)
 
 

@@ -15,6 +15,7 @@ from pipeline.manifest import Manifest
 from pipeline.program import RequestError
 from pipeline.settings import SPLITS
 from trainer.datasets import SplitFiles, read_manifest
+from trainer.device_errors import device_errors_named
 from trainer.evaluation import lineage
 from trainer.evaluation.checks import Gate
 from trainer.evaluation.document import SCHEMA_VERSION, known_names, results
@@ -145,6 +146,7 @@ class Judge:
         """What all documents of this judge have in common: their parts request, code and dataset."""
         return dict(self._origin)
 
+    @device_errors_named()
     def judge(self, trained: TrainedModel, path: str) -> Judgement:
         """Judge a model.
 
@@ -153,7 +155,7 @@ class Judge:
             path: of its file, for the document.
 
         Raises:
-            WorkError: if a shard is damaged or the answers are not finite.
+            WorkError: if a shard is damaged, the device fails or the answers are not finite.
         """
         request = self._request
         start = time.perf_counter()
@@ -227,7 +229,7 @@ def judge(request: EvaluationRequest, gate: Gate = Gate(), device: str = "CPU") 
 
     Raises:
         RequestError: if the request is wrong.
-        WorkError: if the data is damaged.
+        WorkError: if the data is damaged or the device fails.
     """
     run = RunDirectory(request.model_dir)
     path = request.checkpoint or run.model_path
@@ -246,7 +248,7 @@ def evaluate(
 
     Raises:
         RequestError: if the request is wrong.
-        WorkError: if the data is damaged.
+        WorkError: if the data is damaged or the device fails.
     """
     check_output(output)
     judgement = judge(request, gate, device)

@@ -16,7 +16,8 @@ from model import Observation, answers_by_frame, with_sequence_inputs
 from pipeline.encodings import Encoding
 from pipeline.lines import Int64Array, Uint8Array, paths_from_frames
 from pipeline.progress import Progress
-from trainer.datasets import SplitFiles, damage_named
+from trainer.damage import damage_named
+from trainer.datasets import SplitFiles
 from trainer.devices import batches_at_once
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.slices import Slicing

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from model import with_sequence_inputs
 from pipeline.progress import Progress
+from trainer.device_errors import device_errors_named
 from trainer.prediction.answers import Answer
 from trainer.prediction.stored_sequences import SequenceFile, StoredSequence
 from trainer.run_directory import RunDirectory
@@ -40,7 +41,7 @@ def predict_files(
 
     Returns:
         Batches of answers, one answer a sequence. Reading on raises RequestError where a file is damaged or
-        holds what is no sequence, and WorkError where the model's answers are not finite.
+        holds what is no sequence, and WorkError where the device fails or the answers are not finite.
 
     Raises:
         RequestError: if there is no model, or the frames of a file have another size.
@@ -74,6 +75,7 @@ def _scorer(trained: TrainedModel) -> _Scorer:
         with_sequence_inputs(trained.classifier, trained.image_size, "path", trained.observation)
     )
 
+    @device_errors_named()
     def score(batch: list[StoredSequence]) -> npt.NDArray[np.float32]:
         features: dict[str, npt.NDArray[Any]] = {
             name: np.stack([sequence.features[name] for sequence in batch]) for name in batch[0].features

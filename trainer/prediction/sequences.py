@@ -13,7 +13,9 @@ from model import observed_frames
 from pipeline.dataset import Dataset
 from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
 from pipeline.program import RequestError
-from trainer.datasets import damage_named, read_manifest, split_files
+from trainer.damage import damage_named
+from trainer.datasets import read_manifest, split_files
+from trainer.device_errors import device_errors_named
 from trainer.fetched import tensorflow_reads
 from trainer.input_pipeline import sequential_batches
 from trainer.run_directory import RunDirectory
@@ -53,6 +55,7 @@ class Predictions:
         return lines
 
 
+@device_errors_named()
 def predict(
     model_dir: str,
     num_sequences: int,
@@ -71,6 +74,7 @@ def predict(
 
     Raises:
         RequestError: if the request is wrong.
+        WorkError: if the data is damaged or the device fails.
     """
     trained = load_trained_model(RunDirectory(model_dir))
     if data_dir is None:
