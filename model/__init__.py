@@ -7,7 +7,7 @@ saved ``model.keras``.
 
 from model.architectures import ARCHITECTURES, build_classifier, logits_of
 from model.drawing import DrawLine
-from model.every_frame import answers_by_frame
+from model.every_frame import answers_by_frame, without_cudnn
 from model.line_classifier import LineClassifier
 from model.observation import LINES, FlipPixels, NewestPixel, Observation, RandomWindow, SaltAndPepper
 from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
@@ -34,4 +34,5 @@ __all__ = [
     "observed_frames",
     "sequence_answers",
     "with_sequence_inputs",
+    "without_cudnn",
 ]

@@ -1,6 +1,8 @@
-"""The classifier's answer after every frame, from one pass over the sequence."""
+"""A classifier with another way through time: its answer after every frame, or without cuDNN."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 
@@ -23,13 +25,29 @@ def answers_by_frame(classifier: keras.Model) -> keras.Model:
     """
     if not any(isinstance(layer, keras.layers.LSTM) for layer in classifier.layers):
         raise ValueError("the classifier has no LSTM whose states could be looked at")
+    return _with_lstm(classifier, return_sequences=True)
+
+
+def without_cudnn(classifier: keras.Model) -> keras.Model:
+    """The classifier, or a copy of it, with layers over time that XLA can compile.
+
+    Files say of Keras' own LSTM nothing about cuDNN, and of any what suited the machine that wrote them.
+    """
+    over_time = [layer for layer in classifier.layers if isinstance(layer, keras.layers.LSTM)]
+    if all(layer.supports_jit for layer in over_time):
+        return classifier
+    return _with_lstm(classifier, use_cudnn=False)
+
+
+def _with_lstm(classifier: keras.Model, **options: Any) -> keras.Model:
+    """A copy with other options of the LSTM."""
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, keras.layers.LSTM):
-            config |= {"return_sequences": True, "use_cudnn": layer.use_cudnn}
+            config |= {"use_cudnn": layer.use_cudnn, **options}
         return type(layer).from_config(config)
 
-    every_frame = keras.models.clone_model(classifier, clone_function=clone)
-    every_frame.set_weights(classifier.get_weights())
-    return every_frame
+    copy = keras.models.clone_model(classifier, clone_function=clone)
+    copy.set_weights(classifier.get_weights())
+    return copy

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 import model as _registers_layers  # noqa: F401  # Keras finds the custom layers by this import.
-from model import Observation
+from model import Observation, without_cudnn
 from model.execution import by_xla
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.checkpoints import read_state
@@ -112,6 +112,7 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
         except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
             reason = one_line(error).replace(copy, path)[:200]
             raise RequestError(f"{path} is damaged ({reason}); train again") from error
+        classifier = without_cudnn(classifier) if by_xla() else classifier
         return TrainedModel(classifier, step, observation, file_sha256(copy))
 
 

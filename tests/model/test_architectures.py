@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
-from model import ARCHITECTURES, answers_by_frame, build_classifier
+from model import ARCHITECTURES, answers_by_frame, build_classifier, without_cudnn
 from pipeline.lines import draw_frames, sample_sequences
 
 
@@ -95,6 +97,28 @@ def test_answers_by_frame_are_those_to_sequences_that_end_there(
         for seen in (1, 2, image_size // 2 + 1):
             expected = np.asarray(classifier(frames[:, :seen]))
             np.testing.assert_allclose(answers[:, seen - 1], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_cudnns_lstm_is_replaced_where_xla_compiles(architecture: str) -> None:
+    classifier = build_classifier(6, architecture, 6)
+    assert without_cudnn(classifier) is classifier
+    classifier.get_layer("lstm").supports_jit = False  # As Keras leaves it where it chose cuDNN's.
+    assert classifier.get_layer("lstm").use_cudnn == "auto"
+    copy = without_cudnn(classifier)
+    assert copy.get_layer("lstm").use_cudnn is False
+    frames = draw_frames(*sample_sequences(0, "test", 6, 0, 5))
+    np.testing.assert_allclose(np.asarray(copy(frames)), np.asarray(classifier(frames)), atol=1e-6)
+
+
+@pytest.mark.parametrize("use_cudnn", ["auto", False])
+def test_a_classifier_keeps_whether_cudnn_may_be_taken(tmp_path: Path, use_cudnn: bool | str) -> None:
+    classifier = build_classifier(6, use_cudnn=use_cudnn)
+    classifier.save(tmp_path / "model.keras")
+    for found in (keras.models.load_model(tmp_path / "model.keras"), answers_by_frame(classifier)):
+        assert found.get_layer("lstm").use_cudnn == use_cudnn
+    layerwise = answers_by_frame(build_classifier(6, "layerwise", 6, use_cudnn=use_cudnn))
+    assert layerwise.get_layer("lstm").use_cudnn == use_cudnn
 
 
 def test_answers_by_frame_need_an_lstm() -> None:

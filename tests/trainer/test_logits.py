@@ -78,7 +78,7 @@ def _print_gradients(data_dir: str) -> None:
     else:
         import tensorflow as tf
 
-        @tf.function
+        @tf.function  # type: ignore[untyped-decorator]
         def of_bias(values: list[object], expected: object) -> object:
             with tf.GradientTape() as tape:
                 tape.watch(values)
