@@ -49,6 +49,8 @@ setup(
         "train": _TRAIN,
         "gpu": [*_TRAIN, "tensorflow[and-cuda]>=2.20"],
         "jax": [*_TRAIN, "jax>=0.7"],
+        # CUDA 12, as TensorFlow's: both then load one set of NVIDIA's packages, and share an environment.
+        "jax-cuda": [*_TRAIN, "jax[cuda12]>=0.7"],
         "dask": _DASK,
         "export": [*_TRAIN, *_EXPORT],
         "dev": [

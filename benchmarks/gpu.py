@@ -1,93 +1,151 @@
 """Program: training, drawing and reading on a GPU, on every backend that sees one.
 
-Each backend in a process of its own. Training: the trainer's model, input and `fit`, by precision and
-batch size, in turn with the tutorial's layers fed from arrays on the same device. Drawing: the layer that
-draws frames. Reading: the trainer's pipeline alone. Beside them the rate at which the device copies its
-memory.
+Each backend in a process of its own. Training: the trainer's model, input and `fit`, on paths and on stored
+frames, by precision and batch size, in turn with the tutorial's layers fed from arrays on the same device.
+Drawing: the layer that draws frames. Reading: the trainer's pipeline alone. Beside them the rates at which
+the device copies its memory and multiplies large matrices, and which shares of these training needs at least.
+
+``gpu.json`` is written anew with every figure that comes. What fails is a line in it, and does not keep the
+rest from being measured.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_backend import NO_GPU
-from benchmarks.jobs import command, data_set, failure
+from benchmarks.gpu_backend import add_flags
+from benchmarks.jobs import command, failure
 from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
-from pipeline.program import ArgumentParser, RequestError, positive_int, run
+from pipeline.program import ArgumentParser, RequestError, run
 
 PROGRAM = "benchmarks.gpu"
 
 _BACKENDS = ("jax", "tensorflow")
+_SHARES = ("of_matrix_rate", "of_copy_rate")
+_COLUMNS = (
+    *("backend, device", "", "sequences/s", "the tutorial way", "ratio"),
+    *("waiting for input", "of the matrix rate", "of the copy rate"),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, print, write."""
+    """Measure, write, print; 1 if something failed."""
     parser = ArgumentParser(
         PROGRAM,
         "Measure training, drawing and reading on a GPU, on every backend that sees one.",
         f"python -m {PROGRAM} --output_dir build/bench",
     )
-    add = parser.add_argument
-    add("--output_dir", required=True, help="for gpu.json and the data set, which stay")
-    add("--backends", choices=_BACKENDS, nargs="+", default=_BACKENDS, help="to try")
-    add("--device", choices=("gpu", "cpu"), default="gpu", help="cpu shows that it works")
-    add("--batch_sizes", type=positive_int, nargs="+", default=(256, 1024, 8192), help="of training")
-    add("--steps", type=positive_int, default=100, help="a round; the tutorial's has a tenth")
-    add("--rounds", type=positive_int, default=3, help="of both sides in turn")
-    add("--num_path", type=positive_int, default=2_000_000, help="sequences of the data set")
+    add_flags(parser)
+    parser.add_argument("--backends", choices=_BACKENDS, nargs="+", default=_BACKENDS, help="to try")
     flags = parser.parse_args(arguments)
-    directory = Path(flags.output_dir)
-    directory.mkdir(parents=True, exist_ok=True)
-    data = data_set(directory, "path", flags.num_path)
-    measured: dict[str, Any] = {}
+    path = Path(flags.output_dir) / "gpu.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    measured: dict[str, dict[str, Any]] = {}
     for backend in flags.backends:
-        job = command(
-            *("benchmarks.gpu_backend", "--data_dir", data, "--device", flags.device, "--steps", flags.steps),
-            *("--rounds", flags.rounds, "--batch_sizes", *flags.batch_sizes),
-        )
-        ended = subprocess.run(
-            job, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True
-        )
-        if ended.returncode == NO_GPU:
-            continue
-        if ended.returncode:
-            raise failure(job, ended.stderr)
-        measured[backend] = json.loads(ended.stdout.splitlines()[-1])
-    if not measured:
-        raise RequestError(
-            f"no GPU is seen by {' or '.join(flags.backends)}: install '.[gpu]', or --device cpu"
-        )
-    path = directory / "gpu.json"
-    write_results(path, "make gpu", ("keras", "numpy"), {"backends": measured})
+        found: dict[str, Any] = {"training": [], "failed": []}
+        measured[backend] = found
+        for told in _told_by(backend, flags):
+            for name, value in told.items():
+                found[name] = [*found[name], value] if name in ("training", "failed") else value
+            if "device" in found:
+                _write(path, measured)
+                if "failed" in told:
+                    _say(backend, told["failed"])
+    without = {
+        backend: _without_device(found) for backend, found in measured.items() if "device" not in found
+    }
+    if len(without) == len(measured):
+        raise RequestError(f"no backend sees a GPU: {'; '.join(without.values())}")
+    for backend, reason in without.items():
+        _say(backend, reason)
+    _write(path, measured)
     print(f"{table({'backends': measured})}\nmedians of {flags.rounds} rounds (lowest to highest); {path}")
-    return 0
+    return int(any(found["failed"] for found in measured.values()))
+
+
+def _told_by(backend: str, flags: Any) -> Iterator[dict[str, Any]]:
+    """All that a backend's process tells, and at last its failure."""
+    job = command(
+        *("benchmarks.gpu_backend", "--output_dir", flags.output_dir, "--device", flags.device),
+        *("--batch_sizes", *flags.batch_sizes, "--steps", flags.steps, "--rounds", flags.rounds),
+        *("--num_path", flags.num_path, "--num_frames", flags.num_frames),
+    )
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(job, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):  # Keras prints a summary of every model.
+                yield json.loads(line)
+        if code := process.wait():
+            errors.seek(0)
+            by_signal = f"its process was ended by {signal.Signals(-code).name}" if code < 0 else ""
+            yield {"failed": by_signal or str(failure(job, errors.read()))}
+
+
+def _without_device(found: dict[str, Any]) -> str:
+    """Why a backend measured nothing."""
+    return str(found.get("no_gpu") or found["failed"][0])
+
+
+def _say(backend: str, reason: str) -> None:
+    print(f"{PROGRAM}: {backend}: {reason}", file=sys.stderr, flush=True)
+
+
+def _write(path: Path, measured: dict[str, Any]) -> None:
+    write_results(path, "make gpu", ("keras", "numpy"), {"backends": measured})
 
 
 def table(figures: dict[str, Any]) -> str:
     """The results in markdown."""
-    lines = [
-        "| backend, device | | sequences/s | the tutorial way | ratio | waiting for input |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
+    lines = [_line(*_COLUMNS), f"|---|---|{'---:|' * (len(_COLUMNS) - 2)}"]
     for backend, found in figures["backends"].items():
+        if "device" not in found:
+            lines.append(_line(backend, _without_device(found)))
+            continue
         where = f"{backend}, {found['device']}"
-        for row in found["training"]:
-            ours, others = ([each[side] for each in row["rounds"]] for side in ("ours", "tutorial"))
-            ratio = Spread.of([one / other for one, other in zip(ours, others, strict=True)]).text(1)
-            rates = f"{Spread.of(ours).text(0)} | {Spread.of(others).text(0)}"
-            wait = max(each["input_wait"] for each in row["rounds"])
-            what = f"train, {row['precision']}, batches of {row['batch_size']}"
-            lines.append(f"| {where} | {what} | {rates} | {ratio} | {wait:.1%} |")
-        lines.append(f"| {where} | draw frames | {found['drawn_per_second']:,.0f} | | | |")
-        lines.append(f"| {where} | read shuffled paths | {found['read_per_second']:,.0f} | | | |")
-        lines.append(f"| {where} | copy memory, GB/s | {found['bytes_copied_per_second'] / 1e9:,.0f} | | | |")
+        lines += [_line(where, *cells) for row in found["training"] for cells in _of_training(row)]
+        for what in ("draw frames", "read shuffled paths", "read shuffled frames"):
+            if what in found:
+                lines.append(_line(where, what, f"{found[what]:,.0f}"))
+        for limit, rate in found.get("limits", {}).items():
+            what, unit = ("copy memory, GB/s", 1e9) if limit == "copy" else (f"{limit}, TFLOP/s", 1e12)
+            lines.append(_line(where, what, f"{rate / unit:,.1f}"))
+        lines += [_line(where, f"failed: {reason}") for reason in found["failed"]]
     return "\n".join(lines)
+
+
+def _of_training(row: dict[str, Any]) -> Iterator[list[str]]:
+    """Cells of the table for what was measured of a precision and a batch size: of paths, and of frames."""
+    theirs = row["sides"].get("tutorial", {}).get("rates")
+    for name, side in row["sides"].items():
+        if name != "tutorial":
+            ours = side["rates"]
+            ratio = [one / other for one, other in zip(ours, theirs, strict=True)] if theirs else []
+            yield [
+                f"train on {name}, {row['precision']}, batches of {row['batch_size']}",
+                Spread.of(ours).text(0),
+                Spread.of(theirs).text(0) if theirs else "",
+                Spread.of(ratio).text(1) if ratio else "",
+                f"{side['input_wait']:.1%}",
+                *(f"{side[share]:.1%}" if share in side else "" for share in _SHARES),
+            ]
+
+
+def _line(*cells: str) -> str:
+    shown = [cell.replace("|", "/") for cell in cells]
+    return f"| {' | '.join([*shown, *[''] * (len(_COLUMNS) - len(shown))])} |"
 
 
 if __name__ == "__main__":

@@ -1,23 +1,34 @@
-"""Program: what `benchmarks.gpu` measures, by this process' ``KERAS_BACKEND``. Prints JSON."""
+"""Program: what `benchmarks.gpu` measures, by this process' ``KERAS_BACKEND``.
+
+Prints an object of JSON a line, as soon as there is one: the device, rates that it can do at best, a row of
+training, or what failed and why. What fails does not keep the rest from being measured.
+"""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
+import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pipeline.program import ArgumentParser, positive_int, run
+from benchmarks.jobs import data_set
+from pipeline.program import ArgumentParser, RequestError, one_line, positive_int, print_at_once, run
 
 PROGRAM = "benchmarks.gpu_backend"
 
-# The exit code where the backend sees no GPU.
-NO_GPU = 3
-_PRECISIONS = ("float32", "mixed_bfloat16")
+_PRECISIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
 _DRAWN_AT_ONCE = 1024
-_MOST_IN_ARRAYS = 2**15  # Sequences of the tutorial's: half a megabyte each.
-_COPIED = 2**28  # float32 numbers: a GiB.
-_COPIED_ON_CPU = 2**24
+_READ_AT_ONCE = 1024
+_MOST_IN_ARRAYS = 2**14  # Sequences of the tutorial's: half a megabyte each.
+_LONG_ENOUGH = 1e-3  # Seconds of an operation, beside which its call takes none.
+_MOST_CHARACTERS = 300
+
+_Result = TypeVar("_Result")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,14 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(
         PROGRAM,
         "Measure training, drawing and reading on this process' backend.",
-        f"KERAS_BACKEND=jax python -m {PROGRAM} --data_dir /tmp/lines --batch_sizes 256",
+        f"KERAS_BACKEND=jax python -m {PROGRAM} --output_dir build/bench",
     )
-    add = parser.add_argument
-    add("--data_dir", required=True, help="a data set of paths")
-    add("--device", choices=("gpu", "cpu"), default="gpu", help="where")
-    add("--batch_sizes", type=positive_int, nargs="+", required=True, help="of training")
-    add("--steps", type=positive_int, default=100, help="a round; the tutorial's has a tenth")
-    add("--rounds", type=positive_int, default=3, help="of both sides in turn")
+    add_flags(parser)
     flags = parser.parse_args(arguments)
 
     from trainer.startup import import_tensorflow_quietly
@@ -40,48 +46,120 @@ def main(arguments: Sequence[str]) -> int:
     import_tensorflow_quietly()
     import keras
 
-    if flags.device == "gpu" and not keras.distribution.list_devices("gpu"):
-        return NO_GPU
-    from benchmarks.trainers import Ours, Tutorial
+    from trainer.devices import choose_device
 
-    training = []
-    device = ""
-    for precision in _PRECISIONS if flags.device == "gpu" else _PRECISIONS[:1]:
-        for batch_size in flags.batch_sizes:
-            ours = Ours(flags.data_dir, batch_size, precision, flags.device)
-            device = ours.device
-            few = max(1, min(flags.steps // 10, _MOST_IN_ARRAYS // batch_size))
-            tutorial = Tutorial(ours, batch_size, few)
-            ours.train(flags.steps)
-            tutorial.train(few)
-            rounds = [
-                {
-                    "ours": _rate(ours.train, flags.steps, batch_size),
-                    "tutorial": _rate(tutorial.train, few, batch_size),
-                    "input_wait": ours.input_wait,
-                }
-                for _ in range(flags.rounds)
-            ]
-            training.append({"precision": precision, "batch_size": batch_size, "rounds": rounds})
-    figures = {
-        "device": device,
-        "training": training,
-        "drawn_per_second": _DRAWN_AT_ONCE / _seconds(_drawing()),
-        "read_per_second": _reading(flags.data_dir),
-        "bytes_copied_per_second": _copying(_COPIED if flags.device == "gpu" else _COPIED_ON_CPU),
+    try:
+        device = choose_device(flags.device)
+    except RequestError as error:
+        _tell(no_gpu=str(error))
+        return 0
+    one = device if device.startswith(("1 ", "CPU")) else f"one of {device}"
+    backend = keras.backend.backend()
+    _tell(device=one, version=importlib.import_module(backend).__version__)
+    directory = Path(flags.output_dir)
+    data = {
+        "paths": str(data_set(directory, "path", flags.num_path)),
+        "frames": str(data_set(directory, "frames", flags.num_frames)),
     }
-    print(json.dumps(figures))
+    limits: dict[str, float] = {}
+
+    def limit(name: str, measure: Callable[[], float]) -> None:
+        if (rate := _attempt(f"the device's best rate, {name}", measure)) is not None:
+            limits[name] = rate
+            _tell(limits=limits)
+
+    limit("copy", partial(_best_rate, _copy, lambda count: 8 * count, 2**20))
+    for precision, dtype in list(_PRECISIONS.items())[: 1 if flags.device == "cpu" else None]:
+        limit(precision, partial(_best_rate, partial(_multiply, dtype), lambda size: 2 * size**3, 2**9))
+        for batch_size in flags.batch_sizes:
+            _tell(training=_training(flags, data, precision, batch_size, limits))
+            keras.utils.clear_session()
+    others = {
+        "draw frames": _drawing,
+        **{f"read shuffled {name}": partial(_reading, found) for name, found in data.items()},
+    }
+    for what, measure in others.items():
+        if (rate := _attempt(what, measure)) is not None:
+            _tell(**{what: rate})
     return 0
 
 
-def _rate(train: Callable[[int], None], steps: int, batch_size: int) -> float:
-    start = time.perf_counter()
-    train(steps)
-    return steps * batch_size / (time.perf_counter() - start)
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of this program and of `benchmarks.gpu`, which passes them on."""
+    add = parser.add_argument
+    add("--output_dir", required=True, help="for gpu.json and the data sets, which stay")
+    add("--device", choices=("gpu", "cpu"), default="gpu", help="cpu shows that it works")
+    add("--batch_sizes", type=positive_int, nargs="+", default=(256, 1024, 8192), help="of training")
+    add(
+        "--steps",
+        type=positive_int,
+        default=100,
+        help="a round; of frames a quarter, of the tutorial's a tenth",
+    )
+    add("--rounds", type=positive_int, default=3, help="of all sides in turn")
+    add("--num_path", type=positive_int, default=2_000_000, help="sequences of the data set of paths")
+    add("--num_frames", type=positive_int, default=200_000, help="sequences of the data set of frames")
 
 
-def _drawing() -> Callable[[], Any]:
-    """Draws a batch of frames, compiled, and waits for it."""
+def _tell(**found: Any) -> None:
+    print_at_once(f"{json.dumps(found)}\n")
+
+
+def _attempt(what: str, call: Callable[[], _Result]) -> _Result | None:
+    """What a call gives; None if it fails, which is told."""
+    try:
+        return call()
+    except Exception as error:
+        _tell(failed=f"{what}: {type(error).__name__}: {one_line(error)[:_MOST_CHARACTERS]}")
+        return None
+
+
+def _training(
+    flags: argparse.Namespace, data: dict[str, str], precision: str, batch_size: int, limits: dict[str, float]
+) -> dict[str, Any]:
+    """What paths, stored frames and the tutorial come to, in turn; a side that fails is left out."""
+    from benchmarks.trainers import Ours, Tutorial
+
+    few = max(1, min(flags.steps // 10, _MOST_IN_ARRAYS // batch_size))
+    steps = {"paths": flags.steps, "frames": max(1, flags.steps // 4), "tutorial": few}
+    rates: dict[str, list[float]] = {name: [] for name in steps}
+    waits: dict[str, list[float]] = {name: [] for name in data}
+    sides: dict[str, Any] = {}
+
+    def begin(name: str) -> Any:
+        side = Ours(data.get(name, data["paths"]), batch_size, precision, flags.device)
+        return side if name in data else Tutorial(side, batch_size, few)
+
+    def train(name: str) -> float:
+        if name not in sides:
+            sides[name] = begin(name)
+        start = time.perf_counter()
+        sides[name].train(steps[name])
+        return steps[name] * batch_size / (time.perf_counter() - start)
+
+    for number in range(flags.rounds + 1):
+        for name in tuple(rates):
+            what = f"train on {name}" if name in data else f"train as the {name} does"
+            rate = _attempt(f"{what}, {precision}, batches of {batch_size}", partial(train, name))
+            if rate is None:
+                del rates[name]
+                sides.pop(name, None)  # And the memory that it holds.
+            elif number:  # The first round compiles.
+                rates[name].append(rate)
+                if name in data:
+                    waits[name].append(sides[name].input_wait)
+    found: dict[str, Any] = {name: {"rates": rates[name]} for name in rates}
+    for name in found.keys() & data.keys():
+        needs, rate = sides[name].needs, statistics.median(rates[name])
+        found[name] |= {**needs, "input_wait": max(waits[name])}
+        for share, limit, need in (("matrix", precision, "operations"), ("copy", "copy", "bytes")):
+            if limit in limits:
+                found[name][f"of_{share}_rate"] = needs[need] * rate / limits[limit]
+    return {"precision": precision, "batch_size": batch_size, "sides": found}
+
+
+def _drawing() -> float:
+    """Sequences a second that are drawn, compiled, and every pixel looked at."""
     import keras
 
     from model import DrawLine
@@ -95,7 +173,7 @@ def _drawing() -> Callable[[], Any]:
     model.compile(jit_compile=True)
     paths, labels = sample_sequences(0, "train", 50, 0, _DRAWN_AT_ONCE)
     batch = [paths, labels.astype("uint8")]
-    return lambda: model.predict_on_batch(batch)
+    return _DRAWN_AT_ONCE / _seconds(lambda: model.predict_on_batch(batch), lambda _: None)
 
 
 def _reading(data_dir: str) -> float:
@@ -104,36 +182,53 @@ def _reading(data_dir: str) -> float:
     from trainer.input_pipeline import training_batches
 
     files = split_files(data_dir, read_manifest(data_dir), "train")
-    batches = training_batches(files, batch_size=1024, seed=0, readers=min(16, len(files.paths)))
-    steps = max(1, files.num_sequences // 1024)
+    size = min(_READ_AT_ONCE, files.num_sequences)
+    batches = training_batches(files, batch_size=size, seed=0, readers=min(16, len(files.paths)))
+    steps = files.num_sequences // size
     iterator = iter(batches.take(steps + 1))
     next(iterator)
     start = time.perf_counter()
     for _ in iterator:
         pass
-    return steps * 1024 / (time.perf_counter() - start)
+    return steps * size / (time.perf_counter() - start)
 
 
-def _copying(numbers: int) -> float:
-    """Bytes that the device reads and writes a second."""
+def _copy(count: int) -> Callable[[], Any]:
+    """Reads float32 numbers and writes as many, in one operation."""
     import keras
 
-    layer = keras.layers.Rescaling(1.0, offset=1.0)
-    source = keras.ops.ones((numbers // 2**20, 2**20))
-
-    def copy() -> Any:
-        # The last number waits for all.
-        return float(keras.ops.convert_to_numpy(layer(source)[-1, -1]))
-
-    return 8 * numbers / _seconds(copy)
+    source = keras.ops.ones((count // 2**10, 2**10))
+    return lambda: source + 1
 
 
-def _seconds(call: Callable[[], Any], rounds: int = 10) -> float:
-    call()
+def _multiply(dtype: str, size: int) -> Callable[[], Any]:
+    """Multiplies square matrices."""
+    import keras
+
+    matrix = keras.ops.ones((size, size), dtype)
+    return lambda: keras.ops.matmul(matrix, matrix)
+
+
+def _best_rate(make: Callable[[int], Callable[[], Any]], work: Callable[[int], float], size: int) -> float:
+    """Work a second, at the first size, doubled and doubled again, that takes long enough."""
+    import keras
+
+    def wait(result: Any) -> None:
+        keras.ops.convert_to_numpy(result[-1, -1])  # The last number waits for all.
+
+    while (seconds := _seconds(make(size), wait)) < _LONG_ENOUGH:
+        size *= 2
+    return work(size) / seconds
+
+
+def _seconds(call: Callable[[], Any], wait: Callable[[Any], None], count: int = 10) -> float:
+    """Seconds of a call, of several in a row; the device does one after the other."""
+    wait(call())
     start = time.perf_counter()
-    for _ in range(rounds):
-        call()
-    return (time.perf_counter() - start) / rounds
+    for _ in range(count):
+        last = call()
+    wait(last)
+    return (time.perf_counter() - start) / count
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def write_results(path: Path, command: str, modules: Sequence[str], figures: dict[str, Any]) -> None:
-    """Write figures beside what they were measured with.
+    """Write figures beside what they were measured with; the file is whole at any time.
 
     Args:
         path: the file.
@@ -28,7 +28,9 @@ def write_results(path: Path, command: str, modules: Sequence[str], figures: dic
     distributions = packages_distributions()
     versions = {module: version(distributions[module][0]) for module in modules}
     when = {"command": command, "date": today(), "machine": machine(), "versions": versions}
-    path.write_text(json.dumps({**when, **figures}, indent=1) + "\n")
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(json.dumps({**when, **figures}, indent=1) + "\n")
+    unfinished.replace(path)
 
 
 def default_results_path() -> Path:

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from benchmarks.baselines.tutorial import train_tutorial, tutorial_arrays, tutorial_model
+from benchmarks.step_needs import Network, training_bytes, training_operations
+from model.line_classifier import LineClassifier
 from pipeline.lines import draw_frames, sample_sequences
 from trainer.datasets import read_manifest, split_files
 from trainer.distribution import distributed
@@ -25,7 +27,8 @@ class Ours:
     """The trainer's model and input, by `fit`.
 
     Attributes:
-        device: what it runs on, for people.
+        image_size: of the sequences.
+        precision: that it computes in.
         input_wait: share of the last call's time that was spent waiting for input.
     """
 
@@ -37,11 +40,24 @@ class Ours:
         execution = Execution(device=device, distribution="none")
         self._plan = make_plan(self._settings, execution, self._files, 1)
         with distributed("benchmark", execution, None, {}) as distribution:
-            self.device = distribution.device
             self.model = build_training_model(self._plan, self._files, distribution, None)
         self.image_size = self._files.image_size
+        self.precision = precision
         self.input_wait = 0.0
         self._step = 0
+
+    @property
+    def needs(self) -> dict[str, int]:
+        """Operations and bytes that training on a sequence takes at least; see `benchmarks.step_needs`."""
+        network = Network.of(self.model.classifier)
+        is_path = self._files.encoding.name == "path"
+        draws = not (is_path and LineClassifier.takes(self.model.classifier, self._settings.observation))
+        stored = network.size + 1 if is_path else network.size**3
+        number = 4 if self.precision == "float32" else 2
+        return {
+            "operations": training_operations(network, draws),
+            "bytes": training_bytes(network, draws, stored, number),
+        }
 
     def batch(self) -> tuple[dict[str, Any], Any]:
         """Features and labels of the run's first step."""
@@ -60,13 +76,19 @@ class Ours:
 
 
 class Tutorial:
-    """The tutorial's model, on arrays in memory, by `fit`; it begins with the weights of `Ours`."""
+    """The tutorial's model, on arrays in memory, by `fit`.
+
+    It begins with the weights of `Ours` and takes its precision, by Keras' global policy as its guide does.
+    """
 
     def __init__(self, ours: Ours, batch_size: int, steps: int) -> None:
         optimizer = type(ours.model.sequence_model.optimizer).from_config(
             ours.model.sequence_model.optimizer.get_config()
         )
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(ours.precision)
         self.model = tutorial_model(ours.image_size, optimizer)
+        keras.config.set_dtype_policy(before)
         self.model.set_weights(ours.model.classifier.get_weights())
         self._batch_size = batch_size
         self._frames, self._labels = tutorial_arrays(_SEED, ours.image_size, steps * batch_size)

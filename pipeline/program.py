@@ -95,9 +95,8 @@ def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
     except KeyboardInterrupt:
         return _fail(program, "interrupted; what was finished is kept, the same command goes on", 1)
     except ModuleNotFoundError as error:
-        extra = next((f"[{extra}]" for extra, needs in _EXTRAS.items() if error.name in needs), "")
-        remedy = f"pip install 'moving-lines{extra}', or '.{extra}' in its sources"
-        return _fail(program, f"the package {error.name} is not installed; {remedy}", 1)
+        extra = next((extra for extra, needs in _EXTRAS.items() if error.name in needs), "")
+        return _fail(program, f"the package {error.name} is not installed; {installing(extra)}", 1)
     except OSError as error:
         return _fail(program, one_line(error), 1)
     except Exception as error:
@@ -105,6 +104,12 @@ def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
             raise
         hint = f"{type(error).__name__}: {one_line(error)[:300]} (a traceback: {TRACEBACK_VARIABLE}=1)"
         return _fail(program, hint, 1)
+
+
+def installing(extra: str) -> str:
+    """The command that installs this project with an extra, or with none if it is empty."""
+    wanted = f"[{extra}]" if extra else ""
+    return f"pip install 'moving-lines{wanted}', or '.{wanted}' in its sources"
 
 
 def print_at_once(text: str) -> None:

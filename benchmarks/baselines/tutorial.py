@@ -21,7 +21,7 @@ def tutorial_model(image_size: int, optimizer: str | keras.optimizers.Optimizer)
             layers.TimeDistributed(layers.MaxPooling2D(2)),
             layers.TimeDistributed(layers.Flatten()),
             layers.LSTM(50),
-            layers.Dense(1, activation="sigmoid"),
+            layers.Dense(1, activation="sigmoid", dtype="float32"),
         ]
     )
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from benchmarks.breakdowns import Breakdown
-from benchmarks.breakdowns.training import operations
 from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.limits import Limits, seconds_a_call
+from benchmarks.step_needs import Network, forward_operations
 from model import answers_by_frame, with_sequence_inputs
 from trainer.datasets import read_manifest, split_files
 from trainer.evaluation.evidence import Evidence
@@ -58,8 +57,7 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
     start = time.perf_counter()
     scorer.score(files, _BATCH_SIZE, slicings, "measured")
     whole = (time.perf_counter() - start) / _COUNT
-    lstm = next(layer for layer in trained.classifier.layers if isinstance(layer, keras.layers.LSTM))
-    needed = operations(files.image_size, lstm.units)
+    needed = forward_operations(Network.of(trained.classifier), draws_frames=False)
     return Breakdown(
         f"evaluation, batches of {_BATCH_SIZE} paths",
         {name: 1e9 * taken for name, taken in parts.items()},

@@ -11,6 +11,7 @@ import tensorflow as tf
 from benchmarks.breakdowns import Breakdown
 from benchmarks.jobs import data_set
 from benchmarks.limits import Limits, seconds_a_call
+from benchmarks.step_needs import Network, training_operations
 from benchmarks.trainers import Ours
 
 _BATCH_SIZE = 32
@@ -58,7 +59,7 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
     # The difference of two lengths: what is done once at a training's start is not in it.
     few, many = (seconds_a_call(partial(ours.train, steps), 3.0) for steps in (_FEW_STEPS, _STEPS))
     whole = (many - few) / (_STEPS - _FEW_STEPS)
-    needed = 3 * operations(ours.image_size, lstm.units)
+    needed = training_operations(Network.of(ours.model.classifier), draws_frames=False)
     return Breakdown(
         f"training, batches of {_BATCH_SIZE} paths",
         {name: 1e9 * taken / _BATCH_SIZE for name, taken in parts.items()},
@@ -66,11 +67,3 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
         1e9 * needed / limits.matrix_product,
         f"{needed / 1e6:.1f} million operations in matrix products, forward and twice backward",
     )
-
-
-def operations(size: int, units: int) -> int:
-    """Additions and multiplications of a sequence's matrix products, forward."""
-    windows, filters, gates = (size - 1) // 2, 2, 4 * units
-    changes = 3 * windows * windows * filters * gates
-    over_time = size * 3 * windows * gates
-    return 2 * (changes + over_time + size * units * gates)
