@@ -77,7 +77,7 @@ def _told_by(backend: str, flags: Any) -> Iterator[dict[str, Any]]:
     job = command(
         *("benchmarks.gpu_backend", "--output_dir", flags.output_dir, "--device", flags.device),
         *("--batch_sizes", *flags.batch_sizes, "--steps", flags.steps, "--rounds", flags.rounds),
-        *("--num_path", flags.num_path, "--num_frames", flags.num_frames),
+        *("--image_size", flags.image_size, "--num_path", flags.num_path, "--num_frames", flags.num_frames),
     )
     environment = {**os.environ, "KERAS_BACKEND": backend}
     with (

@@ -58,8 +58,8 @@ def main(arguments: Sequence[str]) -> int:
     _tell(device=one, version=importlib.import_module(backend).__version__)
     directory = Path(flags.output_dir)
     data = {
-        "paths": str(data_set(directory, "path", flags.num_path)),
-        "frames": str(data_set(directory, "frames", flags.num_frames)),
+        "paths": str(data_set(directory, "path", flags.num_path, flags.image_size)),
+        "frames": str(data_set(directory, "frames", flags.num_frames, flags.image_size)),
     }
     limits: dict[str, float] = {}
 
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
             _tell(training=_training(flags, data, precision, batch_size, limits))
             keras.utils.clear_session()
     others = {
-        "draw frames": _drawing,
+        "draw frames": partial(_drawing, flags.image_size),
         **{f"read shuffled {name}": partial(_reading, found) for name, found in data.items()},
     }
     for what, measure in others.items():
@@ -97,6 +97,7 @@ def add_flags(parser: ArgumentParser) -> None:
         help="a round; of frames a quarter, of the tutorial's a tenth",
     )
     add("--rounds", type=positive_int, default=3, help="of all sides in turn")
+    add("--image_size", type=positive_int, default=50, help="of the sequences")
     add("--num_path", type=positive_int, default=2_000_000, help="sequences of the data set of paths")
     add("--num_frames", type=positive_int, default=200_000, help="sequences of the data set of frames")
 
@@ -158,20 +159,20 @@ def _training(
     return {"precision": precision, "batch_size": batch_size, "sides": found}
 
 
-def _drawing() -> float:
+def _drawing(image_size: int) -> float:
     """Sequences a second that are drawn, compiled, and every pixel looked at."""
     import keras
 
     from model import DrawLine
     from pipeline.lines import sample_sequences
 
-    path = keras.layers.Input((50,), dtype="uint8")
+    path = keras.layers.Input((image_size,), dtype="uint8")
     label = keras.layers.Input((), dtype="uint8")
     frames = DrawLine(dtype="uint8")(path, label)
     # A sum of every frame has to look at it, and is small enough to come back.
     model = keras.Model([path, label], keras.ops.sum(keras.ops.cast(frames, "float32"), axis=(2, 3, 4)))
     model.compile(jit_compile=True)
-    paths, labels = sample_sequences(0, "train", 50, 0, _DRAWN_AT_ONCE)
+    paths, labels = sample_sequences(0, "train", image_size, 0, _DRAWN_AT_ONCE)
     batch = [paths, labels.astype("uint8")]
     return _DRAWN_AT_ONCE / _seconds(lambda: model.predict_on_batch(batch), lambda _: None)
 

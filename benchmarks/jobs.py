@@ -51,11 +51,12 @@ def timed_output_of(job: list[str], python_path: Path | None = None, exit_code: 
     return seconds, ended.stdout
 
 
-def data_set(directory: Path, encoding: str, num_sequences: int) -> Path:
+def data_set(directory: Path, encoding: str, num_sequences: int, image_size: int = 50) -> Path:
     """The directory of a data set, which `pipeline.generate` makes or finds whole."""
-    data = directory / f"{encoding}-{num_sequences}"
+    data = directory / (f"{encoding}-{num_sequences}" + (f"-of-{image_size}" if image_size != 50 else ""))
     splits = ("--num_train", num_sequences, "--num_validation", 1, "--num_test", 1)
-    seconds_of(command("pipeline.generate", "--output_dir", data, "--encoding", encoding, *splits))
+    settings = ("--encoding", encoding, "--image_size", image_size)
+    seconds_of(command("pipeline.generate", "--output_dir", data, *settings, *splits))
     return data
 
 
