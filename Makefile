@@ -15,8 +15,9 @@ STEPS_PER_EPOCH ?= 200
 FLINK := build/flink
 FLINK_VERSION := 1.19.3
 
-# With an NVIDIA driver on the machine, TensorFlow comes with CUDA.
-EXTRAS := [$(if $(shell command -v nvidia-smi),gpu,train)]
+# With an NVIDIA driver on the machine, TensorFlow comes with CUDA; for make gpu, JAX does, too.
+GPU := $(shell command -v nvidia-smi)
+EXTRAS := [$(if $(GPU),gpu,train)]
 
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
@@ -39,6 +40,10 @@ $(VENV)/installed: $(VENV)/bin/python setup.py constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-gpu: $(VENV)/installed-dev
+	$(INSTALL) --editable '.[gpu,jax-cuda]'
 	@touch $@
 
 demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
@@ -124,7 +129,7 @@ scaling: install-dev $(FLINK)/ready  ## Measure stages, engines, 100,000 shards 
 	$(RUN) benchmarks.resuming --output_dir $(BENCH_DIR)
 	$(RUN) benchmarks.sizing --stages $(BENCH_DIR)/stages.json --many_shards $(BENCH_DIR)/many_shards.json
 
-gpu: install-dev  ## Measure training, drawing and reading on a GPU, on every backend that has one.
+gpu: install-dev $(if $(GPU),$(VENV)/installed-gpu)  ## Measure training, drawing and reading on a GPU, on every backend that sees one.
 	$(RUN) benchmarks.gpu --output_dir $(BENCH_DIR)
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,13 +24,29 @@ from trainer.training_model import build_training_model
 _SEED = 0
 
 
+class _FirstStep(keras.callbacks.Callback):
+    """Notes something when the first step is done: what a call of `fit` has to start lies before that."""
+
+    async_safe = True  # Or Keras would wait for the loss of every step.
+
+    def __init__(self, note: Callable[[], float]) -> None:
+        super().__init__()
+        self._note = note
+        self.time, self.noted = 0.0, 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not batch:
+            self.time, self.noted = time.perf_counter(), self._note()
+
+
 class Ours:
     """The trainer's model and input, by `fit`.
 
     Attributes:
         image_size: of the sequences.
         precision: that it computes in.
-        input_wait: share of the last call's time that was spent waiting for input.
+        rate: sequences a second of the last call, after its first step.
+        input_wait: share of that time that was spent waiting for input.
     """
 
     def __init__(self, data_dir: str, batch_size: int, precision: str, device: str) -> None:
@@ -43,7 +60,7 @@ class Ours:
             self.model = build_training_model(self._plan, self._files, distribution, None)
         self.image_size = self._files.image_size
         self.precision = precision
-        self.input_wait = 0.0
+        self.rate = self.input_wait = 0.0
         self._step = 0
 
     @property
@@ -69,9 +86,13 @@ class Ours:
         """Train some steps."""
         clock = InputClock()
         batches = training_part(self._files, self._settings, self._plan.readers, self._step, Part(0, 1))
-        start = time.perf_counter()
-        self.model.sequence_model.fit(clock.timed(batches), steps_per_epoch=steps, shuffle=False, verbose=0)
-        self.input_wait = clock.seconds / (time.perf_counter() - start)
+        first = _FirstStep(lambda: clock.seconds)
+        self.model.sequence_model.fit(
+            clock.timed(batches), steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[first]
+        )
+        seconds = time.perf_counter() - first.time
+        self.rate = (steps - 1) * self._settings.batch_size / seconds
+        self.input_wait = (clock.seconds - first.noted) / seconds
         self._step += steps
 
 
@@ -79,6 +100,9 @@ class Tutorial:
     """The tutorial's model, on arrays in memory, by `fit`.
 
     It begins with the weights of `Ours` and takes its precision, by Keras' global policy as its guide does.
+
+    Attributes:
+        rate: sequences a second of the last call, after its first step.
     """
 
     def __init__(self, ours: Ours, batch_size: int, steps: int) -> None:
@@ -90,13 +114,16 @@ class Tutorial:
         self.model = tutorial_model(ours.image_size, optimizer)
         keras.config.set_dtype_policy(before)
         self.model.set_weights(ours.model.classifier.get_weights())
+        self.rate = 0.0
         self._batch_size = batch_size
         self._frames, self._labels = tutorial_arrays(_SEED, ours.image_size, steps * batch_size)
 
     def train(self, steps: int) -> None:
         """Train some steps."""
         count = steps * self._batch_size
-        train_tutorial(self.model, self._frames[:count], self._labels[:count], self._batch_size)
+        first = _FirstStep(lambda: 0.0)
+        train_tutorial(self.model, self._frames[:count], self._labels[:count], self._batch_size, [first])
+        self.rate = (steps - 1) * self._batch_size / (time.perf_counter() - first.time)
 
 
 def largest_difference(ours: Ours, tutorial: Tutorial) -> float:

@@ -51,7 +51,7 @@ def _start(variables: dict[str, str], *arguments: str | Path) -> "subprocess.Pop
 def _run(variables: dict[str, str], *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     with _start(variables, *arguments) as process:
         try:
-            output, errors = process.communicate(timeout=500)
+            output, errors = process.communicate(timeout=900)
         except BaseException:
             process.kill()
             raise
@@ -161,8 +161,9 @@ def test_programs_go_on_with_the_cpu(
     }[module]
     done = _run(_variables(0, PATH=driver), "-m", module, *flags, "--device", "auto")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("the machine has a GPU, but TensorFlow sees no GPU here: pip install ")
-    assert len(done.stderr.splitlines()) == 1
+    first, *others = done.stderr.splitlines()
+    assert first.startswith("the machine has a GPU, but TensorFlow sees no GPU here: pip install ")
+    assert all(line.startswith("evaluating ") for line in others)
 
 
 def test_without_a_gpu_the_benchmark_says_so_in_one_line(tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def running(bench: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def _wait(process: "subprocess.Popen[str]", is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + 900
     while not is_so():
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
@@ -292,7 +293,7 @@ def test_a_killed_backend_keeps_its_rows_and_the_other_is_measured(
     _wait(running, lambda: (bench / "gpu.json").exists() and bool(_results(bench)["jax"]["training"]))
     (child,) = children(running.pid, "benchmarks.gpu_backend")
     os.kill(child, signal.SIGKILL)
-    output, errors = running.communicate(timeout=400)
+    output, errors = running.communicate(timeout=900)
     assert running.returncode == 1
     found = _results(bench)
     assert found["jax"]["failed"] == ["its process was ended by SIGKILL"]

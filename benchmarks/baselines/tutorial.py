@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -36,6 +37,12 @@ def tutorial_arrays(
     return draw_frames(paths, labels).astype(dtype, copy=False), labels.astype(np.float32)
 
 
-def train_tutorial(model: Any, frames: Any, labels: Any, batch_size: int) -> None:
+def train_tutorial(
+    model: Any,
+    frames: Any,
+    labels: Any,
+    batch_size: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
     """One pass over the arrays."""
-    model.fit(frames, labels, batch_size=batch_size, epochs=1, verbose=0)
+    model.fit(frames, labels, batch_size=batch_size, epochs=1, verbose=0, callbacks=[*callbacks])
