@@ -75,35 +75,59 @@ def refused(device):
     except Exception as error:
         return f"{type(error).__name__} {error}"
 
+def trained(data, run, on_corrupt):
+    from trainer.settings import Execution, TrainingSettings
+    from trainer.training import train
+
+    settings = TrainingSettings(epochs=1, steps_per_epoch=2, batch_size=16)
+    return train(settings, data, run, Execution(on_corrupt=on_corrupt)).step
+
 for case in sys.argv[1:]:
     if not (pid := os.fork()):
         for line in eval(case):
             print(line, flush=True)
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
-    print(flush=True)
+    print("-- end", flush=True)
 """
+END = "-- end"
 
 
 def _answers(variables: dict[str, str], *cases: str) -> list[list[str]]:
     """What expressions come to, each in a process of its own that has imported TensorFlow and no more."""
     done = _run(variables, "-c", BEGIN, *cases)
     assert done.returncode == 0, done.stderr
-    return [case.splitlines() for case in done.stdout.removesuffix("\n\n").split("\n\n")]
+    return [case.splitlines() for case in done.stdout.removesuffix(f"\n{END}\n").split(f"\n{END}\n")]
+
+
+DIVIDED = "tf.config.set_logical_device_configuration(gpu, [tf.config.LogicalDeviceConfiguration(64)])"
 
 
 def test_a_device_is_chosen_whatever_was_before() -> None:
-    twice, started, hidden = _answers(
+    twice, started, divided, hidden = _answers(
         _variables(2),
         "[choose_device('auto'), growth(), tf.constant(1).numpy(), choose_device('gpu'), refused('cpu')]",
         "[len(tf.config.list_logical_devices('GPU')), choose_device('gpu'), growth()]",
+        f"[*({DIVIDED} for gpu in tf.config.list_physical_devices('GPU')), choose_device('gpu')]",
         "[choose_device('cpu'), choose_device('auto'), refused('gpu')]",
     )
+    assert divided[-1] == "2 GPU (stand-in)"
     assert twice[:4] == ["2 GPU (stand-in)", "{True}", "1", "2 GPU (stand-in)"]
     assert twice[4].startswith("RequestError --device cpu: TensorFlow has already started on a GPU")
     assert started == ["2", "2 GPU (stand-in)", "{None}"]
     assert hidden[:2] == ["CPU", "CPU"]
     assert hidden[2].startswith("RequestError --device gpu: TensorFlow sees no GPU, for this process hides")
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("on_corrupt", ["fail", "skip"])
+def test_nothing_starts_tensorflow_before_the_choice(
+    on_corrupt: str, path_dataset_dir: Path, tmp_path: Path
+) -> None:
+    """Two trainings in a process, each by all GPUs."""
+    runs = [f"trained({str(path_dataset_dir)!r}, {str(tmp_path / name)!r}, {on_corrupt!r})" for name in "ab"]
+    ((*_, first, second, grown),) = _answers(_variables(2), f"[{', '.join(runs)}, growth()]")
+    assert (first, second, grown) == ("2", "2", "{True}")
 
 
 @pytest.mark.storm
@@ -138,7 +162,7 @@ def test_a_gpu_that_the_backend_does_not_see_is_told(
     (told,) = [line for line in done.stderr.splitlines() if "GPU" in line]
     remedy = f"{library} sees no GPU here: pip install 'moving-lines[{extra}]'"
     assert told.startswith(f"the machine has a GPU, but {remedy}")
-    chosen, refused, _, _, again = done.stdout.splitlines()[:5]
+    chosen, refused, _, _, again, _ = done.stdout.splitlines()
     assert (chosen, again) == ("CPU", "CPU")
     assert refused.startswith(f"RequestError --device gpu: {remedy}")
 

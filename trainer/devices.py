@@ -131,7 +131,8 @@ def _chosen_for_tensorflow(device: str) -> tuple[str, list[str]]:
             tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
-        with contextlib.suppress(RuntimeError):  # It has started: how it takes memory stays.
+        # It has started, or the caller has divided the GPU: how it takes memory stays.
+        with contextlib.suppress(RuntimeError, ValueError):
             tf.config.experimental.set_memory_growth(gpu, True)
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return "GPU" if gpus else "CPU", [found.get("device_name", "unknown") for found in details]
