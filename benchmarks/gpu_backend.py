@@ -26,7 +26,7 @@ _DRAWN_AT_ONCE = 1024
 _READ_AT_ONCE = 1024
 _MOST_IN_ARRAYS = 2**14  # Sequences of the tutorial's: half a megabyte each.
 _LONG_ENOUGH = 1e-3  # Seconds of an operation, beside which its call takes none.
-_MOST_CHARACTERS = 300
+_MOST_CHARACTERS = 600
 
 _Result = TypeVar("_Result")
 
@@ -111,7 +111,10 @@ def _attempt(what: str, call: Callable[[], _Result]) -> _Result | None:
     try:
         return call()
     except Exception as error:
-        _tell(failed=f"{what}: {type(error).__name__}: {one_line(error)[:_MOST_CHARACTERS]}")
+        text = one_line(error)
+        if len(text) > _MOST_CHARACTERS:  # The cause stands first in TensorFlow's errors, last in Keras'.
+            text = f"{text[: _MOST_CHARACTERS // 2]} ... {text[-_MOST_CHARACTERS // 2 :]}"
+        _tell(failed=f"{what}: {type(error).__name__}: {text}")
         return None
 
 
@@ -222,7 +225,7 @@ def _best_rate(make: Callable[[int], Callable[[], Any]], work: Callable[[int], f
     import keras
 
     def wait(result: Any) -> None:
-        keras.ops.convert_to_numpy(result[-1, -1])  # The last number waits for all.
+        float(keras.ops.cast(result[-1, -1], "float32"))  # The last number waits for all.
 
     while (seconds := _seconds(make(size), wait)) < _LONG_ENOUGH:
         size *= 2

@@ -59,35 +59,37 @@ class PolyphaseConv2D(keras.layers.Layer):
         size = frames.shape[2]
         windows = (size - 1) // _SIZE
         batch, timesteps = ops.shape(frames)[:2]
+        # Slices and reshapes of a variable are as it is stored, and TensorFlow multiplies one type only.
+        kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.kernel, self.bias))
         if on_gpu_kernels():
             images = ops.cast(ops.reshape(frames, (-1, size, size, 1)), self.compute_dtype)
-            kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.kernel, self.bias))
             largest = ops.max_pool(ops.conv(images, kernel, data_format="channels_last"), _SIZE) + bias
             return ops.reshape(largest, (batch, timesteps, windows, windows, self.filters))
         frames = ops.reshape(frames, (-1, size, size))
         if missing := _SIZE * (windows + 1) - size:  # Of an odd size: never looked at.
             frames = ops.pad(frames, ((0, 0), (0, missing), (0, missing)))
-        largest = self._in_chunks(frames) if on_cpu_kernels() else self._convolve_by_weight(frames)
+        convolve = self._in_chunks if on_cpu_kernels() else self._convolve_by_weight
+        largest = convolve(frames, kernel, bias)
         return ops.reshape(largest, (batch, timesteps, windows, windows, self.filters))
 
-    def _in_chunks(self, frames: Any) -> Any:
+    def _in_chunks(self, frames: Any, kernel: Any, bias: Any) -> Any:
         """From frames (n, 2 * P + 2, 2 * P + 2) to (n, P * P, filters), some frames at a time."""
-        kernel = self.kernel[:, :, 0, :]
         shifted = [
-            ops.pad(kernel, ((row, _SIZE - 1 - row), (column, _SIZE - 1 - column), (0, 0)))
+            ops.pad(kernel[:, :, 0, :], ((row, _SIZE - 1 - row), (column, _SIZE - 1 - column), (0, 0)))
             for row, column in _phases()
         ]
         weights = ops.transpose(ops.reshape(ops.stack(shifted, axis=2), (_PATCH**2, -1)))
         count = frames.shape[0]
         if count is None:
-            return self._convolve_at_once(frames, weights)
+            return self._convolve_at_once(frames, weights, bias)
         chunk = max(_CHUNK, -(-count // _MOST_CHUNKS))
         chunks = [
-            self._convolve_at_once(frames[first : first + chunk], weights) for first in range(0, count, chunk)
+            self._convolve_at_once(frames[first : first + chunk], weights, bias)
+            for first in range(0, count, chunk)
         ]
         return ops.concatenate(chunks) if len(chunks) > 1 else chunks[0]
 
-    def _convolve_at_once(self, frames: Any, weights: Any) -> Any:
+    def _convolve_at_once(self, frames: Any, weights: Any, bias: Any) -> Any:
         """As one matrix product, with weights (4 * filters, 9); the maximum as that over an image's rows."""
         size = frames.shape[1]
         pixels = ops.transpose(ops.reshape(frames, (-1, size * size)))
@@ -103,10 +105,10 @@ class PolyphaseConv2D(keras.layers.Layer):
         # The phases are the rows of an image, all the rest its channels.
         rows = ops.reshape(outputs, (1, _SIZE**2, 1, -1))
         largest = ops.max_pool(rows, (_SIZE**2, 1), data_format="channels_last")
-        largest = ops.reshape(largest, (self.filters, -1)) + self.bias[:, None]
+        largest = ops.reshape(largest, (self.filters, -1)) + bias[:, None]
         return ops.transpose(ops.reshape(largest, (self.filters, windows * windows, -1)), (2, 1, 0))
 
-    def _convolve_by_weight(self, frames: Any) -> Any:
+    def _convolve_by_weight(self, frames: Any, kernel: Any, bias: Any) -> Any:
         """As a sum over the kernel's weights; from frames to (n, P, P, filters)."""
         half = frames.shape[1] // _SIZE
         windows = half - 1
@@ -118,20 +120,17 @@ class PolyphaseConv2D(keras.layers.Layer):
             for row in range(_PATCH)
             for column in range(_PATCH)
         ]
-        kernel, bias = (ops.cast(weight, self.compute_dtype) for weight in (self.kernel, self.bias))
         kernel = ops.reshape(kernel, (_SIZE, _SIZE, self.filters, 1, 1, 1))
-        bias = ops.reshape(bias, (self.filters, 1, 1, 1))
         first, second, third, fourth = (
             sum(
                 kernel[i, j] * patches[(row + i) * _PATCH + column + j]
                 for i in range(_SIZE)
                 for j in range(_SIZE)
             )
-            + bias
             for row, column in _phases()
         )
         largest = ops.maximum(ops.maximum(first, second), ops.maximum(third, fourth))
-        return ops.transpose(largest, (1, 2, 3, 0))
+        return ops.transpose(largest, (1, 2, 3, 0)) + bias
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

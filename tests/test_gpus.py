@@ -75,6 +75,18 @@ def refused(device):
     except Exception as error:
         return f"{type(error).__name__} {error}"
 
+def answers(architecture, precision="float32"):
+    import numpy as np
+    from model import build_classifier, with_sequence_inputs
+    from pipeline.lines import draw_frames, sample_sequences
+
+    classifier = build_classifier(6, architecture, precision=precision)
+    random = np.random.default_rng(0)
+    classifier.set_weights([random.normal(0, 0.5, each.shape) for each in classifier.get_weights()])
+    frames = draw_frames(*sample_sequences(0, "train", 6, 0, 8))
+    model = with_sequence_inputs(classifier, 6, "frames")
+    return np.round(model({"frames": frames.astype("uint8")}), 4)[:, 0].tolist()
+
 def trained(data, run, on_corrupt):
     from trainer.settings import Execution, TrainingSettings
     from trainer.training import train
@@ -104,13 +116,17 @@ DIVIDED = "tf.config.set_logical_device_configuration(gpu, [tf.config.LogicalDev
 
 
 def test_a_device_is_chosen_whatever_was_before() -> None:
-    twice, started, divided, hidden = _answers(
+    twice, started, divided, same, half, hidden = _answers(
         _variables(2),
         "[choose_device('auto'), growth(), tf.constant(1).numpy(), choose_device('gpu'), refused('cpu')]",
         "[len(tf.config.list_logical_devices('GPU')), choose_device('gpu'), growth()]",
         f"[*({DIVIDED} for gpu in tf.config.list_physical_devices('GPU')), choose_device('gpu')]",
+        "[choose_device('gpu'), answers('folded'), answers('layerwise')]",
+        "[choose_device('gpu'), len(answers('folded', 'mixed_bfloat16'))]",
         "[choose_device('cpu'), choose_device('auto'), refused('gpu')]",
     )
+    assert half[1] == "8"
+    assert same[1] == same[2]  # The network has kernels of its own where there are GPUs.
     assert divided[-1] == "2 GPU (stand-in)"
     assert twice[:4] == ["2 GPU (stand-in)", "{True}", "1", "2 GPU (stand-in)"]
     assert twice[4].startswith("RequestError --device cpu: TensorFlow has already started on a GPU")
