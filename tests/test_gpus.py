@@ -313,8 +313,9 @@ def running(bench: Path) -> Iterator["subprocess.Popen[str]"]:
     """The benchmark, ended with its processes."""
     with _start(_variables(1), *_benchmark(bench)) as process:
         yield process
-        for pid in (*children(process.pid, "benchmarks.gpu_backend"), process.pid):
-            os.kill(pid, signal.SIGKILL)
+        if process.poll() is None:
+            for pid in (*children(process.pid, "benchmarks.gpu_backend"), process.pid):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _wait(process: "subprocess.Popen[str]", is_so: Callable[[], bool]) -> None:
