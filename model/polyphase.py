@@ -26,8 +26,6 @@ from model.execution import on_cpu_kernels, on_gpu_kernels
 
 _SIZE = 2  # Of kernels and pooling windows.
 _PATCH = 2 * _SIZE - 1  # Pixels along an edge that a pooling window's outputs look at.
-
-
 _CHUNK = 100  # Frames at a time at least: their arrays are about as large as a core's cache.
 _MOST_CHUNKS = 16  # Every one adds some dozen operations to the graph.
 

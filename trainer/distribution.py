@@ -13,6 +13,7 @@ import tensorflow as tf
 from pipeline.program import RequestError
 from trainer.cluster import Cluster, read_cluster
 from trainer.devices import backend_in_use, choose_device
+from trainer.input_pipeline import ahead_on
 from trainer.peers import Peers, connected
 from trainer.replicated_model import ReplicatedModel
 from trainer.settings import Execution
@@ -74,7 +75,9 @@ class Distribution:
             make: makes that part.
             batch_size: sequences in this process' part of a batch.
         """
-        return make()
+        # TensorFlow itself would send a batch when the step that wants it has begun. Under JAX it sees no GPU
+        # and Keras sends batches ahead.
+        return ahead_on(make(), next((gpu.name for gpu in tf.config.list_logical_devices("GPU")), None))
 
 
 class _TensorFlowStrategy(Distribution):

@@ -8,7 +8,8 @@ that lie before it are counted, not decoded.
     features, label = next(iter(train))   # {"path": (64, S) uint8, "label": (64,) uint8}, (64, 1) float32
 
 Memory: about four windows (one read ahead by the readers, one being shuffled, one shuffled ahead, one being
-batched), of 64 MiB at most each, and a few batches, whatever the data set's size.
+batched), of 64 MiB at most each, and a few batches (of frames one more for every dozen cores), whatever the
+data set's size.
 """
 
 from __future__ import annotations
@@ -85,6 +86,18 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     num_batches = -(-(files.num_sequences - first) // batch_size)
     batches = kind.batches(chunks, batch_size)
     return _untuned(batches.apply(tf.data.experimental.assert_cardinality(num_batches)))
+
+
+def ahead_on(batches: tf.data.Dataset, device: str | None) -> tf.data.Dataset:
+    """The same batches on a device, where the next one goes while a step works on the one before.
+
+    Args:
+        batches: nothing may be done to them afterwards.
+        device: its name for TensorFlow; None leaves everything as it is.
+    """
+    if device is None:
+        return batches
+    return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=1))
 
 
 def _untuned(batches: tf.data.Dataset) -> tf.data.Dataset:

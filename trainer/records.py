@@ -13,11 +13,15 @@ import math
 
 import tensorflow as tf
 
+from pipeline.cores import usable_cores
 from pipeline.encodings import Encoding
 from trainer.path_blocks import BLOCK_RECORDS, path_blocks
 
 # Rows in batches that are ready before they are asked for, so that neither side waits for the other at each.
 _ROWS_AHEAD = 16_384
+
+# Cores that decompress frames as fast as one thread copies them into batches.
+_CORES_A_COPIER = 12
 
 
 class PathRecords:
@@ -87,9 +91,13 @@ class FramesRecords:
         self, records: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
     ) -> tf.data.Dataset:
         """Batches (features, labels) from chunks of records."""
-        # One by one, not in batches: all cores share in a batch, and only a few sequences lie about twice.
-        sequences = records.unbatch().map(self._features, tf.data.AUTOTUNE)
-        return sequences.batch(batch_size, drop_remainder).prefetch(1)
+        # One by one, not in batches: all cores share in a batch, and only a few sequences lie about twice. By
+        # tf.data.AUTOTUNE there would be 16 at most where tuning is off.
+        cores = usable_cores()
+        sequences = records.unbatch().map(self._features, cores)
+        copiers = -(-cores // _CORES_A_COPIER)
+        # A single one is quicker without threads of its own; several keep the order, too.
+        return sequences.batch(batch_size, drop_remainder, copiers if copiers > 1 else None).prefetch(1)
 
     def _features(self, record: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         example = tf.io.parse_single_example(record, _schema(self._feature))

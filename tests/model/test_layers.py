@@ -12,6 +12,7 @@ from model import (
     PolyphaseMaxPool2D,
     ProjectedLSTM,
     build_classifier,
+    polyphase,
     with_sequence_inputs,
 )
 from pipeline.lines import draw_frames, sample_sequences
@@ -49,6 +50,43 @@ def test_polyphase_layers_equal_conv_pool_flatten(image_size: int) -> None:
         if mine.shape != frames.shape:  # Within a window of equal values any pixel may get the gradient.
             # Sums of large terms that cancel out: rounding is that of the terms.
             np.testing.assert_allclose(mine, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("chunk", "most"), [(7, 100), (7, 3), (1000, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_frames_are_convolved_in_chunks_of_any_size(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, most: int, dtype: str
+) -> None:
+    import tensorflow as tf
+
+    monkeypatch.setattr(polyphase, "_CHUNK", chunk)
+    monkeypatch.setattr(polyphase, "_MOST_CHUNKS", most)
+    frames = np.random.default_rng(0).integers(0, 5, (6, 5, 6, 6, 1)).astype(dtype)  # 30 in all.
+    layer, expected = PolyphaseConv2D(2), keras.layers.Conv2D(2, 2)
+    layer(frames)
+    expected(frames[0].astype(np.float32))
+    layer.set_weights([expected.get_weights()[0], np.array([0.3, -0.1], np.float32)])
+    expected.set_weights(layer.get_weights())
+    windows = ops.max_pool(expected(frames.reshape(30, 6, 6, 1).astype(np.float32)), 2)
+    windows = ops.reshape(windows, (6, 5, 2, 2, 2))
+    np.testing.assert_allclose(layer(frames), windows, atol=1e-5)
+    any_batch = tf.function(layer, input_signature=[tf.TensorSpec([None, 5, 6, 6, 1], dtype)])
+    np.testing.assert_allclose(any_batch(frames), windows, atol=1e-5)
+
+
+def test_stored_frames_stay_bytes_up_to_the_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    call = PolyphaseConv2D.call
+
+    def spied(self: PolyphaseConv2D, frames: object) -> object:
+        seen.append(keras.backend.standardize_dtype(frames.dtype))  # type: ignore[attr-defined]
+        return call(self, frames)
+
+    monkeypatch.setattr(PolyphaseConv2D, "call", spied)
+    model = with_sequence_inputs(build_classifier(6, precision="mixed_bfloat16"), 6, "frames")
+    seen.clear()
+    model({"frames": draw_frames(*sample_sequences(0, "train", 6, 0, 2))})
+    assert seen == ["uint8"]
 
 
 def _gradients(layer: keras.layers.Layer, inputs: np.ndarray) -> list[np.ndarray]:

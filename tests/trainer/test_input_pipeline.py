@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -5,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.encodings import ENCODINGS
 from pipeline.lines import draw_frames, sample_sequences
-from tests.conftest import make_dataset
+from tests.conftest import ROOT, make_dataset
+from trainer import records
 from trainer.datasets import SplitFiles, read_manifest, split_files
+from trainer.distribution import Distribution
 from trainer.input_pipeline import sequential_batches, steps_per_pass, training_batches
 
 
@@ -121,6 +127,69 @@ def test_both_encodings_come_in_one_order(path_dataset_dir: Path, tmp_path: Path
     frames, frames_labels = next(_train(frames_files, first_step=3).as_numpy_iterator())  # type: ignore[attr-defined]
     np.testing.assert_array_equal(frames_labels, labels)
     np.testing.assert_array_equal(frames["frames"], draw_frames(features["path"], features["label"]))
+
+
+def test_frames_keep_their_order_on_many_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = _files(make_dataset(tmp_path / "frames", encoding="frames"))
+
+    def frames(cores: int) -> list[bytes]:
+        monkeypatch.setattr(records, "usable_cores", lambda: cores)
+        return [f["frames"].tobytes() for f, _ in _train(files).take(20).as_numpy_iterator()]  # type: ignore[attr-defined]
+
+    assert frames(60) == frames(1)
+
+
+def test_as_many_frames_are_decompressed_at_once_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    monkeypatch.setattr(records, "usable_cores", lambda: 60)
+    kind = records.FramesRecords(ENCODINGS["frames"], 8)
+    batches = kind.batches(tf.data.Dataset.from_tensors(kind.nothing), 4)
+    variant = batches._variant_tensor
+    graph = tf.compat.v1.GraphDef.FromString(tf.raw_ops.DatasetToGraphV2(input_dataset=variant).numpy())
+    nodes = {node.name: node for node in graph.node}
+
+    def constant(operation: str, place: int) -> int:
+        (found,) = (node for node in graph.node if node.op == operation)
+        return int(tf.make_ndarray(nodes[found.input[place]].attr["value"].tensor))
+
+    assert constant("ParallelMapDatasetV2", 1) == 60
+    assert constant("ParallelBatchDataset", 2) == 5
+
+
+_ON_ANOTHER_DEVICE = """
+import numpy as np, tensorflow as tf
+cpu, two = tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+import keras
+from trainer.input_pipeline import ahead_on
+batches = tf.data.Dataset.range(40).map(lambda n: ({"n": n[None, None]}, tf.cast(n, tf.float32)[None, None]))
+ahead = ahead_on(batches, tf.config.list_logical_devices("CPU")[1].name)
+taken = list(ahead)
+assert [int(features["n"][0, 0]) for features, _ in taken] == list(range(40))
+assert all(label.device.endswith("CPU:1") for _, label in taken), taken[0][1].device
+weights = []
+for source in (batches, ahead):
+    keras.utils.set_random_seed(0)
+    inputs = {"n": keras.Input((1,), name="n")}
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs["n"]))
+    model.compile("adam", "mse", steps_per_execution=2)
+    model.fit(source, steps_per_epoch=20, epochs=2, validation_data=source, validation_steps=4, verbose=0)
+    weights.append(model.get_weights())
+np.testing.assert_array_equal(weights[0][0], weights[1][0])
+"""
+
+
+def test_batches_go_ahead_to_a_device_in_their_order() -> None:
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    subprocess.run(
+        [sys.executable, "-c", _ON_ANOTHER_DEVICE], check=True, timeout=300, cwd=ROOT, env=environment
+    )
+
+
+def test_on_a_cpu_batches_stay_where_they_are(path_dataset_dir: Path) -> None:
+    batches = sequential_batches(_files(path_dataset_dir), batch_size=8)
+    assert Distribution("CPU", None, None).batches(lambda: batches, 8) is batches
 
 
 def test_records_of_all_shards_mix(path_dataset_dir: Path) -> None:
