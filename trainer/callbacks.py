@@ -1,4 +1,7 @@
-"""What happens during `fit`: every callback adds to what those that stand after it here see."""
+"""What happens during `fit`: every callback adds to what those that stand after it here see.
+
+They hear of the end of a step at looks only; see `trainer.looks`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from trainer.distribution import Distribution
 from trainer.history import write_history
 from trainer.input_clock import InputClock
 from trainer.interruption import Interruption
+from trainer.looks import Looks
 from trainer.plan import Plan
 from trainer.run_directory import RunDirectory
 from trainer.training_model import TrainingModel
@@ -24,7 +28,7 @@ from trainer.training_state import TrainingState, epochs_without_progress
 
 
 class Position(keras.callbacks.Callback):
-    """Counts steps, and seconds: how many sequences a second, and the share of time spent waiting for input.
+    """Counts seconds: how many sequences a second, and the share of time spent waiting for input.
 
     Adds ``sequences_per_second`` and ``input_wait`` to the logs. An epoch that is taken up in its middle goes
     on with the losses and metrics that it had.
@@ -44,12 +48,10 @@ class Position(keras.callbacks.Callback):
         self._clock = clock
         self._batch_size = batch_size
         self._steps_per_epoch = steps_per_epoch
-        self._first_step = 0
         self._start = self._waited = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start or take up an epoch."""
-        self._first_step = self._state.step
         self._start = time.perf_counter() - self._state.seconds
         self._waited = self._clock.seconds - self._state.waiting
         if self._state.totals:
@@ -57,9 +59,8 @@ class Position(keras.callbacks.Callback):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count the step."""
+        """Add it up to this step."""
         state = self._state
-        state.step = self._first_step + batch + 1
         state.seconds = time.perf_counter() - self._start
         state.waiting = self._clock.seconds - self._waited
         self._add_rates(logs)
@@ -92,7 +93,7 @@ class FiniteLoss(keras.callbacks.Callback):
         self._check((logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the validation too."""
+        """Look at the validation."""
         self._check((logs or {})["val_loss"])
 
     def _check(self, loss: float) -> None:
@@ -103,7 +104,7 @@ class FiniteLoss(keras.callbacks.Callback):
 def diverged(step: int) -> WorkError:
     """What to say of numbers that are not finite."""
     return WorkError(
-        f"the loss at step {step} is not finite; the last good checkpoint is kept:"
+        f"the loss at or before step {step} is not finite; the last good checkpoint is kept:"
         " train into another directory with a lower --learning_rate"
     )
 
@@ -149,7 +150,7 @@ class EarlyStopping(keras.callbacks.Callback):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the state every so many steps, after every epoch, and before it stops on a signal.
+    """Saves the state every so many steps or seconds, after every epoch, and before it stops on a signal.
 
     Keeps the newest, and the one with the lowest validation loss. A state that is not finite is not saved.
 
@@ -164,6 +165,7 @@ class Checkpoints(keras.callbacks.Callback):
         model: TrainingModel,
         distribution: Distribution,
         interruption: Interruption,
+        looks: Looks,
         plan: Plan,
     ) -> None:
         super().__init__()
@@ -172,18 +174,17 @@ class Checkpoints(keras.callbacks.Callback):
         self._training_model = model
         self._distribution = distribution
         self._interruption = interruption
+        self._looks = looks
         self._plan = plan
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save if it is time."""
-        step = self._state.step
-        if step % self._plan.steps_per_epoch == 0:
+        if self._state.step % self._plan.steps_per_epoch == 0:
             return  # It is not an epoch yet: validation comes first.
-        stop = self._distribution.any(self._interruption.signal_name is not None)
-        if stop or step % self._plan.execution.checkpoint_every == 0:
+        decision = self._looks.agree()
+        if decision.save:
             self._save(best=False)
-        if stop:
-            self._distribution.any(False)  # Nobody leaves before it is saved.
+        if decision.stop:
             self._stop()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -191,8 +192,7 @@ class Checkpoints(keras.callbacks.Callback):
         state = self._state
         state.totals, state.seconds, state.waiting = [], 0.0, 0.0
         self._save(best=epochs_without_progress(state.history) == 0)
-        stop = self._distribution.any(self._interruption.signal_name is not None)
-        if stop and not self._plan.is_finished(state):
+        if self._looks.agree().stop and not self._plan.is_finished(state):
             self._stop()
 
     def _save(self, best: bool) -> None:
@@ -203,6 +203,7 @@ class Checkpoints(keras.callbacks.Callback):
             state.totals = [float(keras.ops.convert_to_numpy(variable)) for variable in values]
         if self._distribution.is_chief:
             self._distribution.alone(lambda: self._write(best))
+        self._looks.saved()
 
     def _write(self, best: bool) -> None:
         state, classifier = self._state, self._training_model.classifier
@@ -219,6 +220,7 @@ class Checkpoints(keras.callbacks.Callback):
             tf.io.gfile.remove(checkpoints[step])
 
     def _stop(self) -> None:
+        self._distribution.part()  # Nobody leaves before it is saved.
         name = self._interruption.signal_name or "a signal to another process"
         raise WorkError(
             f"stopped by {name} after step {self._state.step}, which is saved:"

@@ -14,7 +14,7 @@ from pipeline.program import RequestError
 from trainer.cluster import Cluster, read_cluster
 from trainer.devices import backend_in_use, choose_device
 from trainer.input_pipeline import ahead_on
-from trainer.peers import Peers, connected
+from trainer.peers import Decision, Peers, connected
 from trainer.replicated_model import ReplicatedModel
 from trainer.settings import Execution
 
@@ -56,9 +56,19 @@ class Distribution:
         """Whether this process writes the run directory."""
         return self.process == 0
 
-    def any(self, wish: bool) -> bool:
-        """Whether any process wishes; all ask at the same point."""
-        return self._peers.any(wish) if self._peers else wish
+    def agree(self, stop: bool, decide: Callable[[bool], Decision]) -> Decision:
+        """What all processes do; see `trainer.peers.Peers.agree`."""
+        return self._peers.agree(stop, decide) if self._peers else decide(stop)
+
+    def advance(self) -> None:
+        """Say that something is finished."""
+        if self._peers:
+            self._peers.advance()
+
+    def part(self) -> None:
+        """Take leave of the other processes, when all have come here."""
+        if self._peers:
+            self._peers.close()
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Variables are made within, and training runs within."""
@@ -151,7 +161,8 @@ def distributed(
         yield _alone(execution, backend)
         return
     request = {**request, "addresses": list(cluster.addresses)}
-    with connected(program, cluster, request, execution.connect_timeout) as peers:
+    timeouts = execution.connect_timeout, execution.peer_timeout
+    with connected(program, cluster, request, *timeouts) as peers:
         if backend == "jax":
             with _jax_cluster(cluster):
                 device = choose_device(execution.device)

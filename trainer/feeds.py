@@ -75,13 +75,13 @@ def training_part(
     )
 
 
-def num_validation_batches(files: SplitFiles, batch_size: int, multiple: int, part: Part) -> int:
-    """How many batches `validation_part` gives, the same for every part: a multiple of ``multiple``."""
-    return -(-files.num_sequences // (batch_size * part.count * multiple)) * multiple
+def num_validation_batches(files: SplitFiles, batch_size: int, part: Part) -> int:
+    """How many batches `validation_part` gives, the same for every part."""
+    return -(-files.num_sequences // (batch_size * part.count))
 
 
 def validation_part(
-    files: SplitFiles, settings: TrainingSettings, batch_size: int, multiple: int, part: Part
+    files: SplitFiles, settings: TrainingSettings, batch_size: int, part: Part
 ) -> tf.data.Dataset:
     """Batches for validation, which together with all other parts hold every sequence once.
 
@@ -92,14 +92,13 @@ def validation_part(
         files: the validation split.
         settings: of the run.
         batch_size: sequences in this part's batches.
-        multiple: the number of batches is a multiple of this.
         part: of the split.
 
     Returns:
         Batches (features, labels, weights float32 (batch_size,)), as many as `num_validation_batches` says.
     """
     count = files.num_sequences
-    num_batches = num_validation_batches(files, batch_size, multiple, part)
+    num_batches = num_validation_batches(files, batch_size, part)
     size = num_batches * batch_size
     first = part.index * size
     weight = size * part.count / count

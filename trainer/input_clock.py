@@ -11,12 +11,14 @@ import tensorflow as tf
 class InputClock:
     """Measures, inside tf.data, the time from a request for a batch to its arrival.
 
-    Where only deterministic operations may run, TensorFlow's clock may not, and Python's is asked.
+    Where only deterministic operations may run, TensorFlow's clock may not, and Python's is asked. The sum is
+    kept on the CPU, where tf.data runs: on a GPU every batch would wait for a way there and back.
     """
 
     def __init__(self, deterministic: bool = False) -> None:
         self._now = _slow_timestamp if deterministic else tf.timestamp
-        self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        with tf.device("CPU:0"):
+            self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
     @property
     def seconds(self) -> float:

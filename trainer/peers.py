@@ -2,9 +2,12 @@
 
 The runtimes that train together wait for a missing process without end, and leave a dead one's peers hanging
 or abort them. So before they start, every process connects to the chief, on the chief's own port: whoever
-does not come within a time is named. The connections stay: the end of a process ends its connection at once,
-wherever the others stand, and they say so and leave. And they carry the wish to stop, so that all stop after
-the same step.
+does not come within a time is named. The connections stay, for three things:
+
+- The end of a process ends its connection at once, wherever the others stand, and they say so and leave.
+- A thread of every process sends how much is finished, so that one that is silent, or that lives but finishes
+  nothing while others wait for it, is named after a time, and all leave.
+- They carry what all do after the same step: see `Peers.agree`.
 """
 
 from __future__ import annotations
@@ -13,74 +16,169 @@ import contextlib
 import json
 import os
 import queue
+import select
 import socket
+import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.cluster import Cluster
 
-_YES, _NO, _GOODBYE = b"1", b"0", b"."
+# Kind; of a decision or a wish: stop, save, and steps to the next look; how much the sender has finished.
+_MESSAGE = struct.Struct("!c??QQ")
+_BEAT, _AGREE, _GOODBYE = b"b", b"a", b"g"
 
 _RETRY_SECONDS = 0.1
 _GOODBYE_SECONDS = 10.0
 _HELLO_SECONDS = 5.0  # For what connects by mistake and says nothing.
+_BEAT_SECONDS = 10.0  # At most, between two beats.
 # Of a machine that is gone without a word: after 20 s of silence it is asked, and given up 15 s later.
 _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What all processes do after a step.
+
+    Attributes:
+        stop: leave, after saving.
+        save: write a checkpoint.
+        steps: after so many more the next decision is due.
+    """
+
+    stop: bool = False
+    save: bool = False
+    steps: int = 0
 
 
 class Peers:
     """Connections of this process: the chief's to all others, or another's to the chief."""
 
-    def __init__(self, program: str, cluster: Cluster, connections: dict[int, socket.socket]) -> None:
+    def __init__(
+        self, program: str, cluster: Cluster, connections: dict[int, socket.socket], timeout: float
+    ) -> None:
         self._program = program
         self._cluster = cluster
         self._connections = connections
-        self._messages: dict[int, queue.Queue[bytes]] = {index: queue.Queue() for index in connections}
+        self._timeout = timeout
+        self._finished = 0
+        self._said_that_all_rest = False
+        # Of every process that is heard here, what it has finished and since when that is known.
+        self._progress = {index: (0, time.monotonic()) for index in (cluster.index, *connections)}
+        self._decisions: dict[int, queue.Queue[Decision]] = {index: queue.Queue() for index in connections}
+        self._sending, self._leaving = threading.Lock(), threading.Lock()
+        self._parted = threading.Event()
         self._threads = [
             threading.Thread(target=self._listen, args=(index,), daemon=True) for index in connections
         ]
-        for thread in self._threads:
+        for thread in (*self._threads, threading.Thread(target=self._beat, daemon=True)):
             thread.start()
 
-    def any(self, wish: bool) -> bool:
-        """Whether any process wishes; every process asks at the same point and gets the same answer."""
+    def advance(self) -> None:
+        """Say that something is finished that all finish: a step, a batch of validation, an epoch."""
+        self._finished += 1
+
+    def agree(self, stop: bool, decide: Callable[[bool], Decision]) -> Decision:
+        """What all processes do; every one asks at the same point and gets the chief's answer.
+
+        Args:
+            stop: whether this process wishes to.
+            decide: asked in the chief's process, whether any wishes to.
+        """
         if self._cluster.is_chief:
-            answers = [self._messages[index].get() for index in self._connections]
-            wish = wish or _YES in answers
-            self._send(wish)
-            return wish
-        self._send(wish)
-        return self._messages[0].get() == _YES
+            wishes = [self._decisions[index].get() for index in self._connections]
+            decision = decide(stop or any(wish.stop for wish in wishes))
+            self._send(_AGREE, decision)
+            return decision
+        self._send(_AGREE, Decision(stop))
+        return self._decisions[0].get()
 
     def close(self) -> None:
         """Part in good order, when everybody has come here."""
-        self.any(False)
-        for connection in self._connections.values():
-            with contextlib.suppress(OSError):
-                connection.sendall(_GOODBYE)
+        self.agree(False, Decision)
+        self._send(_GOODBYE)
         for thread in self._threads:
             thread.join(_GOODBYE_SECONDS)
 
-    def _send(self, wish: bool) -> None:
-        for connection in self._connections.values():
-            with contextlib.suppress(OSError):  # The thread that listens notices.
-                connection.sendall(_YES if wish else _NO)
+    def _send(self, kind: bytes, decision: Decision = Decision()) -> None:
+        message = _MESSAGE.pack(kind, decision.stop, decision.save, decision.steps, self._finished)
+        with self._sending:
+            if self._parted.is_set():
+                return  # After the last word nobody listens any more.
+            for connection in self._connections.values():
+                with contextlib.suppress(OSError):  # The thread that listens notices.
+                    connection.sendall(message)
+            if kind == _GOODBYE:
+                self._parted.set()
+
+    def _beat(self) -> None:
+        seconds = min(_BEAT_SECONDS, self._timeout / 5)
+        last = time.monotonic()
+        while not self._parted.wait(seconds):
+            now = time.monotonic()
+            if (
+                now - last > self._timeout / 2
+            ):  # This process was stopped; what it knows of the others is old.
+                self._progress = {index: (finished, now) for index, (finished, _) in self._progress.items()}
+            last = now
+            self._note(self._cluster.index, self._finished)
+            self._send(_BEAT)
+            if self._cluster.is_chief:
+                self._look_for_stragglers(now)
+
+    def _note(self, index: int, finished: int) -> None:
+        if finished != self._progress[index][0]:
+            self._progress[index] = finished, time.monotonic()
+
+    def _look_for_stragglers(self, now: float) -> None:
+        progress = dict(self._progress)
+        furthest = max(finished for finished, _ in progress.values())
+        resting = [index for index, (_, since) in progress.items() if now - since > self._timeout]
+        behind = [index for index in resting if progress[index][0] < furthest]
+        if behind:
+            self._leave(
+                f"{self._named(behind)} of the cluster is alive but has finished nothing for"
+                f" {self._timeout:.0f} s, while others are further; see what it waits for, and"
+            )
+        all_rest = len(resting) == len(progress)
+        if all_rest and not self._said_that_all_rest:  # Whom they wait for is not known here.
+            print(
+                f"{self._program}: no process of the cluster has finished anything for {self._timeout:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+        self._said_that_all_rest = all_rest
 
     def _listen(self, index: int) -> None:
-        connection = self._connections[index]
-        with contextlib.suppress(OSError):
-            while message := connection.recv(1):
-                if message == _GOODBYE:
+        try:
+            while message := _receive(self._connections[index], self._timeout):
+                kind, stop, save, steps, finished = _MESSAGE.unpack(message)
+                if kind == _GOODBYE:
                     return
-                self._messages[index].put(message)
+                self._note(index, finished)
+                if kind == _AGREE:
+                    self._decisions[index].put(Decision(stop, save, steps))
+        except TimeoutError:
+            self._leave(
+                f"{self._named([index])} of the cluster has been silent for {self._timeout:.0f} s;"
+                " end it if it is still there, and"
+            )
+        self._leave(f"{self._named([index])} of the cluster has ended;")
+
+    def _named(self, indices: Sequence[int]) -> str:
+        return _named(self._cluster, indices)
+
+    def _leave(self, why: str) -> None:
+        self._leaving.acquire()  # For good: one reason is enough.
         # The runtime may hang or abort at any moment now, so this is the last word.
         print(
-            f"{self._program}: error: process {index} ({self._cluster.addresses[index]}) of the cluster has"
-            " ended; start all of them again: the training goes on after its last checkpoint",
+            f"{self._program}: error: {why} start all of them again:"
+            " the training goes on after its last checkpoint",
             file=sys.stderr,
             flush=True,
         )
@@ -88,8 +186,33 @@ class Peers:
         os._exit(1)
 
 
+def _receive(connection: socket.socket, timeout: float) -> bytes:
+    """The next message; nothing if the connection has ended.
+
+    Raises:
+        TimeoutError: if nothing comes for so many seconds.
+    """
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    message = b""
+    while len(message) < _MESSAGE.size:
+        # Once more, because time also passes while this process is stopped, and messages come meanwhile.
+        if not (poll.poll(1000 * timeout) or poll.poll(0)):
+            raise TimeoutError
+        try:
+            part = connection.recv(_MESSAGE.size - len(message))
+        except OSError:
+            return b""
+        if not part:
+            return b""
+        message += part
+    return message
+
+
 @contextlib.contextmanager
-def connected(program: str, cluster: Cluster, request: dict[str, Any], timeout: float) -> Iterator[Peers]:
+def connected(
+    program: str, cluster: Cluster, request: dict[str, Any], timeout: float, peer_timeout: float
+) -> Iterator[Peers]:
     """Connections between all processes of a cluster, for as long as the block lasts.
 
     Args:
@@ -97,6 +220,8 @@ def connected(program: str, cluster: Cluster, request: dict[str, Any], timeout: 
         cluster: who trains together.
         request: what this process is asked to do; JSON.
         timeout: seconds to wait for the others.
+        peer_timeout: seconds after which one that is silent, or finishes nothing, is given up; the same in
+            all processes.
 
     Raises:
         RequestError: if the chief is asked to do something else.
@@ -106,7 +231,7 @@ def connected(program: str, cluster: Cluster, request: dict[str, Any], timeout: 
         connections = _wait_for_others(cluster, request, timeout)
     else:
         connections = {0: _connect_to_chief(cluster, request, timeout)}
-    peers = Peers(program, cluster, connections)
+    peers = Peers(program, cluster, connections, peer_timeout)
     yield peers
     peers.close()  # Not after an error: the others shall learn of it.
 
@@ -202,7 +327,11 @@ def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
 
 
 def _missing(cluster: Cluster, indices: Sequence[int], timeout: float) -> str:
-    named = ", ".join(f"{index} ({cluster.addresses[index]})" for index in indices)
     return (
-        f"process {named} of the cluster did not come within {timeout:.0f} s; start all that TF_CONFIG names"
+        f"{_named(cluster, indices)} of the cluster did not come within {timeout:.0f} s;"
+        " start all that TF_CONFIG names"
     )
+
+
+def _named(cluster: Cluster, indices: Sequence[int]) -> str:
+    return "process " + ", ".join(f"{index} ({cluster.addresses[index]})" for index in indices)

@@ -38,7 +38,8 @@ class Plan:
         """What all processes of a cluster must agree in, besides the request, to stay in step."""
         return {
             "steps_per_execution": self.execution.steps_per_execution,
-            "checkpoint_every": self.execution.checkpoint_every,
+            "checkpoint_every": self.execution.checkpoint_steps,
+            "peer_timeout": self.execution.peer_timeout,
             "backend": keras.backend.backend(),
         }
 

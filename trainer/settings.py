@@ -14,6 +14,9 @@ SCHEDULES = ("cosine", "constant")
 DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
 # TF32 is float32 whose products GPUs compute from numbers rounded to 10 bits.
 PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
+DEFAULT_CHECKPOINT_STEPS = 500
+
+_MAX_PEER_TIMEOUT = 1_000_000  # The system counts milliseconds in 32 bits.
 
 
 @dataclass(frozen=True)
@@ -137,11 +140,14 @@ class Execution:
         compile: what carries out the model, one of `model.execution.COMPILERS`.
         distribution: one of `DISTRIBUTIONS`.
         steps_per_execution: steps that run on the device without coming back to Python.
-        checkpoint_every: steps between checkpoints within an epoch.
+        checkpoint_every: steps between checkpoints within an epoch; see `checkpoint_steps`.
+        checkpoint_seconds: time between checkpoints within an epoch; None asks for none.
         keep_checkpoints: newest checkpoints that are kept besides the best.
         on_corrupt: what to do about damaged records; see `trainer.salvage.open_split`.
         profile: first and last step of a profile, counted from the first step of this start; None makes none.
         connect_timeout: seconds to wait for the other processes of a cluster, or of a data service.
+        peer_timeout: seconds of silence, or of work without an end, after which a process of a cluster is
+            given up.
         data_service: ``grpc://HOST:PORT`` of a tf.data service to read through; None reads in this process.
 
     Raises:
@@ -152,20 +158,34 @@ class Execution:
     compile: str = "auto"
     distribution: str = "auto"
     steps_per_execution: int = 1
-    checkpoint_every: int = 500
+    checkpoint_every: int | None = None
+    checkpoint_seconds: int | None = None
     keep_checkpoints: int = 2
     on_corrupt: str = "fail"
     profile: tuple[int, int] | None = None
     connect_timeout: int = 300
+    peer_timeout: int = 600
     data_service: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps_per_execution", "checkpoint_every", "keep_checkpoints", "connect_timeout"):
-            if getattr(self, name) < 1:
-                raise RequestError(f"--{name} {getattr(self, name)}: give a whole number of at least 1")
-        if self.checkpoint_every % self.steps_per_execution:
+        for name in (
+            "steps_per_execution",
+            "checkpoint_every",
+            "checkpoint_seconds",
+            "keep_checkpoints",
+            "connect_timeout",
+            "peer_timeout",
+        ):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise RequestError(f"--{name} {value}: give a whole number of at least 1")
+        if self.peer_timeout > _MAX_PEER_TIMEOUT:
             raise RequestError(
-                f"--checkpoint_every {self.checkpoint_every}: give a multiple of --steps_per_execution"
+                f"--peer_timeout {self.peer_timeout}: give at most {_MAX_PEER_TIMEOUT} seconds"
+            )
+        if self.checkpoint_steps is not None and self.checkpoint_steps % self.steps_per_execution:
+            raise RequestError(
+                f"--checkpoint_every {self.checkpoint_steps}: give a multiple of --steps_per_execution"
                 f" {self.steps_per_execution}"
             )
         if self.distribution not in DISTRIBUTIONS:
@@ -174,3 +194,10 @@ class Execution:
             check_dispatcher("--data_service", self.data_service)
         if self.profile is not None and not 1 <= self.profile[0] <= self.profile[1]:
             raise RequestError("--profile: give two steps, FIRST,LAST, as in 10,20")
+
+    @property
+    def checkpoint_steps(self) -> int | None:
+        """Steps between checkpoints within an epoch; None where seconds alone count."""
+        if self.checkpoint_every is None and self.checkpoint_seconds is None:
+            return DEFAULT_CHECKPOINT_STEPS
+        return self.checkpoint_every

@@ -66,7 +66,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> ArgumentParser:
     from model.execution import COMPILERS
-    from trainer.settings import DISTRIBUTIONS, PRECISIONS, Execution, TrainingSettings
+    from trainer.settings import (
+        DEFAULT_CHECKPOINT_STEPS,
+        DISTRIBUTIONS,
+        PRECISIONS,
+        Execution,
+        TrainingSettings,
+    )
 
     default, execution = TrainingSettings(), Execution()
     parser = ArgumentParser(
@@ -148,7 +154,18 @@ def _parser() -> ArgumentParser:
         help="mirrored: all devices of this machine; multi_worker: those of TF_CONFIG; auto: what is there",
     )
     add("--steps_per_execution", type=positive_int, default=1, help="steps at once without a look at Python")
-    add("--checkpoint_every", type=positive_int, default=execution.checkpoint_every, help="steps")
+    add(
+        "--checkpoint_every",
+        type=positive_int,
+        metavar="STEPS",
+        help=f"steps (default: {DEFAULT_CHECKPOINT_STEPS}, or none where --checkpoint_seconds is given)",
+    )
+    add(
+        "--checkpoint_seconds",
+        type=positive_int,
+        metavar="SECONDS",
+        help="seconds between checkpoints; with --checkpoint_every, whichever is due first",
+    )
     add(
         "--keep_checkpoints",
         type=positive_int,
@@ -160,6 +177,12 @@ def _parser() -> ArgumentParser:
         type=positive_int,
         default=execution.connect_timeout,
         help="seconds to wait for others",
+    )
+    add(
+        "--peer_timeout",
+        type=positive_int,
+        default=execution.peer_timeout,
+        help="seconds after which a process of a cluster that is silent, or finishes nothing, is given up",
     )
     add(
         "--profile",

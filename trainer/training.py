@@ -32,6 +32,7 @@ from trainer.feeds import Part, num_validation_batches, training_part, validatio
 from trainer.history import read_history, write_history
 from trainer.input_clock import InputClock
 from trainer.interruption import Interruption
+from trainer.looks import CallbacksAtLooks, Looks
 from trainer.plan import Plan, make_plan
 from trainer.request import check_holds, request_of, write_config
 from trainer.run_directory import RunDirectory
@@ -174,10 +175,11 @@ def _train(job: _Job, checkpoint: str | None) -> TrainingResult:
         write_history(run.history_path, state.history)
     with Interruption() as interruption, damage_named(job.files, job.validation_files):
         clock = InputClock(plan.settings.deterministic)
-        callbacks = _callbacks(job, model, clock, interruption)
+        looks = Looks(plan, state, distribution, interruption)
+        callbacks = _callbacks(job, model, clock, interruption, looks)
         while not plan.is_finished(state):
             before = state.step
-            _fit(job, model, clock, callbacks)
+            _fit(job, model, clock, callbacks, looks)
             if state.step == before:
                 raise WorkError("Keras trains no step, though some are left")
     best = int(min(state.history, key=lambda row: float(row["val_loss"]))["step"])
@@ -205,7 +207,11 @@ def _digest(weights: list[npt.NDArray[np.float32]]) -> str:
 
 
 def _fit(
-    job: _Job, model: TrainingModel, clock: InputClock, callbacks: list[keras.callbacks.Callback]
+    job: _Job,
+    model: TrainingModel,
+    clock: InputClock,
+    callbacks: list[keras.callbacks.Callback],
+    looks: Looks,
 ) -> None:
     """The rest of an epoch that is under way, or all epochs that are left."""
     plan, distribution = job.plan, job.distribution
@@ -218,30 +224,40 @@ def _fit(
 
     replicas = distribution.num_replicas
     validation_size = -(-_VALIDATION_BATCH_SIZE // (replicas * part.count)) * replicas
-    executions = plan.execution.steps_per_execution
-    validation_steps = num_validation_batches(job.validation_files, validation_size, executions, part)
+    validation_steps = num_validation_batches(job.validation_files, validation_size, part)
 
     def validation() -> tf.data.Dataset:
-        return validation_part(job.validation_files, settings, validation_size, executions, part)
+        return validation_part(job.validation_files, settings, validation_size, part)
 
-    verbose = 0 if not distribution.is_chief else 1 if sys.stdout.isatty() else 2
+    epochs = epoch + 1 if within else settings.epochs
+    steps = plan.steps_per_epoch - within
+    called_back = CallbacksAtLooks(
+        callbacks,
+        looks,
+        job.state,
+        distribution,
+        model=model.sequence_model,
+        verbose=0 if not distribution.is_chief else 1 if sys.stdout.isatty() else 2,
+        epochs=epochs,
+        steps=steps,
+    )
     reading = contextlib.closing(job.service) if job.service is not None else contextlib.nullcontext()
     with distribution.scope(), reading:
         model.sequence_model.fit(
             distribution.batches(training, settings.batch_size // part.count),
             initial_epoch=epoch,
-            epochs=epoch + 1 if within else settings.epochs,
-            steps_per_epoch=plan.steps_per_epoch - within,
+            epochs=epochs,
+            steps_per_epoch=steps,
             validation_data=distribution.batches(validation, validation_size),
             validation_steps=validation_steps,
             shuffle=False,  # The batches come shuffled.
-            verbose=verbose,
-            callbacks=callbacks,
+            verbose=0,
+            callbacks=called_back,
         )
 
 
 def _callbacks(
-    job: _Job, model: TrainingModel, clock: InputClock, interruption: Interruption
+    job: _Job, model: TrainingModel, clock: InputClock, interruption: Interruption, looks: Looks
 ) -> list[keras.callbacks.Callback]:
     plan, run, state, distribution = job.plan, job.run, job.state, job.distribution
     settings, execution = plan.settings, plan.execution
@@ -251,7 +267,7 @@ def _callbacks(
         FiniteLoss(state),
         HistoryFile(run if chief else None, state, job.left_out),
         EarlyStopping(state, settings.early_stopping),
-        Checkpoints(run, state, model, distribution, interruption, plan),
+        Checkpoints(run, state, model, distribution, interruption, looks, plan),
     ]
     if chief:
         # Before the checkpoint: what it says is finished has been told.

@@ -76,5 +76,5 @@ def test_a_chief_that_cannot_be_reached_is_named_with_the_reason() -> None:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         expected = rf"process 0 \({address}\) .* did not come within 1 s; .* \(Connection refused\)"
         cluster = Cluster((address, "127.0.0.1:1"), 1)
-        with pytest.raises(WorkError, match=expected), connected("trainer.task", cluster, {}, 1):
+        with pytest.raises(WorkError, match=expected), connected("trainer.task", cluster, {}, 1, 1):
             pytest.fail("somebody listens")

@@ -68,18 +68,16 @@ def test_feeds_read_their_own_shards(path_dataset_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 8])
-@pytest.mark.parametrize(("batch_size", "multiple"), [(7, 1), (16, 5), (128, 2)])
-def test_validation_weighs_every_sequence_once(
-    dataset_dir: Path, parts: int, batch_size: int, multiple: int
-) -> None:
+@pytest.mark.parametrize("batch_size", [7, 16, 128])
+def test_validation_weighs_every_sequence_once(dataset_dir: Path, parts: int, batch_size: int) -> None:
     files = _files(dataset_dir, "validation")
     seen: list[np.ndarray] = []
     total = mean = 0.0
     for index in range(parts):
         part = Part(index, parts)
-        count = num_validation_batches(files, batch_size, multiple, part)
-        assert count % multiple == 0
-        batches = validation_part(files, SETTINGS, batch_size, multiple, part)
+        count = num_validation_batches(files, batch_size, part)
+        assert 70 <= count * parts * batch_size < 70 + parts * batch_size
+        batches = validation_part(files, SETTINGS, batch_size, part)
         taken = list(batches.as_numpy_iterator())
         assert len(taken) == count
         for features, labels, weights in taken:
