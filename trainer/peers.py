@@ -68,8 +68,9 @@ class Peers:
         self._timeout = timeout
         self._finished = 0
         self._said_that_all_rest = False
-        # Of every process that is heard here, what it has finished and since when that is known.
-        self._progress = {index: (0, time.monotonic()) for index in (cluster.index, *connections)}
+        # Of every process that is heard here: what it has finished, since when, and when it was last heard.
+        now = time.monotonic()
+        self._progress = dict.fromkeys((cluster.index, *connections), (0, now, now))
         self._decisions: dict[int, queue.Queue[Decision]] = {index: queue.Queue() for index in connections}
         self._sending, self._leaving = threading.Lock(), threading.Lock()
         self._parted = threading.Event()
@@ -124,21 +125,23 @@ class Peers:
             if (
                 now - last > self._timeout / 2
             ):  # This process was stopped; what it knows of the others is old.
-                self._progress = {index: (finished, now) for index, (finished, _) in self._progress.items()}
+                self._progress = {index: (seen[0], now, now) for index, seen in self._progress.items()}
             last = now
             self._note(self._cluster.index, self._finished)
             self._send(_BEAT)
             if self._cluster.is_chief:
-                self._look_for_stragglers(now)
+                self._look_for_stragglers()
 
     def _note(self, index: int, finished: int) -> None:
-        if finished != self._progress[index][0]:
-            self._progress[index] = finished, time.monotonic()
+        before, since, _ = self._progress[index]
+        now = time.monotonic()
+        self._progress[index] = finished, (since if finished == before else now), now
 
-    def _look_for_stragglers(self, now: float) -> None:
+    def _look_for_stragglers(self) -> None:
         progress = dict(self._progress)
-        furthest = max(finished for finished, _ in progress.values())
-        resting = [index for index, (_, since) in progress.items() if now - since > self._timeout]
+        furthest = max(finished for finished, _, _ in progress.values())
+        # Not until now: one that is not heard may have finished more, or be stopped.
+        resting = [index for index, (_, since, heard) in progress.items() if heard - since > self._timeout]
         behind = [index for index in resting if progress[index][0] < furthest]
         if behind:
             self._leave(

@@ -188,6 +188,27 @@ def test_when_one_is_killed_the_other_says_so_and_a_restart_goes_on(
     assert {_digest(output) for _, output, _ in ends} == {together[1]}
 
 
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_a_stopped_process_is_named_and_ends_when_it_goes_on(
+    tmp_path: Path, data: Path, backend: str, stopped: int
+) -> None:
+    run = tmp_path / "run"
+    # Longer than the compiler of either backend keeps all threads from running.
+    processes = _start_two(run, data, backend, "--peer_timeout=20", "--epochs=100")
+    _wait_for_checkpoint(run, 20, processes)
+    processes[stopped].send_signal(signal.SIGSTOP)
+    try:
+        ((code, _, errors),) = _end([processes[1 - stopped]], seconds=60)
+        assert code == 1, errors
+        assert f"process {stopped} (127.0.0.1:" in _error(errors)
+        assert "has been silent for 20 s" in _error(errors)
+    finally:
+        processes[stopped].send_signal(signal.SIGCONT)
+        ((code, _, errors),) = _end([processes[stopped]], seconds=30)
+    assert code != 0
+    assert errors
+
+
 def test_a_signal_to_one_stops_all_after_the_same_step(
     tmp_path: Path, data: Path, backend: str, together: tuple[Path, str]
 ) -> None:

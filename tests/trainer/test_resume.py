@@ -1,6 +1,7 @@
 """Going on with a training at the very step where it stood."""
 
 import csv
+import itertools
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,6 +206,33 @@ def test_several_steps_an_execution_compute_the_same(
     train(SETTINGS, str(path_dataset_dir), str(tmp_path / "run"), execution)
     for mine, theirs in zip(weights_of(tmp_path / "run"), weights_of(whole_run), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_last_execution_of_validation_may_be_short(
+    tmp_path: Path, path_dataset_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.training._VALIDATION_BATCH_SIZE", 16)  # 70 sequences are 5 batches.
+    settings = replace(SETTINGS, epochs=1, steps_per_epoch=3)
+    for executions in (1, 3):
+        execution = Execution(steps_per_execution=executions, checkpoint_every=3)
+        train(settings, str(path_dataset_dir), str(tmp_path / str(executions)), execution)
+    assert untimed_history(tmp_path / "1") == untimed_history(tmp_path / "3")
+
+
+def test_checkpoints_come_by_the_clock_and_a_run_goes_on_from_them(
+    tmp_path: Path, path_dataset_dir: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(0, 0.4)  # A clock that tells more at every question.
+    monkeypatch.setattr("trainer.looks.time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    run = tmp_path / "run"
+    train(SETTINGS, str(path_dataset_dir), str(run), Execution(checkpoint_seconds=3, keep_checkpoints=100))
+    steps = sorted(RunDirectory(str(run)).checkpoints())
+    within = [step for step in steps if step % 15]
+    assert [step // 15 for step in within] == [0, 0, 1, 1][: len(within)]
+    assert_same_run(run, whole_run)
+    again = _killed_after(within[0], run, tmp_path / "again")
+    assert train(SETTINGS, str(path_dataset_dir), str(again), KEEP_ALL).resumed_from == within[0]
+    assert_same_run(again, whole_run)
 
 
 def test_files_that_a_kill_left_half_written_are_removed(
