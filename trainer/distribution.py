@@ -164,14 +164,18 @@ def distributed(
     timeouts = execution.connect_timeout, execution.peer_timeout
     with connected(program, cluster, request, *timeouts) as peers:
         if backend == "jax":
-            with _jax_cluster(cluster):
+            import jax
+
+            with _naming_the_lost(peers, jax.errors.JaxRuntimeError), _jax_cluster(cluster, execution):
                 device = choose_device(execution.device)
                 yield _JaxDataParallel(device, cluster, peers)
                 keras.distribution.set_distribution(None)
         else:
             device = choose_device(execution.device)
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
-            yield _TensorFlowStrategy(strategy, device, cluster, peers)
+            gone = tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.UnavailableError
+            with _naming_the_lost(peers, *gone):
+                yield _TensorFlowStrategy(strategy, device, cluster, peers)
 
 
 def find_cluster(distribution: str) -> Cluster | None:
@@ -208,11 +212,25 @@ def _alone(execution: Execution, backend: str) -> Distribution:
 
 
 @contextlib.contextmanager
-def _jax_cluster(cluster: Cluster) -> Iterator[None]:
+def _naming_the_lost(peers: Peers, *errors: type[Exception]) -> Iterator[None]:
+    """Where the runtime gives somebody up before the peers do."""
+    try:
+        yield
+    except errors:
+        peers.name_the_lost()
+        raise
+
+
+@contextlib.contextmanager
+def _jax_cluster(cluster: Cluster, execution: Execution) -> Iterator[None]:
     import jax
 
     # SIGTERM is ours, and a lost process is noticed by its connection long before.
     jax.config.update("jax_enable_preemption_service", False)
-    jax.distributed.initialize(cluster.addresses[0], cluster.size, cluster.index)
+    # Its service aborts the processes when one is silent, and does not say which; the peers shall be first.
+    patience = 2 * execution.peer_timeout
+    jax.distributed.initialize(
+        cluster.addresses[0], cluster.size, cluster.index, heartbeat_timeout_seconds=patience
+    )
     yield
     jax.distributed.shutdown()  # Not after an error: it waits for the others.

@@ -66,6 +66,7 @@ class Peers:
         self._cluster = cluster
         self._connections = connections
         self._timeout = timeout
+        self._beat_seconds = min(_BEAT_SECONDS, timeout / 5)
         self._finished = 0
         self._said_that_all_rest = False
         # Of every process that is heard here: what it has finished, since when, and when it was last heard.
@@ -99,6 +100,14 @@ class Peers:
         self._send(_AGREE, Decision(stop))
         return self._decisions[0].get()
 
+    def name_the_lost(self) -> None:
+        """Leave, saying who is silent, if somebody is; where the runtime has noticed and does not say who."""
+        time.sleep(3 * self._beat_seconds)
+        now = time.monotonic()
+        for index in self._connections:
+            if (seconds := now - self._progress[index][2]) > 2 * self._beat_seconds:
+                self._leave(self._silent(index, seconds))
+
     def close(self) -> None:
         """Part in good order, when everybody has come here."""
         self.agree(False, Decision)
@@ -118,9 +127,8 @@ class Peers:
                 self._parted.set()
 
     def _beat(self) -> None:
-        seconds = min(_BEAT_SECONDS, self._timeout / 5)
         last = time.monotonic()
-        while not self._parted.wait(seconds):
+        while not self._parted.wait(self._beat_seconds):
             now = time.monotonic()
             if (
                 now - last > self._timeout / 2
@@ -167,11 +175,14 @@ class Peers:
                 if kind == _AGREE:
                     self._decisions[index].put(Decision(stop, save, steps))
         except TimeoutError:
-            self._leave(
-                f"{self._named([index])} of the cluster has been silent for {self._timeout:.0f} s;"
-                " end it if it is still there, and"
-            )
+            self._leave(self._silent(index, self._timeout))
         self._leave(f"{self._named([index])} of the cluster has ended;")
+
+    def _silent(self, index: int, seconds: float) -> str:
+        return (
+            f"{self._named([index])} of the cluster has been silent for {seconds:.0f} s;"
+            " end it if it is still there, and"
+        )
 
     def _named(self, indices: Sequence[int]) -> str:
         return _named(self._cluster, indices)
