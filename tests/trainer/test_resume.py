@@ -212,7 +212,7 @@ def test_a_last_execution_of_validation_may_be_short(
     tmp_path: Path, path_dataset_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.training._VALIDATION_BATCH_SIZE", 16)  # 70 sequences are 5 batches.
-    settings = replace(SETTINGS, epochs=1, steps_per_epoch=3)
+    settings = replace(SETTINGS, epochs=1, steps_per_epoch=3, warmup_steps=0)
     for executions in (1, 3):
         execution = Execution(steps_per_execution=executions, checkpoint_every=3)
         train(settings, str(path_dataset_dir), str(tmp_path / str(executions)), execution)
