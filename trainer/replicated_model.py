@@ -17,7 +17,31 @@ class ReplicatedModel(keras.Model):
 
     Keras clips the gradients of every replica before it adds them up; here they are added first. And `fit`
     cannot reduce scalars that come from several processes, so losses and metrics have shape (1,) there.
+
+    Keras' loop in the graph, for several steps an execution, fails with several replicas ("You must feed a
+    value for placeholder tensor", Keras 3.15 on TensorFlow 2.21). Its loop in Python, which it takes for
+    iterators that are not TensorFlow's, does not.
     """
+
+    train_function: Any
+    test_function: Any
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make what `fit` calls for an execution."""
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = self._in_python(self.train_function)
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Make what validation calls for an execution."""
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            self.test_function = self._in_python(self.test_function)
+
+    def _in_python(self, execute: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        if self.steps_per_execution == 1:
+            return execute
+        return lambda iterator: execute(iter(iterator.__next__, None))
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step on this replica's part of a batch, all parts of the same size."""

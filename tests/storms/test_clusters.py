@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import ROOT, make_dataset
 from tests.processes import environment
+from trainer.history import read_history
 from trainer.run_directory import RunDirectory
 from trainer.trained_model import load_trained_model
 
@@ -37,7 +38,8 @@ Process = subprocess.Popen[str]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("cluster") / "data")
+    # Validation of several batches, the last one of few sequences.
+    return make_dataset(tmp_path_factory.mktemp("cluster") / "data", num_validation=600)
 
 
 def _start(
@@ -155,6 +157,24 @@ def test_what_xla_compiles_trains_alike(
     assert "compiled by XLA" in output
     assert ("2 replicas" in output) == (devices == 2)
     _assert_alike(run, alone)
+
+
+@pytest.mark.parametrize("several", ["devices", "processes"])
+def test_several_steps_an_execution_train_alike(
+    tmp_path: Path, data: Path, backend: str, alone: Path, several: str
+) -> None:
+    run, flags = tmp_path / "run", ["--steps_per_execution=4"]
+    if several == "processes":
+        ends = _end(_start_two(run, data, backend, *flags))
+    else:
+        flags.append("--distribution=mirrored")
+        ends = _end([_start(run, data, backend, *flags, before=TWO_DEVICES[backend])])
+    assert {code for code, _, _ in ends} == {0}, ends
+    _assert_alike(run, alone)
+    validated = [
+        [float(row["val_loss"]) for row in read_history(str(each / "history.csv"))] for each in (run, alone)
+    ]
+    np.testing.assert_allclose(validated[0], validated[1], rtol=1e-4)
 
 
 def test_two_devices_train_as_one(tmp_path: Path, data: Path, backend: str, alone: Path) -> None:
