@@ -26,7 +26,7 @@ from model.execution import on_cpu_kernels, on_gpu_kernels
 
 _SIZE = 2  # Of kernels and pooling windows.
 _PATCH = 2 * _SIZE - 1  # Pixels along an edge that a pooling window's outputs look at.
-_CHUNK = 100  # Frames at a time at least: their arrays are about as large as a core's cache.
+_CHUNK = 200  # Frames at a time at least: their arrays are about as large as a core's cache.
 _MOST_CHUNKS = 16  # Every one adds some dozen operations to the graph.
 
 
@@ -63,15 +63,12 @@ class PolyphaseConv2D(keras.layers.Layer):
             images = ops.cast(ops.reshape(frames, (-1, size, size, 1)), self.compute_dtype)
             largest = ops.max_pool(ops.conv(images, kernel, data_format="channels_last"), _SIZE) + bias
             return ops.reshape(largest, (batch, timesteps, windows, windows, self.filters))
-        frames = ops.reshape(frames, (-1, size, size))
-        if missing := _SIZE * (windows + 1) - size:  # Of an odd size: never looked at.
-            frames = ops.pad(frames, ((0, 0), (0, missing), (0, missing)))
         convolve = self._in_chunks if on_cpu_kernels() else self._convolve_by_weight
-        largest = convolve(frames, kernel, bias)
+        largest = convolve(ops.reshape(frames, (-1, size, size)), kernel, bias)
         return ops.reshape(largest, (batch, timesteps, windows, windows, self.filters))
 
     def _in_chunks(self, frames: Any, kernel: Any, bias: Any) -> Any:
-        """From frames (n, 2 * P + 2, 2 * P + 2) to (n, P * P, filters), some frames at a time."""
+        """From frames (n, S, S) to (n, P * P, filters), some frames at a time."""
         shifted = [
             ops.pad(kernel[:, :, 0, :], ((row, _SIZE - 1 - row), (column, _SIZE - 1 - column), (0, 0)))
             for row, column in _phases()
@@ -90,29 +87,33 @@ class PolyphaseConv2D(keras.layers.Layer):
     def _convolve_at_once(self, frames: Any, weights: Any, bias: Any) -> Any:
         """As one matrix product, with weights (4 * filters, 9); the maximum as that over an image's rows."""
         size = frames.shape[1]
-        pixels = ops.transpose(ops.reshape(frames, (-1, size * size)))
-        phases = ops.reshape(pixels, (size // _SIZE, _SIZE, size // _SIZE, _SIZE, -1))
-        windows = size // _SIZE - 1
-        patches = [
-            phases[row // 2 : row // 2 + windows, row % 2, column // 2 : column // 2 + windows, column % 2]
+        firsts = range(0, size - _PATCH + 1, _SIZE)
+        # Where the pixels at each place of a patch lie, window by window.
+        places = [
+            (first_row + row) * size + first_column + column
             for row in range(_PATCH)
             for column in range(_PATCH)
+            for first_row in firsts
+            for first_column in firsts
         ]
-        patches = ops.cast(ops.stack(patches), self.compute_dtype)
+        pixels = ops.transpose(ops.reshape(frames, (-1, size * size)))
+        patches = ops.cast(ops.take(pixels, places, axis=0), self.compute_dtype)
         outputs = ops.matmul(weights, ops.reshape(patches, (_PATCH**2, -1)))
         # The phases are the rows of an image, all the rest its channels.
         rows = ops.reshape(outputs, (1, _SIZE**2, 1, -1))
         largest = ops.max_pool(rows, (_SIZE**2, 1), data_format="channels_last")
         largest = ops.reshape(largest, (self.filters, -1)) + bias[:, None]
-        return ops.transpose(ops.reshape(largest, (self.filters, windows * windows, -1)), (2, 1, 0))
+        return ops.transpose(ops.reshape(largest, (self.filters, len(firsts) ** 2, -1)), (2, 1, 0))
 
     def _convolve_by_weight(self, frames: Any, kernel: Any, bias: Any) -> Any:
-        """As a sum over the kernel's weights; from frames to (n, P, P, filters)."""
-        half = frames.shape[1] // _SIZE
-        windows = half - 1
-        phases = ops.transpose(
-            ops.reshape(ops.cast(frames, self.compute_dtype), (-1, half, _SIZE, half, _SIZE)), (2, 4, 0, 1, 3)
-        )
+        """As a sum over the kernel's weights; from frames (n, S, S) to (n, P, P, filters)."""
+        size = frames.shape[1]
+        windows = (size - 1) // _SIZE
+        half = windows + 1
+        frames = ops.cast(frames, self.compute_dtype)
+        if missing := _SIZE * half - size:  # Of an odd size: never looked at.
+            frames = ops.pad(frames, ((0, 0), (0, missing), (0, missing)))
+        phases = ops.transpose(ops.reshape(frames, (-1, half, _SIZE, half, _SIZE)), (2, 4, 0, 1, 3))
         patches = [
             phases[row % 2, column % 2, :, row // 2 : row // 2 + windows, column // 2 : column // 2 + windows]
             for row in range(_PATCH)
