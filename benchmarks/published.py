@@ -26,8 +26,8 @@ _HIGHLIGHTS = (
     "generate-path-loop",
     "generate-frames-tfds",
     "read-frames",
-    "train",
     "train-frames",
+    "train",
     "evaluate",
     "zero-errors",
 )
@@ -94,6 +94,7 @@ def _machine(name: str) -> str:
 _TABLES: dict[str, Callable[[], str]] = {
     "bench": lambda: table(comparison()),
     "data-side": lambda: table([Row.from_json(row) for row in results("data-side")["rows"]]),
+    "training": lambda: table([Row.from_json(row) for row in results("training")["rows"]]),
     "highlights": lambda: table([_row(key) for key in _HIGHLIGHTS]),
     "seeds": lambda: seeds.table(results("seeds")),
     "observations": lambda: observations.table(results("observations")),
