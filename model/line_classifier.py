@@ -13,8 +13,8 @@ kernel, add up to at time t is that of the empty frame and what every pixel draw
 
 Outputs and gradients are those of the classifier of drawn frames, but for rounding. Everything that depends
 on paths alone is made of whole numbers, comparisons and one-hot vectors, which have no gradient. The numbers
-are float32, for TensorFlow computes with integers on the host where it runs on a GPU. The batch is every
-array's first axis, so that a batch which is dealt to several devices stays dealt.
+are float32, for TensorFlow computes with integers on the host where it runs on a GPU. The batch is an axis by
+itself, or the outer part of one: a batch that is dealt to several devices stays dealt.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from model.observation import Observation, first_of_window
@@ -100,8 +99,8 @@ class LineClassifier(keras.layers.Layer):
         """What the pixels change of the LSTM's projected inputs.
 
         Args:
-            rows: (batch, P, 3), the row of the pixel in every window's columns.
-            times: (batch, P, 3), when it is drawn.
+            rows: (P, batch, 3), the row of the pixel in every window's columns.
+            times: (P, batch, 3), when it is drawn.
             features: (64, filters), of every state.
             kernel: (P * P * filters, 4 * units), the LSTM's for inputs.
 
@@ -109,7 +108,7 @@ class LineClassifier(keras.layers.Layer):
             (batch, P * 3, 4 * units): every pixel's contribution by its columns of windows, so that a pixel
             in two of them has two.
         """
-        windows, filters, outputs = rows.shape[1], features.shape[1], kernel.shape[1]
+        windows, filters, outputs = rows.shape[0], features.shape[1], kernel.shape[1]
         # Rows of windows that see the pixel: that which begins with its row or the one before; and, of an
         # even row, the one before, which ends with it. Those outside of the frame vanish as one-hot vectors.
         last = ops.floor(rows / 2)
@@ -119,23 +118,23 @@ class LineClassifier(keras.layers.Layer):
         changes = ops.tensordot(steps, features, axes=1)[..., None]
         where = _one_hot(window, windows)[..., None, :]
         changes = where[:, :, :, 0] * changes[:, :, :, 0] + where[:, :, :, 1] * changes[:, :, :, 1]
-        changes = ops.reshape(changes, (-1, windows, _COLUMNS, filters * windows))
+        changes = ops.reshape(changes, (windows, -1, filters * windows))
         # From (row, column, filter) to a matrix for every column of windows.
         by_column = ops.transpose(ops.reshape(kernel, (windows, windows, filters, outputs)), (1, 2, 0, 3))
-        by_column = ops.reshape(by_column, (windows, filters * windows, outputs))
-        projected = ops.einsum("bwcf,wfo->bwco", changes, by_column)
+        projected = ops.matmul(changes, ops.reshape(by_column, (windows, filters * windows, outputs)))
+        projected = ops.transpose(ops.reshape(projected, (windows, -1, _COLUMNS, outputs)), (1, 0, 2, 3))
         return ops.reshape(projected, (-1, windows * _COLUMNS, outputs))
 
     def _states(self, rows: Any, times: Any, window: Any) -> tuple[Any, Any]:
         """The states of windows before and after a pixel of theirs is drawn.
 
         Args:
-            rows: (batch, P, 3).
-            times: (batch, P, 3).
-            window: (batch, P, 3, 2), the row of windows, by the pixel that is drawn.
+            rows: (P, batch, 3).
+            times: (P, batch, 3).
+            window: (P, batch, 3, 2), the row of windows, by the pixel that is drawn.
 
         Returns:
-            (batch, P, 3, 2), from 0 to 63.
+            (P, batch, 3, 2), from 0 to 63.
         """
         # By (..., its column that is drawn, row of windows, its column that is looked at).
         place = rows[:, :, None, None, :] - 2 * window[..., None]
@@ -158,13 +157,13 @@ class LineClassifier(keras.layers.Layer):
         if length is not None:
             first = first_of_window(self.observation.seed, number, size - length + 1)
             now = now + ops.cast(first, "float32")
-        drawn = ops.reshape(times, (-1, 1, times.shape[1] * _COLUMNS))
+        drawn = ops.reshape(ops.transpose(times, (1, 0, 2)), (-1, 1, times.shape[0] * _COLUMNS))
         shows = ops.less_equal if self.observation.line == "line" else ops.equal
         return ops.cast(shows(drawn, now[..., None]), "float32")
 
 
 def _drawn_columns(path: Any, label: Any) -> tuple[Any, Any]:
-    """Rows and times of the pixels in the three columns of every column of windows, (batch, P, 3)."""
+    """Rows and times of the pixels in the three columns of every column of windows, (P, batch, 3)."""
     size = path.shape[1]
     windows = (size - 1) // 2
     is_right = ops.equal(ops.cast(label, "float32"), RIGHT)[:, None]
@@ -173,7 +172,7 @@ def _drawn_columns(path: Any, label: Any) -> tuple[Any, Any]:
 
     def by_window(of_column: Any) -> Any:
         columns = [of_column[:, column : column + 2 * windows - 1 : 2] for column in range(_COLUMNS)]
-        return ops.stack(columns, axis=-1)
+        return ops.transpose(ops.stack(columns, axis=-1), (1, 0, 2))
 
     rows = ops.where(is_right, path, ops.flip(path, axis=1))
     return by_window(rows), by_window(ops.where(is_right, time, ops.flip(time)))
@@ -186,7 +185,11 @@ def _one_hot(numbers: Any, count: int) -> Any:
 
 def _every_state() -> Any:
     """A window in all its states, as the frames of one sequence: float32 (1, 64, 3, 3, 1)."""
-    state = np.arange(_STATES)
-    places = np.stack([state // _PLACES**column % _PLACES for column in range(_COLUMNS)], axis=-1)
-    shown = places[:, None, :] == np.arange(_COLUMNS)[:, None]
-    return ops.convert_to_tensor(shown[None, ..., None], "float32")
+    frames = [
+        [
+            [[float(state // _PLACES**column % _PLACES == row)] for column in range(_COLUMNS)]
+            for row in range(_COLUMNS)
+        ]
+        for state in range(_STATES)
+    ]
+    return ops.convert_to_tensor([frames], "float32")

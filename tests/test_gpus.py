@@ -165,7 +165,8 @@ def driver(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("backend", "library", "extra"), [("tensorflow", "TensorFlow", "gpu"), ("jax", "JAX", "jax-cuda")]
+    ("backend", "library", "extra"),
+    [("tensorflow", "TensorFlow", "gpu"), pytest.param("jax", "JAX", "jax-cuda", marks=pytest.mark.storm)],
 )
 def test_a_gpu_that_the_backend_does_not_see_is_told(
     backend: str, library: str, extra: str, driver: str
@@ -206,6 +207,7 @@ def test_programs_go_on_with_the_cpu(
     assert all(line.startswith("evaluating ") for line in others)
 
 
+@pytest.mark.storm
 def test_without_a_gpu_the_benchmark_says_so_in_one_line(tmp_path: Path) -> None:
     done = _run(_variables(0), "-m", "benchmarks.gpu", "--output_dir", tmp_path / "bench", *BENCHMARK)
     assert done.returncode == 2
@@ -283,10 +285,10 @@ def test_everything_is_measured(gpus: int, bench: Path) -> None:
         assert (
             f"| {backend}, {of['device']} | train on frames, mixed_bfloat16, batches of 4 | " in done.stdout
         )
-        # Paths are drawn where the changes of pixels are not computed: not in float32.
+        # Paths are drawn in no precision: the changes of pixels are computed.
         needed = [row["sides"]["paths"]["operations"] for row in of["training"]]
         network = Network(6, 2, 50)
-        assert needed == [3 * forward_operations(network, draws) for draws in (False, True)]
+        assert needed == 2 * [3 * forward_operations(network, draws_frames=False)]
 
 
 @pytest.mark.storm

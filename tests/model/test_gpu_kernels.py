@@ -39,7 +39,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("observation", OBSERVATIONS)
 @pytest.mark.parametrize("encoding", ["path", "frames"])
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.storm)])
 @pytest.mark.usefixtures("gpu")
 def test_nothing_that_grows_with_the_batch_goes_through_the_host(
     encoding: str, observation: Observation, precision: str

@@ -106,6 +106,7 @@ def test_affinity_decides_the_number_of_processes_in_a_pool() -> None:
     assert _run(sys.executable, "-c", WORKS_ALONE) == "[False]\n"
 
 
+@pytest.mark.storm
 def test_a_quota_decides_the_number_of_tensorflows_threads(one_cpu: list[str]) -> None:
     threads = int(_run(*one_cpu, sys.executable, "-c", COUNT_THREADS))
     assert threads < int(_run(sys.executable, "-c", COUNT_THREADS))

@@ -94,6 +94,7 @@ def test_a_data_set_stays_what_it_is(dataset_dir: Path) -> None:
     assert manifest.content_digest == GOLDEN_CONTENT
 
 
+@pytest.mark.storm
 def test_the_fingerprint_tells_every_setting_apart(tmp_path: Path) -> None:
     changes: list[dict[str, object]] = [
         {},

@@ -67,6 +67,7 @@ def test_verification_holds_every_record_against_the_definition(tmp_path: Path, 
     assert not found.passed
 
 
+@pytest.mark.storm
 def test_a_run_is_not_gone_on_with_by_another_version(
     tmp_path: Path, other_version: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

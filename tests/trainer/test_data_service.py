@@ -175,6 +175,7 @@ def test_wrong_requests_to_serve(flags: str, named: str) -> None:
         data_server.main(flags.split())
 
 
+@pytest.mark.storm
 def test_a_service_without_workers_is_refused(
     program: Program, path_dataset_dir: Path, tmp_path: Path, dispatcher: Any
 ) -> None:

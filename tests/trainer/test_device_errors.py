@@ -94,7 +94,11 @@ def test_transfers_that_an_error_of_the_model_stops_are_no_errors_of_reading(
 
 
 @pytest.mark.parametrize(
-    "module", ["trainer.task", "trainer.evaluate", pytest.param("trainer.predict", marks=pytest.mark.storm)]
+    "module",
+    [
+        "trainer.task",
+        *(pytest.param(name, marks=pytest.mark.storm) for name in ("trainer.evaluate", "trainer.predict")),
+    ],
 )
 def test_lack_of_memory_on_jax(tmp_path: Path, path_dataset_dir: Path, run_dir: Path, module: str) -> None:
     pytest.importorskip("jax")

@@ -166,7 +166,7 @@ def _check_answers(format_name: str, export: Path, directory: Path, classifier: 
     ("architecture", "precision"),
     [
         ("layerwise", "float32"),
-        ("submodel", "mixed_float16"),
+        pytest.param("submodel", "mixed_float16", marks=pytest.mark.storm),
         pytest.param("folded", "mixed_bfloat16", marks=[MULTIPLIES_BFLOAT16, pytest.mark.storm]),
         pytest.param("layerwise", "mixed_float16", marks=pytest.mark.storm),
         pytest.param("submodel", "mixed_bfloat16", marks=[MULTIPLIES_BFLOAT16, pytest.mark.storm]),
@@ -215,6 +215,7 @@ def test_the_loop_over_time_is_one_operator_of_onnx(tmp_path: Path) -> None:
         assert "Loop" not in operators
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("format_name", FORMAT_NAMES)
 def test_another_network_is_exported(tmp_path: Path, format_name: str) -> None:
     """With layers of all kinds that differ in training, over time, and in what they hold."""

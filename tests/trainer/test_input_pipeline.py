@@ -81,6 +81,7 @@ def test_features_and_labels_stay_together(dataset_dir: Path) -> None:
             assert (item.tobytes(), int(label)) in known
 
 
+@pytest.mark.storm
 def test_the_order_is_a_function_of_seed_epoch_and_readers(path_dataset_dir: Path) -> None:
     files = _files(path_dataset_dir)
     steps = steps_per_pass(files, 32)

@@ -91,6 +91,7 @@ def test_programs_give_the_weights_and_metrics_of_any_other_user(
     assert json.loads((home / "keras.json").read_text()) == ODD
 
 
+@pytest.mark.storm
 def test_functions_give_the_weights_of_any_other_user(
     tmp_path: Path, path_dataset_dir: Path, expected: str
 ) -> None:

@@ -15,7 +15,7 @@ from trainer.training_model import right_answers
 LOGITS = np.linspace(-30, 30, 61)
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.storm)])
 def test_gradients_are_those_of_logits(path_dataset_dir: Path, backend: str) -> None:
     pytest.importorskip(backend)
     done = subprocess.run(

@@ -65,6 +65,7 @@ def test_numbers_have_names(documents: dict[str, Path]) -> None:
     assert flipped["loss"] != metrics["loss"]
 
 
+@pytest.mark.storm
 def test_a_worse_model_fails_and_a_better_one_passes(
     tmp_path: Path,
     path_dataset_dir: Path,

@@ -161,6 +161,7 @@ def test_what_cannot_be_judged_is_named_and_passed_over(
     assert "step-00000060.keras: cannot be judged (the model's answers are not finite" in errors
 
 
+@pytest.mark.storm
 def test_checks_decide_over_the_best(tmp_path: Path, path_dataset_dir: Path) -> None:
     run, checks = tmp_path / "run", tmp_path / "checks.yaml"
     train(SETTINGS, str(path_dataset_dir), str(run))
