@@ -24,13 +24,13 @@ pytestmark = pytest.mark.storm
 FLAGS = ["--epochs=2", "--steps_per_epoch=120", "--checkpoint_every=20", "--batch_size=16", "--feeds=2"]
 SEEN = ["--line=dot", "--window=6", "--noise=0.02", "--learning_rate=0.005"]
 BACKENDS = ["tensorflow", "jax"]
-TWO_DEVICES = {
+DIVIDED = {
     "tensorflow": (
         "import tensorflow as tf;"
         "tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],"
-        "[tf.config.LogicalDeviceConfiguration()] * 2);"
+        "[tf.config.LogicalDeviceConfiguration()] * {devices});"
     ),
-    "jax": "import os; os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=2';",
+    "jax": "import os; os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count={devices}';",
 }
 
 Process = subprocess.Popen[str]
@@ -58,6 +58,11 @@ def _start(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _divided(backend: str, devices: int) -> str:
+    """What divides the CPU, before a program begins."""
+    return DIVIDED[backend].format(devices=devices)
 
 
 def _configs() -> list[str]:
@@ -150,7 +155,7 @@ def test_what_xla_compiles_trains_alike(
     if backend == "jax":
         pytest.skip("JAX compiles always")
     run = tmp_path / "run"
-    before = TWO_DEVICES[backend] if devices == 2 else ""
+    before = _divided(backend, 2) if devices == 2 else ""
     flags = ["--compile=xla", f"--distribution={'mirrored' if devices == 2 else 'none'}"]
     ((code, output, errors),) = _end([_start(run, data, backend, *flags, before=before)])
     assert code == 0, errors
@@ -168,7 +173,7 @@ def test_several_steps_an_execution_train_alike(
         ends = _end(_start_two(run, data, backend, *flags))
     else:
         flags.append("--distribution=mirrored")
-        ends = _end([_start(run, data, backend, *flags, before=TWO_DEVICES[backend])])
+        ends = _end([_start(run, data, backend, *flags, before=_divided(backend, 2))])
     assert {code for code, _, _ in ends} == {0}, ends
     _assert_alike(run, alone)
     validated = [
@@ -177,12 +182,15 @@ def test_several_steps_an_execution_train_alike(
     np.testing.assert_allclose(validated[0], validated[1], rtol=1e-4)
 
 
-def test_two_devices_train_as_one(tmp_path: Path, data: Path, backend: str, alone: Path) -> None:
+@pytest.mark.parametrize("devices", [2, 4])
+def test_several_devices_train_as_one(
+    tmp_path: Path, data: Path, backend: str, alone: Path, devices: int
+) -> None:
     run = tmp_path / "run"
-    process = _start(run, data, backend, "--distribution=mirrored", before=TWO_DEVICES[backend])
+    process = _start(run, data, backend, "--distribution=mirrored", before=_divided(backend, devices))
     ((code, output, errors),) = _end([process])
     assert code == 0, errors
-    assert "device: CPU, 1 processes with 2 replicas each" in output
+    assert f"device: CPU, 1 processes with {devices} replicas each" in output
     _assert_alike(run, alone)
 
 
