@@ -99,6 +99,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return _on_disk(directory)
 
 
+@pytest.mark.storm
 @pytest.mark.parametrize("overwrite", [False, pytest.param(True, marks=pytest.mark.storm)])
 def test_a_killed_run_goes_on_there(store: Store, large: dict[str, bytes], overwrite: bool) -> None:
     request = [f"--output_dir={HOME}", *LARGE, "--direct_num_workers=2"]

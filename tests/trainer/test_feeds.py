@@ -50,6 +50,7 @@ def test_parts_make_up_the_batches_of_one_process(dataset_dir: Path, processes: 
         np.testing.assert_array_equal(np.concatenate([share[1] for share in shares]), labels)
 
 
+@pytest.mark.storm
 def test_numbers_count_the_sequences_of_the_run(path_dataset_dir: Path) -> None:
     batches = _taken(training_part(_files(path_dataset_dir), SETTINGS, 2, 7, Part(0, 1)), 2)
     numbers = np.concatenate([features["number"] for features, _ in batches])

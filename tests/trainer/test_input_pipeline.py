@@ -181,6 +181,7 @@ np.testing.assert_array_equal(weights[0][0], weights[1][0])
 """
 
 
+@pytest.mark.storm
 def test_batches_go_ahead_to_a_device_in_their_order() -> None:
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     subprocess.run(

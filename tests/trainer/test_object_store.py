@@ -29,6 +29,7 @@ def stored(store: Store, path_dataset_dir: Path) -> Store:
     return store
 
 
+@pytest.mark.storm
 def test_metrics_are_those_of_the_data_set_on_a_disk(
     stored: Store, path_dataset_dir: Path, run_dir: Path, tmp_path: Path
 ) -> None:

@@ -142,6 +142,7 @@ def test_a_killed_side_car_goes_on_where_it_was(tmp_path: Path, path_dataset_dir
         main(flags)
 
 
+@pytest.mark.storm
 def test_what_cannot_be_judged_is_named_and_passed_over(
     tmp_path: Path, path_dataset_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
