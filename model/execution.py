@@ -3,9 +3,9 @@
 JAX always compiles by XLA. TensorFlow does as it is told, and by itself compiles on GPUs and not on CPUs:
 
 - On a GPU these models are bound by memory, not by arithmetic, and operations one by one write every array
-  between them to it: frames, convolution, phases, for 1,024 sequences of S = 50 some 60 GB. XLA joins what
-  stands side by side. It cannot hold cuDNN's LSTM, so that ours goes through time then; and with ours paths
-  can stay paths, as `model.LineClassifier` takes them.
+  between them to it, frames, convolution and phases above all. XLA joins what stands side by side. It cannot
+  hold cuDNN's LSTM, so that ours goes through time then; and with ours paths can stay paths, as
+  `model.LineClassifier` takes them.
 - On a CPU the arrays of a batch fit into the caches, and oneDNN's matrix products are quicker than XLA's.
 """
 

@@ -4,9 +4,12 @@ import contextlib
 import ipaddress
 import os
 import subprocess
+import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+_ROOT = Path(__file__).parent.parent
 _LISTENS = "0A"  # As the kernel's tables have it.
 
 
@@ -68,7 +71,22 @@ def environment(**more: str) -> dict[str, str]:
     ours = {
         name: value for name, value in os.environ.items() if name not in ("TF_CPP_MIN_LOG_LEVEL", "TF_CONFIG")
     }
-    return {**ours, "PYTHONPATH": str(Path(__file__).parent.parent), **more}
+    return {**ours, "PYTHONPATH": str(_ROOT), **more}
+
+
+def run_python(
+    *arguments: str | Path, variables: Mapping[str, str] | None = None, timeout: float = 240
+) -> "subprocess.CompletedProcess[str]":
+    """Run Python in the project's directory to its end, in an environment; by default, in a user's."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=_ROOT,
+        env=environment() if variables is None else variables,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def stopping_at_their_start(directory: Path, module: str) -> dict[str, str]:

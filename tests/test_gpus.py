@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from benchmarks.step_needs import Network, forward_operations, training_bytes
 from model import build_classifier
 from tests.conftest import ROOT
-from tests.processes import children, environment
+from tests.processes import children, environment, run_python
 
 SITE = Path(__file__).parent / "gpus" / "site"
 BACKENDS = ("tensorflow", "jax")
@@ -49,13 +49,7 @@ def _start(variables: dict[str, str], *arguments: str | Path) -> "subprocess.Pop
 
 
 def _run(variables: dict[str, str], *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    with _start(variables, *arguments) as process:
-        try:
-            output, errors = process.communicate(timeout=900)
-        except BaseException:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+    return run_python(*arguments, variables=variables, timeout=900)
 
 
 BEGIN = """
@@ -320,9 +314,11 @@ def running(bench: Path) -> Iterator["subprocess.Popen[str]"]:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _wait(process: "subprocess.Popen[str]", is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 900
-    while not is_so():
+def _wait_for_a_row(process: "subprocess.Popen[str]", bench: Path) -> None:
+    """Wait until the first row of training is in the results."""
+    results, deadline = bench / "gpu.json", time.monotonic() + 900
+    results.unlink(missing_ok=True)
+    while not (results.exists() and _results(bench)["jax"]["training"]):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
@@ -332,8 +328,7 @@ def _wait(process: "subprocess.Popen[str]", is_so: Callable[[], bool]) -> None:
 def test_a_killed_backend_keeps_its_rows_and_the_other_is_measured(
     bench: Path, running: "subprocess.Popen[str]"
 ) -> None:
-    (bench / "gpu.json").unlink(missing_ok=True)
-    _wait(running, lambda: (bench / "gpu.json").exists() and bool(_results(bench)["jax"]["training"]))
+    _wait_for_a_row(running, bench)
     (child,) = children(running.pid, "benchmarks.gpu_backend")
     os.kill(child, signal.SIGKILL)
     output, errors = running.communicate(timeout=900)
@@ -350,8 +345,7 @@ def test_a_killed_backend_keeps_its_rows_and_the_other_is_measured(
 def test_a_killed_benchmark_leaves_what_it_has_measured(
     bench: Path, running: "subprocess.Popen[str]"
 ) -> None:
-    (bench / "gpu.json").unlink(missing_ok=True)
-    _wait(running, lambda: (bench / "gpu.json").exists() and bool(_results(bench)["jax"]["training"]))
+    _wait_for_a_row(running, bench)
     pids = [*children(running.pid, "benchmarks.gpu_backend"), running.pid]
     for pid in reversed(pids):
         os.kill(pid, signal.SIGKILL)

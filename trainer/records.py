@@ -20,7 +20,7 @@ from trainer.path_blocks import BLOCK_RECORDS, path_blocks
 # Rows in batches that are ready before they are asked for, so that neither side waits for the other at each.
 _ROWS_AHEAD = 16_384
 
-# Cores that decompress frames as fast as one thread copies them into batches.
+# Cores that decompress frames as fast as one thread copies them into batches: a guess.
 _CORES_A_COPIER = 12
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from model import ARCHITECTURES, LINES, Observation
+from model.execution import COMPILERS
 from pipeline.program import RequestError
 from trainer.flags import check_dispatcher
 
@@ -68,18 +70,9 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in (
-            "epochs",
-            "steps_per_epoch",
-            "batch_size",
-            "early_stopping",
-            "window",
-            "feeds",
-            "readers",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise RequestError(f"--{name} {value}: give a whole number of at least 1")
+        _check_positive(
+            self, "epochs", "steps_per_epoch", "batch_size", "early_stopping", "window", "feeds", "readers"
+        )
         if self.epochs * (self.steps_per_epoch or 1) >= 2**31:
             raise RequestError(f"--epochs {self.epochs}: give fewer, 2**31 steps are the most in a run")
         if not 0 <= self.seed < 2**32:
@@ -92,14 +85,9 @@ class TrainingSettings:
             raise RequestError(f"--noise {self.noise}: give a share of the pixels, from 0 to below 1")
         if self.warmup_steps < 0:
             raise RequestError(f"--warmup_steps {self.warmup_steps}: give a whole number of at least 0")
-        for name, choices in (
-            ("schedule", SCHEDULES),
-            ("architecture", tuple(ARCHITECTURES)),
-            ("precision", PRECISIONS),
-            ("line", LINES),
-        ):
-            if getattr(self, name) not in choices:
-                raise RequestError(f"--{name} {getattr(self, name)}: give one of {', '.join(choices)}")
+        _check_among(
+            self, schedule=SCHEDULES, architecture=tuple(ARCHITECTURES), precision=PRECISIONS, line=LINES
+        )
         if self.batch_size % self.feeds:
             raise RequestError(
                 f"--batch_size {self.batch_size}: {self.feeds} feeds cannot share it evenly;"
@@ -168,17 +156,11 @@ class Execution:
     data_service: str | None = None
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps_per_execution",
-            "checkpoint_every",
-            "checkpoint_seconds",
-            "keep_checkpoints",
-            "connect_timeout",
-            "peer_timeout",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise RequestError(f"--{name} {value}: give a whole number of at least 1")
+        _check_positive(
+            self,
+            *("steps_per_execution", "checkpoint_every", "checkpoint_seconds"),
+            *("keep_checkpoints", "connect_timeout", "peer_timeout"),
+        )
         if self.peer_timeout > _MAX_PEER_TIMEOUT:
             raise RequestError(
                 f"--peer_timeout {self.peer_timeout}: give at most {_MAX_PEER_TIMEOUT} seconds"
@@ -188,8 +170,7 @@ class Execution:
                 f"--checkpoint_every {self.checkpoint_steps}: give a multiple of --steps_per_execution"
                 f" {self.steps_per_execution}"
             )
-        if self.distribution not in DISTRIBUTIONS:
-            raise RequestError(f"--distribution {self.distribution}: give one of {', '.join(DISTRIBUTIONS)}")
+        _check_among(self, compile=COMPILERS, distribution=DISTRIBUTIONS)
         if self.data_service is not None:
             check_dispatcher("--data_service", self.data_service)
         if self.profile is not None and not 1 <= self.profile[0] <= self.profile[1]:
@@ -201,3 +182,16 @@ class Execution:
         if self.checkpoint_every is None and self.checkpoint_seconds is None:
             return DEFAULT_CHECKPOINT_STEPS
         return self.checkpoint_every
+
+
+def _check_positive(request: object, *names: str) -> None:
+    for name in names:
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise RequestError(f"--{name} {value}: give a whole number of at least 1")
+
+
+def _check_among(request: object, **choices: Sequence[str]) -> None:
+    for name, known in choices.items():
+        if getattr(request, name) not in known:
+            raise RequestError(f"--{name} {getattr(request, name)}: give one of {', '.join(known)}")

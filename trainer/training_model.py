@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from model import build_classifier, logits_of, sequence_answers
+from model import DrawLine, LineClassifier, build_classifier, logits_of, sequence_answers
 from model.execution import by_xla
 from trainer.checkpoints import compile_classifier, restore
 from trainer.datasets import SplitFiles
@@ -37,8 +37,8 @@ class TrainingModel:
     @property
     def description(self) -> str:
         """What the trained model looks at and what carries it out, for people."""
-        names = {layer.name for layer in self.sequence_model.layers}
-        seen = "paths" if "line_classifier" in names else "drawn frames" if "draw_line" in names else "frames"
+        kinds = set(map(type, self.sequence_model.layers))
+        seen = "paths" if LineClassifier in kinds else "drawn frames" if DrawLine in kinds else "frames"
         return f"looks at {seen}, {'compiled by XLA' if by_xla() else 'one operation after the other'}"
 
 

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import keras
@@ -30,8 +31,20 @@ def test_drawing_follows_the_precision_asked_for() -> None:
     assert keras.backend.standardize_dtype(DrawLine(dtype="bfloat16")(paths, labels).dtype) == "bfloat16"
 
 
-@pytest.mark.parametrize("image_size", [3, 4, 5, 8, 50])
-def test_polyphase_layers_equal_conv_pool_flatten(image_size: int) -> None:
+# Which of the ways to compute them is taken: operations one by one on a CPU, XLA, operations on a GPU.
+FORMS = {"cpu": (True, False), "xla": (False, False), "gpu": (False, True)}
+
+
+@pytest.mark.parametrize(
+    ("form", "image_size"),
+    # A bias' gradient at 50 adds up so many numbers that how a CPU adds up for the other forms shows.
+    [*itertools.product(FORMS, [3, 4, 5, 8]), ("cpu", 50)],
+)
+def test_polyphase_layers_equal_conv_pool_flatten(
+    form: str, image_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, wanted in zip(("on_cpu_kernels", "on_gpu_kernels"), FORMS[form], strict=True):
+        monkeypatch.setattr(f"model.polyphase.{name}", lambda wanted=wanted: wanted)
     layers = keras.layers
     time_distributed = layers.TimeDistributed(
         keras.Sequential([layers.Conv2D(2, 2, activation="relu"), layers.MaxPooling2D(2), layers.Flatten()])

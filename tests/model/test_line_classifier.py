@@ -20,8 +20,9 @@ from pipeline.lines import sample_sequences
 from tests.conftest import ROOT
 from tests.runs import MULTIPLIES_BFLOAT16
 
+LINE = Observation()
 OBSERVATIONS = [
-    Observation(),
+    LINE,
     Observation(line="dot"),
     Observation(window=2, seed=3),
     Observation(line="dot", window=3, seed=4),
@@ -156,19 +157,22 @@ def test_frames_are_drawn_where_they_have_to_be(
     [pytest.param("mixed_bfloat16", 2**-8, marks=MULTIPLIES_BFLOAT16), ("mixed_float16", 2**-11)],
 )
 def test_half_precision_draws_no_frames_either(precision: str, rounding: float) -> None:
-    whole, _ = _classifiers(8)
     half, layerwise = (build_classifier(8, name, 8, precision) for name in ("folded", "layerwise"))
-    for classifier in (half, layerwise):
-        classifier.set_weights(whole.get_weights())
-    features, _ = _features(8, Observation())
-    lines = with_sequence_inputs(logits_of(half), 8, "path")
+    lines, drawn = with_sequence_inputs(logits_of(half), 8, "path"), _drawn(logits_of(layerwise), 8, LINE)
     assert any(isinstance(layer, LineClassifier) for layer in lines.layers)
-    exact = ops.convert_to_numpy(with_sequence_inputs(logits_of(whole), 8, "path")(features))
-    ours = ops.convert_to_numpy(lines(features))
-    drawn = ops.convert_to_numpy(_drawn(logits_of(layerwise), 8, Observation())(features))
-    # Half precision rounds in it, and no worse than where frames are drawn.
-    assert 0 < np.abs(ours - exact).max() < 20 * rounding * np.abs(exact).max()
-    assert np.abs(ours - exact).max() < 2 * np.abs(drawn - exact).max()
+    features, _ = _features(8, LINE)
+    errors: list[list[np.ndarray]] = [[], []]
+    for seed in range(6):
+        keras.utils.set_random_seed(seed)
+        whole, _ = _classifiers(8)
+        exact = ops.convert_to_numpy(with_sequence_inputs(logits_of(whole), 8, "path")(features))
+        for model, classifier, found in zip((lines, drawn), (half, layerwise), errors, strict=True):
+            classifier.set_weights(whole.get_weights())
+            found.append(ops.convert_to_numpy(model(features)) - exact)
+        assert 0 < np.abs(errors[0][-1]).max() < 20 * rounding * np.abs(exact).max()
+    # No worse than where frames are drawn: in the mean over many, for which is larger is chance in each.
+    ours, theirs = (np.sqrt(np.mean(np.square(found))) for found in errors)
+    assert ours < 1.5 * theirs
 
 
 def test_cudnns_lstm_gets_frames() -> None:

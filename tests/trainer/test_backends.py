@@ -1,14 +1,12 @@
 """The same programs on JAX, in processes of their own: Keras chooses its backend once a process."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.processes import environment, run_python
 from tests.runs import begin_with_weights, weights_that_know
 from trainer.settings import TrainingSettings
 
@@ -16,11 +14,7 @@ pytest.importorskip("jax")
 
 
 def _run(backend: str, module: str, *flags: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    command = [sys.executable, "-m", module, *flags]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
+    return run_python("-m", module, *flags, variables=environment(KERAS_BACKEND=backend))
 
 
 @pytest.fixture(scope="module")

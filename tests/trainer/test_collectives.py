@@ -1,14 +1,12 @@
 """What devices that train together tell each other, read from what XLA compiled of a real run."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, make_dataset
+from tests.conftest import make_dataset
+from tests.processes import environment, run_python
 
 pytest.importorskip("jax")
 
@@ -32,15 +30,10 @@ def test_no_device_is_sent_anothers_part_of_a_batch(tmp_path: Path, devices: int
     flags = (
         f"--xla_force_host_platform_device_count={devices} --xla_dump_to={compiled} --xla_dump_hlo_as_text"
     )
-    command = [sys.executable, "-m", "trainer.task", f"--data_dir={data}", f"--model_dir={tmp_path / 'run'}"]
-    done = subprocess.run(
-        [*command, "--epochs=1", "--steps_per_epoch=2", f"--batch_size={8 * devices}"],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flags},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+    done = run_python(
+        *("-m", "trainer.task", f"--data_dir={data}", f"--model_dir={tmp_path / 'run'}"),
+        *("--epochs=1", "--steps_per_epoch=2", f"--batch_size={8 * devices}"),
+        variables=environment(KERAS_BACKEND="jax", XLA_FLAGS=flags),
     )
     assert done.returncode == 0, done.stderr
     assert f"{devices} replicas" in done.stdout

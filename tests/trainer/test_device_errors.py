@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import tensorflow as tf
 
 from pipeline.program import TRACEBACK_VARIABLE, WorkError
 from tests import failing_model
-from tests.conftest import ROOT
 from tests.failing_model import DNN
-from tests.processes import environment
+from tests.processes import environment, run_python
 from trainer.device_errors import device_errors_named
 from trainer.evaluate import main as evaluate_main
 from trainer.predict import main as predict_main
@@ -69,15 +67,8 @@ def test_an_error_of_the_model_is_told_at_once(
 
 
 def _run(backend: str, how: str, module: str, *flags: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "tests.failing_model", how, module, *flags],
-        cwd=ROOT,
-        env=environment(KERAS_BACKEND=backend),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    of_backend = environment(KERAS_BACKEND=backend)
+    return run_python("-m", "tests.failing_model", how, module, *flags, variables=of_backend)
 
 
 @pytest.mark.storm

@@ -1,15 +1,13 @@
 """What a confident mistake teaches, on both backends: run as a program, this prints it for its backend."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests.processes import environment, run_python
 from trainer.training_model import right_answers
 
 LOGITS = np.linspace(-30, 30, 61)
@@ -18,15 +16,7 @@ LOGITS = np.linspace(-30, 30, 61)
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.storm)])
 def test_gradients_are_those_of_logits(path_dataset_dir: Path, backend: str) -> None:
     pytest.importorskip(backend)
-    done = subprocess.run(
-        [sys.executable, __file__, str(path_dataset_dir)],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = run_python(__file__, path_dataset_dir, variables=environment(KERAS_BACKEND=backend))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     for label in (0, 1):

@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,8 +11,7 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from tests.conftest import ROOT
-from tests.processes import environment
+from tests.processes import environment, run_python
 from trainer.cluster import Cluster
 from trainer.distribution import Distribution
 from trainer.input_clock import InputClock
@@ -55,15 +52,8 @@ sys.exit(code)
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.storm)])
 def test_a_training_reads_little(tmp_path: Path, path_dataset_dir: Path, backend: str) -> None:
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}", "--epochs=1"]
-    done = subprocess.run(
-        [sys.executable, "-c", COUNTING, *flags, f"--steps_per_epoch={STEPS}", "--batch_size=4"],
-        cwd=ROOT,
-        env=environment(KERAS_BACKEND=backend),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    flags += [f"--steps_per_epoch={STEPS}", "--batch_size=4"]
+    done = run_python("-c", COUNTING, *flags, variables=environment(KERAS_BACKEND=backend))
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout.splitlines()[-1])
     # A look a second, one at the end, and the epoch's own.
