@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from pipeline import files
+from pipeline import atomic_files, files
 from pipeline.directory_lock import locked
 from pipeline.manifest import MANIFEST_NAME, Manifest
 from pipeline.program import RequestError, one_line
@@ -225,10 +225,10 @@ def _exchange(output_dir: str) -> None:
         raise OSError(f"{replacement}: the job ended but there is no manifest")
     manifest_path = files.join(output_dir, MANIFEST_NAME)
     # From here on the old data set is given up: whoever finds this file goes on.
-    files.write_bytes(files.join(replacement, _EXCHANGE_NAME), b"", replacement)
+    atomic_files.write_bytes(files.join(replacement, _EXCHANGE_NAME), b"", replacement)
     if files.file_exists(manifest_path):
         files.delete_file(manifest_path)
-        files.sync(output_dir)
+        atomic_files.sync(output_dir)
     shards = {record.file for record in new.listed_shards().values()}
     for name in files.list_names(output_dir) - shards - {REPLACEMENT_DIRECTORY}:
         if name == STATE_DIRECTORY:
@@ -238,10 +238,10 @@ def _exchange(output_dir: str) -> None:
     moved = sorted(shards & files.list_names(replacement))
     files.rename({files.join(replacement, name): files.join(output_dir, name) for name in moved})
     for name, content in metadata_files(new).items():
-        files.write_bytes(files.join(output_dir, name), content, replacement)
-    files.sync(output_dir)
+        atomic_files.write_bytes(files.join(output_dir, name), content, replacement)
+    atomic_files.sync(output_dir)
     files.rename({files.join(replacement, MANIFEST_NAME): manifest_path})
-    files.sync(output_dir)
+    atomic_files.sync(output_dir)
     _remove_replacement(output_dir)
 
 
@@ -251,7 +251,7 @@ def _remove_replacement(output_dir: str) -> None:
     manifest_path = Workspace(replacement).manifest_path
     if files.file_exists(manifest_path):
         files.delete_file(manifest_path)
-        files.sync(replacement)
+        atomic_files.sync(replacement)
     if files.directory_exists(replacement):
         files.delete_tree(replacement)
 
@@ -264,7 +264,7 @@ def _make_directories(directory: str) -> list[str]:
         directory = os.path.dirname(directory)
     for missing in reversed(made):
         os.mkdir(missing)
-        files.sync_directory_of(missing)
+        atomic_files.sync_directory_of(missing)
     return made
 
 

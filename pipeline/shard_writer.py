@@ -9,7 +9,7 @@ from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
-from pipeline import files
+from pipeline import atomic_files
 from pipeline.content import blocks
 from pipeline.duplicates import HashWriter
 from pipeline.encodings import ENCODINGS
@@ -84,8 +84,8 @@ def make_shard(
     if workspace.finished_report(shard, request) is not None:
         return shard.file_name
     with (
-        files.AtomicFile(workspace.path(shard), workspace.state) as shard_file,
-        files.AtomicFile(workspace.hashes_path(shard), workspace.hashes) as hash_file,
+        atomic_files.AtomicFile(workspace.path(shard), workspace.state) as shard_file,
+        atomic_files.AtomicFile(workspace.hashes_path(shard), workspace.hashes) as hash_file,
         HashWriter(hash_file.stream) as hashes,
     ):
         summarizer = Summarizer(settings, shard, hashes)
@@ -129,7 +129,7 @@ def rebuild_shard(listed: tuple[Shard, ShardRecord], settings: DatasetSettings, 
     shard, record = listed
     workspace = Workspace(directory)
     path = workspace.path(shard)
-    with files.write_atomically(path, workspace.state) as stream:
+    with atomic_files.write_atomically(path, workspace.state) as stream:
         if _write(shard, settings, stream, None).sha256 != record.sha256:
             raise WorkError(
                 f"{path}: this program would write other bytes than the manifest says (it was made by another"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline import files
+from pipeline import atomic_files, files
 from pipeline.content import split_digest
 from pipeline.duplicates import Duplicates, count_in_range, num_ranges
 from pipeline.goodness_of_fit import Fit, fits
@@ -218,6 +218,6 @@ def _check_small_files(found: Verification, read: Manifest, repair: bool) -> Non
         workspace = Workspace(found.directory)
         workspace.make_state()
         for name in wrong:
-            files.write_bytes(files.join(found.directory, name), contents[name], workspace.state)
+            atomic_files.write_bytes(files.join(found.directory, name), contents[name], workspace.state)
         workspace.remove_state()
         found.repaired |= set(wrong)

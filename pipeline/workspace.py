@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import files
+from pipeline import atomic_files, files
 from pipeline.content import split_digest
 from pipeline.duplicates import Duplicates
 from pipeline.encodings import ENCODINGS
@@ -190,7 +190,7 @@ class Workspace:
 
     def write_request(self, request: Request) -> None:
         """Claim the directory for a request."""
-        files.write_bytes(self.request_path, seal(request.to_json()), self.state)
+        atomic_files.write_bytes(self.request_path, seal(request.to_json()), self.state)
 
     def read_request(self) -> Request | None:
         """The request that the directory was claimed for, if any.
@@ -210,7 +210,7 @@ class Workspace:
 
     def write_report(self, shard: Shard, report: ShardReport) -> None:
         """Say that a shard is finished."""
-        files.write_bytes(self.report_path(shard), report.to_bytes(), self.reports, durable=False)
+        atomic_files.write_bytes(self.report_path(shard), report.to_bytes(), self.reports, durable=False)
 
     def check_request(self, request: Request) -> None:
         """See that the directory is still being filled for this very request.
@@ -274,10 +274,10 @@ class Workspace:
             )
         manifest = Manifest(settings, splits, duplicates, environment)
         self._check_shards(list(manifest.listed_shards().values()))
-        files.sync(self.directory)  # The names of the shards, whose bytes are on the disk.
+        atomic_files.sync(self.directory)  # The names of the shards, whose bytes are on the disk.
         for file_name, content in metadata_files(manifest).items():
-            files.write_bytes(files.join(self.directory, file_name), content, self.state)
-        files.write_bytes(self.manifest_path, manifest.to_bytes(), self.state)
+            atomic_files.write_bytes(files.join(self.directory, file_name), content, self.state)
+        atomic_files.write_bytes(self.manifest_path, manifest.to_bytes(), self.state)
         self.remove_state()
         return manifest
 
@@ -307,7 +307,7 @@ class Workspace:
     def remove_unfinished(self) -> None:
         """Remove what killed workers left half-written in the hidden folder; for the lock's holder, too."""
         for name in files.list_sizes(self.state):
-            if name.endswith(files.TEMPORARY_SUFFIX):
+            if name.endswith(atomic_files.TEMPORARY_SUFFIX):
                 files.delete_file(files.join(self.state, name))
 
     def remove_state(self) -> None:

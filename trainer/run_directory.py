@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipeline import files
+from pipeline import atomic_files
 from pipeline.directory_lock import locked
 from pipeline.program import RequestError, one_line
 from trainer.fetched import tensorflow_reads
@@ -153,7 +153,7 @@ class RunDirectory:
         except (OSError, tf.errors.OpError) as error:
             raise RequestError(f"--model_dir {self.path}: cannot be written ({one_line(error)})") from error
         try:
-            files.sync_directory_of(self.path)
+            atomic_files.sync_directory_of(self.path)
             with locked(self.path):
                 # In the side-car's folder another process may be writing.
                 remove_unfinished(self.path, but=self.evaluations_path)
@@ -185,9 +185,9 @@ def write_atomically(path: str, write: Callable[[str], Any]) -> None:
     try:
         tf.io.gfile.makedirs(directory or ".")
         write(temporary)
-        files.sync(temporary, path)  # Else a power cut could leave a file of zeros.
+        atomic_files.sync(temporary, path)  # Else a power cut could leave a file of zeros.
         tf.io.gfile.rename(temporary, path, overwrite=True)
-        files.sync_directory_of(path)
+        atomic_files.sync_directory_of(path)
     except tf.errors.OpError as error:
         _remove_if_there(temporary)
         raise _failed(error, temporary, path) from error

@@ -9,6 +9,8 @@ from pipeline.duplicates import Duplicates, HashWriter, count_in_range, sequence
 from pipeline.generate import generate
 from pipeline.lines import sample_sequences
 from pipeline.settings import SPLITS, DatasetSettings
+from pipeline.verification import verify
+from tests.conftest import make_dataset
 
 
 def _keys(seed: int, split: str, image_size: int, count: int) -> list[bytes]:
@@ -72,3 +74,13 @@ def test_the_label_is_part_of_a_sequence() -> None:
     paths, _ = sample_sequences(0, "train", 20, 0, 100)
     left, right = (sequence_hashes(paths, np.full(100, label)) for label in (0, 1))
     assert not set(left.tolist()) & set(right.tolist())
+
+
+def test_small_images_repeat_sequences_and_large_ones_do_not(tmp_path: Path) -> None:
+    for size, repeats in ((5, True), (50, False)):
+        directory = make_dataset(tmp_path / str(size), num_train=2000, image_size=size)
+        found = verify(str(directory))
+        assert found.passed
+        assert found.manifest is not None
+        counts = found.manifest.duplicates
+        assert all((n > 0) == repeats for n in [*counts.within.values(), *counts.across.values()])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
+from pipeline import atomic_files
 from pipeline.generate import generate
 from pipeline.settings import plan_shards
 from pipeline.shard_writer import Publisher, make_shard
@@ -100,8 +100,8 @@ def test_a_directory_that_cannot_be_read_needs_no_sync(tmp_path: Path) -> None:
         try:
             with pytest.raises(PermissionError):
                 os.listdir(parent)
-            files.sync(parent)
-            files.write_bytes(f"{parent}/file", b"content", parent)
+            atomic_files.sync(parent)
+            atomic_files.write_bytes(f"{parent}/file", b"content", parent)
         finally:
             os.seteuid(0)
         assert Path(parent, "file").read_bytes() == b"content"

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
+from pipeline import atomic_files, files
 
 
 def test_an_error_of_a_source_is_not_blamed_on_what_is_written(tmp_path: Path) -> None:
     with (
         pytest.raises(OSError, match="Input/output error") as caught,
-        files.write_atomically(str(tmp_path / "file"), str(tmp_path)),
+        atomic_files.write_atomically(str(tmp_path / "file"), str(tmp_path)),
     ):
         raise OSError(5, "Input/output error")
     assert caught.value.filename is None
@@ -20,7 +20,7 @@ def test_an_error_of_a_source_is_not_blamed_on_what_is_written(tmp_path: Path) -
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 def test_a_failed_write_names_the_file_that_was_to_be(tmp_path: Path) -> None:
-    stream = files._create("/dev/full", "known as this")
+    stream = files.create_binary("/dev/full", "known as this")
     with pytest.raises(OSError, match="No space left on device") as caught:
         stream.write(bytes(100_000))
     assert caught.value.filename == "known as this"

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.dataset import Dataset
@@ -345,52 +344,6 @@ def test_large_data_sets_are_verified_and_repaired_on_every_core(tmp_path: Path,
     assert "2 files repaired" in told.stdout
     assert _files(directory) == before
     assert not any(name in told.stderr for name in ("Traceback", "WARNING"))
-
-
-def test_small_images_repeat_sequences_and_large_ones_do_not(tmp_path: Path) -> None:
-    for size, repeats in ((5, True), (50, False)):
-        directory = make_dataset(tmp_path / str(size), num_train=2000, image_size=size)
-        found = verify(str(directory))
-        assert found.passed
-        assert found.manifest is not None
-        counts = found.manifest.duplicates
-        assert all((n > 0) == repeats for n in [*counts.within.values(), *counts.across.values()])
-
-
-def test_sequences_that_do_not_follow_the_definition_are_told(tmp_path: Path) -> None:
-    from pipeline.goodness_of_fit import fits
-    from pipeline.statistics import Statistics
-
-    paths, labels = sample_sequences(0, "train", 9, 0, 100_000)
-    assert all(fit.holds for fit in fits("train", Statistics.of(paths, labels)))
-    biased = np.where(np.arange(len(labels)) % 20 == 0, 1, labels)
-    broken = {fit.counts: fit.holds for fit in fits("train", Statistics.of(paths, biased))}
-    assert broken.pop("labels") is False
-    assert all(broken.values())
-    low = paths[paths[:, 0] < 8]
-    broken = {fit.counts: fit.holds for fit in fits("train", Statistics.of(low, labels[: len(low)]))}
-    assert broken["start_rows"] is False
-    assert fits("train", Statistics.of(paths[:5], labels[:5]))[1].p_value is None
-
-
-def test_p_values_are_those_of_scipy() -> None:
-    from scipy.stats import chisquare
-
-    from pipeline.goodness_of_fit import fits
-    from pipeline.statistics import Statistics
-
-    statistics = Statistics.of(*sample_sequences(4, "train", 20, 0, 5000))
-    tests = {fit.counts: fit for fit in fits("train", statistics)}
-    for name, counts in [
-        ("labels", statistics.labels),
-        ("start_rows", statistics.start_rows),
-        ("steps_interior", statistics.steps[0]),
-        ("steps_lower_border", statistics.steps[1][1:]),
-        ("steps_upper_border", statistics.steps[2][:2]),
-    ]:
-        expected = chisquare(counts)
-        assert tests[name].statistic == pytest.approx(expected.statistic)
-        assert tests[name].p_value == pytest.approx(expected.pvalue)
 
 
 @pytest.mark.parametrize("name", ["pipeline.generate", "pipeline.verify"])

@@ -26,6 +26,7 @@ from pipeline.tfrecord import frame_record
 from tests.conftest import ROOT, Program
 from tests.processes import environment
 from trainer.predict import main
+from trainer.prediction.array_files import ArrayFile
 from trainer.prediction.sequence_files import open_sequence_files
 from trainer.prediction.sequences import predict
 from trainer.run_directory import RunDirectory
@@ -320,3 +321,34 @@ def test_answers_that_are_no_numbers(tmp_path: Path, run_dir: Path) -> None:
     with pytest.raises(WorkError, match="not finite"):
         _answers(diverged.parent, tmp_path / "a.npy")
     assert sorted(tmp_path.iterdir()) == before
+
+
+_MEASURED = """
+import sys
+from trainer.predict import main
+assert main(sys.argv[1:]) == 0
+(peak,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+print(peak.split()[1])
+"""
+
+
+def _peak_kib(run: Path, path: Path) -> int:
+    """Peak memory of a process that predicts a file."""
+    flags = [f"--model_dir={run}", "--input", str(path), f"--output={path}.jsonl"]
+    command = [sys.executable, "-c", _MEASURED, *flags]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240, check=True
+    )
+    assert len(Path(f"{path}.jsonl").read_text().splitlines()) == ArrayFile(str(path)).num_sequences
+    return int(done.stdout.split()[-1])
+
+
+@pytest.mark.storm
+def test_memory_does_not_grow_with_the_number_of_sequences(tmp_path: Path, run_dir: Path) -> None:
+    peaks = []
+    for count in (2_000, 40_000):
+        array = np.tile(FRAMES.astype(np.float32), (count // 70 + 1, 1, 1, 1, 1))[:count]
+        np.savez_compressed(tmp_path / f"{count}.npz", frames=array)
+        peaks.append(_peak_kib(run_dir, tmp_path / f"{count}.npz"))
+    # The larger array has 78 MiB.
+    assert peaks[1] - peaks[0] < 25 * 1024

@@ -4,8 +4,6 @@ import gzip
 import io
 import os
 import re
-import subprocess
-import sys
 import tracemalloc
 import zipfile
 import zlib
@@ -21,10 +19,8 @@ from pipeline.example import encode_example
 from pipeline.lines import draw_frames, sample_sequences
 from pipeline.program import RequestError
 from pipeline.tfrecord import frame_record
-from tests.conftest import ROOT, Program
-from tests.processes import environment
+from tests.conftest import Program
 from trainer.predict import main
-from trainer.prediction.array_files import ArrayFile
 from trainer.prediction.sequence_files import open_sequence_files
 
 SIZE = 8
@@ -376,32 +372,3 @@ def test_a_wrong_file_ends_the_program_with_one_line(tmp_path: Path, run_dir: Pa
 
 
 # Not getrusage, whose peak begins with that of the process which started this one.
-_MEASURED = """
-import sys
-from trainer.predict import main
-assert main(sys.argv[1:]) == 0
-(peak,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
-print(peak.split()[1])
-"""
-
-
-def _peak_kib(run: Path, path: Path) -> int:
-    """Peak memory of a process that predicts a file."""
-    flags = [f"--model_dir={run}", "--input", str(path), f"--output={path}.jsonl"]
-    command = [sys.executable, "-c", _MEASURED, *flags]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240, check=True
-    )
-    assert len(Path(f"{path}.jsonl").read_text().splitlines()) == ArrayFile(str(path)).num_sequences
-    return int(done.stdout.split()[-1])
-
-
-@pytest.mark.storm
-def test_memory_does_not_grow_with_the_number_of_sequences(tmp_path: Path, run_dir: Path) -> None:
-    peaks = []
-    for count in (2_000, 40_000):
-        array = np.tile(FRAMES.astype(np.float32), (count // 70 + 1, 1, 1, 1, 1))[:count]
-        np.savez_compressed(tmp_path / f"{count}.npz", frames=array)
-        peaks.append(_peak_kib(run_dir, tmp_path / f"{count}.npz"))
-    # The larger array has 78 MiB.
-    assert peaks[1] - peaks[0] < 25 * 1024

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from pipeline import files
+from pipeline import atomic_files
 from pipeline.directory_lock import locked
 from pipeline.program import RequestError, WorkError, one_line
 from trainer.exporting.formats import FORMATS
@@ -83,9 +83,9 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
             )
         for above, _, names in os.walk(unfinished):
             for name in ("", *names):
-                files.sync(os.path.join(above, name), path)
+                atomic_files.sync(os.path.join(above, name), path)
         _put_in_place(made, path, os.path.join(unfinished, _REPLACED))
-        files.sync(output_dir)
+        atomic_files.sync(output_dir)
     document = {
         "format": format_name,
         "model": {"sha256": trained.sha256, "step": trained.step},

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.files import check_output, write_atomically
+from pipeline.atomic_files import write_atomically
+from pipeline.files import check_output
 from pipeline.lines import CLASS_NAMES
 from pipeline.program import RequestError, print_at_once
 
