@@ -164,8 +164,8 @@ def test_half_precision_draws_no_frames_either(precision: str, rounding: float) 
     errors: list[list[np.ndarray]] = [[], []]
     for seed in range(6):
         keras.utils.set_random_seed(seed)
-        whole, _ = _classifiers(8)
-        exact = ops.convert_to_numpy(with_sequence_inputs(logits_of(whole), 8, "path")(features))
+        _, whole = _classifiers(8)
+        exact = ops.convert_to_numpy(_drawn(logits_of(whole), 8, LINE)(features))
         for model, classifier, found in zip((lines, drawn), (half, layerwise), errors, strict=True):
             classifier.set_weights(whole.get_weights())
             found.append(ops.convert_to_numpy(model(features)) - exact)
