@@ -1,6 +1,6 @@
 """Packaging of Moving Lines; with ``--setup_file ./setup.py`` Beam builds its workers' package from it."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 # Generation and verification need only `install_requires`: Beam's workers install that, and no TensorFlow.
 _TRAIN = [
@@ -29,14 +29,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     classifiers=["Operating System :: MacOS", "Operating System :: POSIX :: Linux"],
-    packages=[
-        "pipeline",
-        "model",
-        "trainer",
-        "trainer.evaluation",
-        "trainer.exporting",
-        "trainer.prediction",
-    ],
+    packages=find_packages(include=["pipeline*", "model*", "trainer*"]),
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.12",

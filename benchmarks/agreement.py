@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.encodings import ENCODINGS
-from pipeline.lines import LEFT, RIGHT, Uint8Array, draw_frames, sample_sequences
-from pipeline.program import WorkError
-from pipeline.tfrecord import read_records
-from trainer.startup import import_tensorflow_quietly
+from pipeline.command_line.errors import WorkError
+from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.lines import LEFT, RIGHT, Uint8Array, draw_frames, sample_sequences
+from pipeline.storage.tfrecord import read_records
+from trainer.command_line.startup import import_tensorflow_quietly
 
 SEED, IMAGE_SIZE = 0, 50
 

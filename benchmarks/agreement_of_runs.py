@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.rows import Row
-from pipeline.program import ArgumentParser, RequestError, run
+from pipeline.command_line.arguments import ArgumentParser
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.agreement_of_runs"
 

@@ -17,7 +17,8 @@ from benchmarks.jobs import command, output_of
 from benchmarks.results_file import default_results_path, write_results
 from benchmarks.rows import Row, table
 from benchmarks.sections import SECTIONS
-from pipeline.program import ArgumentParser, run
+from pipeline.command_line.arguments import ArgumentParser
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.bench"
 

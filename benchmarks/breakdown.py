@@ -10,7 +10,9 @@ from benchmarks.breakdowns import Breakdown
 from benchmarks.cores import HAS_AFFINITY, one_core
 from benchmarks.limits import Limits, measure_limits
 from benchmarks.results_file import write_results
-from pipeline.program import ArgumentParser, RequestError, run
+from pipeline.command_line.arguments import ArgumentParser
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.breakdown"
 
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     directory = Path(flags.output_dir)
     directory.mkdir(parents=True, exist_ok=True)
     with one_core():  # From before TensorFlow counts the cores.
-        from trainer.startup import import_tensorflow_quietly
+        from trainer.command_line.startup import import_tensorflow_quietly
 
         import_tensorflow_quietly()
         from benchmarks.breakdowns import evaluation, generation, reading, training

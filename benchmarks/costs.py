@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.encodings import ENCODINGS
-from pipeline.program import RequestError, one_line
+from pipeline.command_line.errors import RequestError, one_line
+from pipeline.moving_line.encodings import ENCODINGS
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.process_memory import own_peak
-from pipeline.duplicates import HASHES_PER_RUN, count_in_range, num_ranges
-from pipeline.program import ArgumentParser, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.program import run
+from pipeline.dataset.duplicates import HASHES_PER_RUN, count_in_range, num_ranges
 
 PROGRAM = "benchmarks.duplicate_ranges"
 
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _write(directory: Path, files: int, runs: int) -> Files:
-    """Training's files of sorted random hashes, as `pipeline.duplicates.HashWriter` leaves them."""
+    """Training's files of sorted random hashes, as `pipeline.dataset.duplicates.HashWriter` leaves them."""
     random = np.random.default_rng(0)
     paths = []
     for number in range(files):

@@ -20,8 +20,10 @@ from benchmarks.spread import Spread
 from deploy.beam_workers import boot_script, worker_pools
 from deploy.local_dask import dask_cluster
 from deploy.local_flink import FLINK_VERSION, flink_cluster
-from pipeline.dataset import Dataset
-from pipeline.program import ArgumentParser, WorkError, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.errors import WorkError
+from pipeline.command_line.program import run
+from pipeline.dataset.reader import Dataset
 
 PROGRAM = "benchmarks.engines"
 

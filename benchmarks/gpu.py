@@ -25,7 +25,9 @@ from benchmarks.gpu_backend import add_flags
 from benchmarks.jobs import command, failure
 from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
-from pipeline.program import ArgumentParser, RequestError, run
+from pipeline.command_line.arguments import ArgumentParser
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.gpu"
 

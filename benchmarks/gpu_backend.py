@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.jobs import data_set
-from pipeline.program import ArgumentParser, RequestError, one_line, positive_int, print_at_once, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.errors import RequestError, one_line
+from pipeline.command_line.program import print_at_once, run
 
 PROGRAM = "benchmarks.gpu_backend"
 
@@ -41,12 +43,12 @@ def main(arguments: Sequence[str]) -> int:
     add_flags(parser)
     flags = parser.parse_args(arguments)
 
-    from trainer.startup import import_tensorflow_quietly, settle_keras
+    from trainer.command_line.startup import import_tensorflow_quietly, settle_keras
 
     import_tensorflow_quietly()
     import keras
 
-    from trainer.devices import choose_device
+    from trainer.distributed.devices import choose_device
 
     try:
         device = choose_device(flags.device)
@@ -175,7 +177,7 @@ def _drawing(image_size: int) -> float:
     import keras
 
     from model import DrawLine
-    from pipeline.lines import sample_sequences
+    from pipeline.moving_line.lines import sample_sequences
 
     path = keras.layers.Input((image_size,), dtype="uint8")
     label = keras.layers.Input((), dtype="uint8")
@@ -190,8 +192,8 @@ def _drawing(image_size: int) -> float:
 
 def _reading(data_dir: str) -> float:
     """Sequences a second of the trainer's pipeline alone."""
-    from trainer.datasets import read_manifest, split_files
-    from trainer.input_pipeline import training_batches
+    from trainer.input.batches import training_batches
+    from trainer.input.split_files import read_manifest, split_files
 
     files = split_files(data_dir, read_manifest(data_dir), "train")
     size = min(_READ_AT_ONCE, files.num_sequences)

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.program import WorkError
+from pipeline.command_line.errors import WorkError
 
 
 def command(module: str, *arguments: object) -> list[str]:

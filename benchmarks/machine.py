@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from pipeline.cores import usable_cores
+from pipeline.workers.cores import usable_cores
 
 
 def machine() -> dict[str, Any]:

@@ -19,8 +19,10 @@ from benchmarks.open_data import BATCH_SIZE, EPOCH, LIST, OPEN
 from benchmarks.process_memory import HAS_PROC
 from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
-from pipeline.manifest import MANIFEST_NAME
-from pipeline.program import ArgumentParser, RequestError, path_text, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, path_text, positive_int
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
+from pipeline.dataset.manifest import MANIFEST_NAME
 
 PROGRAM = "benchmarks.many_shards"
 

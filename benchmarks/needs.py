@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.costs import ByShards, Costs
-from pipeline.duplicates import HASH_BYTES, HASHES_PER_RUN, num_ranges
-from pipeline.settings import DatasetSettings, Shard, plan_shards
+from pipeline.dataset.duplicates import HASH_BYTES, HASHES_PER_RUN, num_ranges
+from pipeline.dataset.shard_plan import DatasetSettings, Shard, plan_shards
 
 # In bytes and in seconds.
 _UNITS = {"bytes": 1, "MB": 1e6, "MiB": 2**20, "s": 1, "µs": 1e-6}

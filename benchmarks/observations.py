@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results_file import write_results
-from pipeline.program import ArgumentParser, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.observations"
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--batch_size", type=positive_int, default=64, help="sequences a step")
     flags = parser.parse_args(arguments)
 
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     directory = Path(flags.output_dir)
@@ -67,11 +68,11 @@ def table(figures: dict[str, Any]) -> str:
 def _chain(
     directory: Path, number: int, observation: dict[str, Any], epochs: int, steps: int, batch_size: int
 ) -> dict[str, Any]:
+    from pipeline.dataset.shard_plan import DatasetSettings
     from pipeline.generate import generate
-    from pipeline.settings import DatasetSettings
     from trainer.evaluation.judging import EvaluationRequest, evaluate
-    from trainer.settings import TrainingSettings
-    from trainer.training import train
+    from trainer.training.loop import train
+    from trainer.training.settings import TrainingSettings
 
     data, model = str(directory / "data"), str(directory / f"run-{number}")
     generate(DatasetSettings(0, 50, "path", 200_000, 5_000, 10_000), data)

@@ -10,7 +10,8 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.process_memory import own_peak
-from pipeline.program import ArgumentParser, path_text, run
+from pipeline.command_line.arguments import ArgumentParser, path_text
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.open_data"
 
@@ -54,7 +55,7 @@ class _Clock:
 
 def _open(data_dir: str) -> Parts:
     clock = _Clock()
-    from pipeline.dataset import Dataset
+    from pipeline.dataset.reader import Dataset
 
     clock.part("imports")
     Dataset.open(data_dir)
@@ -64,7 +65,7 @@ def _open(data_dir: str) -> Parts:
 
 def _list(data_dir: str) -> Parts:
     clock = _Clock()
-    from pipeline import files
+    from pipeline.storage import files
 
     clock.part("imports")
     files.list_names(data_dir)
@@ -74,12 +75,12 @@ def _list(data_dir: str) -> Parts:
 
 def _start_epoch(data_dir: str) -> Parts:
     clock = _Clock()
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.datasets import read_manifest, split_files
-    from trainer.feeds import Part, training_part
-    from trainer.settings import TrainingSettings
+    from trainer.input.feeds import Part, training_part
+    from trainer.input.split_files import read_manifest, split_files
+    from trainer.training.settings import TrainingSettings
 
     clock.part("imports")
     manifest = read_manifest(data_dir)

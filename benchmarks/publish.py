@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.chart import draw_chart
 from benchmarks.documents import documents, with_figures
 from benchmarks.published import comparison, published
-from pipeline.program import ArgumentParser, run
+from pipeline.command_line.arguments import ArgumentParser
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.publish"
 

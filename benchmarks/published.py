@@ -18,7 +18,7 @@ from benchmarks.costs import read_costs
 from benchmarks.needs import Plan
 from benchmarks.results_file import RESULTS
 from benchmarks.rows import Row, table
-from pipeline.settings import DatasetSettings
+from pipeline.dataset.shard_plan import DatasetSettings
 
 # Rows for those who look at nothing else, by key.
 _HIGHLIGHTS = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.program import ArgumentParser, run
+from pipeline.command_line.arguments import ArgumentParser
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.read_epoch"
 
@@ -19,12 +20,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--data_dir", required=True, help="a data set made by pipeline.generate")
     flags = parser.parse_args(arguments)
 
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.datasets import read_manifest, split_files
-    from trainer.input_pipeline import steps_per_pass, training_batches
-    from trainer.settings import TrainingSettings
+    from trainer.input.batches import steps_per_pass, training_batches
+    from trainer.input.split_files import read_manifest, split_files
+    from trainer.training.settings import TrainingSettings
 
     settings = TrainingSettings()
     files = split_files(flags.data_dir, read_manifest(flags.data_dir), "train")

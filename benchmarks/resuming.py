@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.jobs import data_set
 from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
-from pipeline.program import ArgumentParser, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.resuming"
 
@@ -35,12 +36,12 @@ def main(arguments: Sequence[str]) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     data_dir = str(data_set(directory, "path", flags.num_path))
 
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.datasets import read_manifest, split_files
-    from trainer.feeds import Part, training_part
-    from trainer.settings import TrainingSettings
+    from trainer.input.feeds import Part, training_part
+    from trainer.input.split_files import read_manifest, split_files
+    from trainer.training.settings import TrainingSettings
 
     files = split_files(data_dir, read_manifest(data_dir), "train")
     settings = TrainingSettings(batch_size=_BATCH_SIZE)

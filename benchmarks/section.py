@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.sections import SECTIONS, section
-from pipeline.program import ArgumentParser, run
+from pipeline.command_line.arguments import ArgumentParser
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.section"
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--quick", action="store_true", help="few sequences and one round")
     flags = parser.parse_args(arguments)
     if flags.name in _USE_TENSORFLOW:
-        from trainer.startup import import_tensorflow_quietly
+        from trainer.command_line.startup import import_tensorflow_quietly
 
         import_tensorflow_quietly()
     directory = Path(flags.output_dir)

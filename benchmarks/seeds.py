@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results_file import write_results
-from pipeline.program import ArgumentParser, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.seeds"
 
@@ -30,10 +31,10 @@ def main(arguments: Sequence[str]) -> int:
     add("--steps_per_epoch", type=positive_int, default=200, help="batches an epoch")
     flags = parser.parse_args(arguments)
 
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.devices import choose_device
+    from trainer.distributed.devices import choose_device
 
     device = choose_device("auto")
     results = []
@@ -61,11 +62,11 @@ def table(figures: dict[str, Any]) -> str:
 
 def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> dict[str, float]:
     """One seed in, its row of the table out."""
+    from pipeline.dataset.shard_plan import DatasetSettings
     from pipeline.generate import generate
-    from pipeline.settings import DatasetSettings
     from trainer.evaluation.judging import EvaluationRequest, evaluate
-    from trainer.settings import TrainingSettings
-    from trainer.training import train
+    from trainer.training.loop import train
+    from trainer.training.settings import TrainingSettings
 
     directory.mkdir(parents=True, exist_ok=True)
     data, model = str(directory / f"data-{seed}"), str(directory / f"run-{seed}")

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from benchmarks.costs import Costs, read_costs
 from benchmarks.needs import Plan, needs
-from pipeline.encodings import ENCODINGS
-from pipeline.program import ArgumentParser, RequestError, path_text, positive_int, run
-from pipeline.settings import DatasetSettings
+from pipeline.command_line.arguments import ArgumentParser, path_text, positive_int
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
+from pipeline.dataset.shard_plan import DatasetSettings
+from pipeline.moving_line.encodings import ENCODINGS
 
 PROGRAM = "benchmarks.sizing"
 

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.process_memory import own_peak
-from pipeline.program import ArgumentParser, path_text, positive_int, run
-from pipeline.settings import DatasetSettings, plan_shards
+from pipeline.command_line.arguments import ArgumentParser, path_text, positive_int
+from pipeline.command_line.program import run
+from pipeline.dataset.shard_plan import DatasetSettings, plan_shards
 
 PROGRAM = "benchmarks.stage"
 
@@ -57,8 +58,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _generate(data_dir: str, count: int, *, encoding: str, **_: str) -> Figures:
     """Make the shards as a Beam worker does."""
-    from pipeline.shard_writer import Publisher, make_shard
-    from pipeline.workspace import Request, Workspace
+    from pipeline.generation.shard_writer import Publisher, make_shard
+    from pipeline.generation.work_folder import Request, Workspace
 
     settings = DatasetSettings(_SEED, IMAGE_SIZE, encoding, count, 1, 1)
     plan, workspace, publisher = plan_shards(settings), Workspace(data_dir), Publisher()
@@ -79,9 +80,9 @@ def _generate(data_dir: str, count: int, *, encoding: str, **_: str) -> Figures:
 
 def _verify(data_dir: str, _count: int, **_: str) -> Figures:
     """Check the shards as a process of pipeline.verify does."""
-    from pipeline.dataset import Dataset
-    from pipeline.program import WorkError
-    from pipeline.shard_check import check_shard
+    from pipeline.command_line.errors import WorkError
+    from pipeline.dataset.reader import Dataset
+    from pipeline.verification.shard_check import check_shard
 
     manifest = Dataset.open(data_dir).manifest
     with tempfile.TemporaryDirectory() as hashes:
@@ -103,12 +104,12 @@ def _verify(data_dir: str, _count: int, **_: str) -> Figures:
 
 def _read(data_dir: str, count: int, **_: str) -> Figures:
     """Read shuffled training batches; TensorFlow has as many threads as it may use cores."""
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.datasets import read_manifest, split_files
-    from trainer.feeds import Part, training_part
-    from trainer.settings import TrainingSettings
+    from trainer.input.feeds import Part, training_part
+    from trainer.input.split_files import read_manifest, split_files
+    from trainer.training.settings import TrainingSettings
 
     files = split_files(data_dir, read_manifest(data_dir), "train")
     settings = TrainingSettings(batch_size=READ_BATCH_SIZE)
@@ -123,7 +124,7 @@ def _read(data_dir: str, count: int, **_: str) -> Figures:
 
 def _train(data_dir: str, count: int, **_: str) -> Figures:
     """Train on paths that are drawn and classified, as the trainer does."""
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     from benchmarks.trainers import Ours
@@ -138,10 +139,10 @@ def _train(data_dir: str, count: int, **_: str) -> Figures:
 
 def _evaluate(data_dir: str, _count: int, *, model_dir: str, **_: str) -> Figures:
     """Judge every test sequence, with every metric."""
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.devices import choose_device, compute_batches_side_by_side
+    from trainer.distributed.devices import choose_device, compute_batches_side_by_side
     from trainer.evaluation.judging import EvaluationRequest, judge
 
     device = choose_device("cpu")

@@ -21,8 +21,10 @@ from benchmarks.process_memory import HAS_PROC
 from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
 from benchmarks.stage import IMAGE_SIZE, READ_BATCH_SIZE, TRAINING_BATCH_SIZE
-from pipeline.cores import usable_cores
-from pipeline.program import ArgumentParser, RequestError, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
+from pipeline.workers.cores import usable_cores
 
 PROGRAM = "benchmarks.stages"
 

@@ -12,14 +12,14 @@ import numpy as np
 from benchmarks.baselines.tutorial import train_tutorial, tutorial_arrays, tutorial_model
 from benchmarks.step_needs import Network, training_bytes, training_operations
 from model.line_classifier import LineClassifier
-from pipeline.lines import draw_frames, sample_sequences
-from trainer.datasets import read_manifest, split_files
-from trainer.distribution import distributed
-from trainer.feeds import Part, training_part
-from trainer.input_clock import InputClock
-from trainer.plan import make_plan
-from trainer.settings import Execution, TrainingSettings
-from trainer.training_model import build_training_model
+from pipeline.moving_line.lines import draw_frames, sample_sequences
+from trainer.distributed.strategy import distributed
+from trainer.input.feeds import Part, training_part
+from trainer.input.split_files import read_manifest, split_files
+from trainer.training.build import build_training_model
+from trainer.training.input_clock import InputClock
+from trainer.training.plan import make_plan
+from trainer.training.settings import Execution, TrainingSettings
 
 _SEED = 0
 

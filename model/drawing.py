@@ -7,12 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from pipeline.lines import RIGHT
+from pipeline.moving_line.lines import RIGHT
 
 
 @keras.saving.register_keras_serializable("moving_lines")
 class DrawLine(keras.layers.Layer):
-    """Paths and labels to frames; with "line" the same frames as `pipeline.lines.draw_frames`.
+    """Paths and labels to frames; with "line" the same frames as `pipeline.moving_line.lines.draw_frames`.
 
     With "dot" a frame shows the newest pixel only.
 

@@ -27,7 +27,7 @@ from keras import ops
 from model.observation import Observation, first_of_window
 from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
 from model.recurrent import ProjectedLSTM
-from pipeline.lines import RIGHT
+from pipeline.moving_line.lines import RIGHT
 
 _COLUMNS = 3  # Of pixels that a window looks at; as many rows.
 _PLACES = _COLUMNS + 1  # Of the pixel of a window's column: a row of the window, or nowhere in it.

@@ -12,24 +12,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any
 
-from pipeline.encodings import ENCODINGS
-from pipeline.estimate import DiskSpace, describe
-from pipeline.manifest import Manifest
-from pipeline.program import (
-    WORKER_DIED,
-    ArgumentParser,
-    RequestError,
-    WorkError,
-    non_negative_int,
-    one_line,
-    path_text,
-    positive_int,
-    run,
-)
-from pipeline.progress import Progress
-from pipeline.repair import rebuild_lost
-from pipeline.settings import DatasetSettings, Shard, plan_shards
-from pipeline.workspace import Workspace
+from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
+from pipeline.command_line.errors import WORKER_DIED, RequestError, WorkError, one_line
+from pipeline.command_line.program import run
+from pipeline.command_line.progress import Progress
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.shard_plan import DatasetSettings, Shard, plan_shards
+from pipeline.generation.estimate import DiskSpace, describe
+from pipeline.generation.work_folder import Workspace
+from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.verification.repair import rebuild_lost
 
 PROGRAM = "pipeline.generate"
 _SECONDS_BETWEEN_LISTINGS = 0.5
@@ -63,9 +55,9 @@ def generate(
         WorkError: the job failed, or another process works there; finished shards are kept.
     """
     # Imported here: without Beam, help and wrong flags answer at once.
-    from pipeline.job import build_job
-    from pipeline.output_directory import choose_target, claim, held, publish
-    from pipeline.runners import choose_runner
+    from pipeline.generation.beam_job import build_job
+    from pipeline.generation.output_directory import choose_target, claim, held, publish
+    from pipeline.generation.runners import choose_runner
 
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
     with held(output_dir):
@@ -100,7 +92,7 @@ def expect(
     Raises:
         RequestError: if the request is wrong, or does not fit on the disk.
     """
-    from pipeline.output_directory import choose_target
+    from pipeline.generation.output_directory import choose_target
 
     target = choose_target(output_dir, settings, overwrite)
     if target.finished is not None:
@@ -238,7 +230,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("apache_beam", "root"):  # Of jobs that run elsewhere, the root logger tells.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if flags.dry_run:
-        from pipeline.runners import choose_runner, is_local_runner, num_local_workers
+        from pipeline.generation.runners import choose_runner, is_local_runner, num_local_workers
 
         workers = flags.direct_num_workers, flags.direct_running_mode
         choose_runner(flags.runner, *workers, beam_flags)

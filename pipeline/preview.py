@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.lines import (
+from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
+from pipeline.dataset.shard_plan import SPLITS
+from pipeline.moving_line.lines import (
     CLASS_NAMES,
     MAX_IMAGE_SIZE,
     MIN_IMAGE_SIZE,
@@ -13,9 +17,12 @@ from pipeline.lines import (
     draw_frames,
     sample_sequences,
 )
-from pipeline.pictures import PICTURE_TYPES, check_num_sequences, check_picture_path, draw_sequences
-from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
-from pipeline.settings import SPLITS
+from pipeline.moving_line.pictures import (
+    PICTURE_TYPES,
+    check_num_sequences,
+    check_picture_path,
+    draw_sequences,
+)
 
 PROGRAM = "pipeline.preview"
 _STILL_TYPES = tuple(kind for kind in PICTURE_TYPES if kind != ".gif")
@@ -44,7 +51,7 @@ def preview(
     check_picture_path(output)
     check_num_sequences(num_sequences)
     if data_dir is not None:
-        from pipeline.dataset import Dataset  # Needs Beam, which takes seconds to import.
+        from pipeline.dataset.reader import Dataset  # Needs Beam, which takes seconds to import.
 
         paths, labels = Dataset.open(data_dir).read(split, first, num_sequences)
     else:
@@ -66,8 +73,8 @@ def preview_statistics(output: str, data_dir: str) -> None:
         RequestError: if the request is wrong; nothing is written then.
     """
     check_picture_path(output, _STILL_TYPES, "--statistics")
-    from pipeline.dataset import Dataset
-    from pipeline.statistics_picture import draw_statistics
+    from pipeline.dataset.reader import Dataset
+    from pipeline.moving_line.statistics_picture import draw_statistics
 
     draw_statistics(Dataset.open(data_dir).manifest, output)
 

@@ -6,12 +6,13 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 
-from pipeline import files
-from pipeline.directory_lock import locked
-from pipeline.goodness_of_fit import SIGNIFICANCE, Fit
-from pipeline.manifest import Manifest
-from pipeline.program import ArgumentParser, path_text, run
-from pipeline.verification import Verification, verify
+from pipeline.command_line.arguments import ArgumentParser, path_text
+from pipeline.command_line.program import run
+from pipeline.dataset.manifest import Manifest
+from pipeline.moving_line.goodness_of_fit import SIGNIFICANCE, Fit
+from pipeline.storage import files
+from pipeline.storage.directory_lock import locked
+from pipeline.verification.dataset_check import Verification, verify
 
 PROGRAM = "pipeline.verify"
 

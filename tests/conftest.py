@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.dataset.shard_plan import DatasetSettings
 from pipeline.generate import generate
-from pipeline.settings import DatasetSettings
 from tests.object_store.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -75,8 +75,8 @@ def path_dataset_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_run(path_dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished training run on `path_dataset_dir`."""
-    from trainer.settings import TrainingSettings
-    from trainer.training import train
+    from trainer.training.loop import train
+    from trainer.training.settings import TrainingSettings
 
     directory = tmp_path_factory.mktemp("runs") / "run"
     settings = TrainingSettings(epochs=2, steps_per_epoch=15, batch_size=16, readers=4, learning_rate=0.01)

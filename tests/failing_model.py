@@ -12,8 +12,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from pipeline.program import run
-from trainer.startup import import_tensorflow_quietly
+from pipeline.command_line.program import run
+from trainer.command_line.startup import import_tensorflow_quietly
 
 # What TensorFlow says where cuDNN cannot be set up, word for word.
 DNN = "DNN library initialization failed. Look at the errors above for more details."

@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from trainer.checkpoints import read_state, save_checkpoint
-from trainer.datasets import read_manifest, split_files
-from trainer.distribution import distributed
-from trainer.plan import make_plan
-from trainer.request import write_config
-from trainer.run_directory import RunDirectory
-from trainer.settings import Execution, TrainingSettings
-from trainer.training_model import build_training_model
-from trainer.training_state import TrainingState
+from trainer.distributed.strategy import distributed
+from trainer.input.split_files import read_manifest, split_files
+from trainer.run.identity import write_config
+from trainer.run.run_directory import RunDirectory
+from trainer.training.build import build_training_model
+from trainer.training.checkpoints import read_state, save_checkpoint
+from trainer.training.plan import make_plan
+from trainer.training.settings import Execution, TrainingSettings
+from trainer.training.training_state import TrainingState
 
 # No loss is below 0, and that of a finite model is far below 1e9: its logarithms are cut off at 1e-7.
 LOWEST, HIGHEST = "0", "1e9"

@@ -54,10 +54,10 @@ def _run(variables: dict[str, str], *arguments: str | Path) -> "subprocess.Compl
 
 BEGIN = """
 import os, sys
-from trainer.startup import import_tensorflow_quietly
+from trainer.command_line.startup import import_tensorflow_quietly
 import_tensorflow_quietly()
 import tensorflow as tf
-from trainer.devices import choose_device
+from trainer.distributed.devices import choose_device
 
 def growth():
     gpus = tf.config.list_physical_devices("GPU")
@@ -72,7 +72,7 @@ def refused(device):
 def answers(architecture, precision="float32"):
     import numpy as np
     from model import build_classifier, with_sequence_inputs
-    from pipeline.lines import draw_frames, sample_sequences
+    from pipeline.moving_line.lines import draw_frames, sample_sequences
 
     classifier = build_classifier(6, architecture, precision=precision)
     random = np.random.default_rng(0)
@@ -82,8 +82,8 @@ def answers(architecture, precision="float32"):
     return np.round(model({"frames": frames.astype("uint8")}), 4)[:, 0].tolist()
 
 def trained(data, run, on_corrupt):
-    from trainer.settings import Execution, TrainingSettings
-    from trainer.training import train
+    from trainer.training.settings import Execution, TrainingSettings
+    from trainer.training.loop import train
 
     settings = TrainingSettings(epochs=1, steps_per_epoch=2, batch_size=16)
     return train(settings, data, run, Execution(on_corrupt=on_corrupt)).step

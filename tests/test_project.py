@@ -9,6 +9,7 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from setuptools import find_packages
 
 from tests.conftest import ROOT
 
@@ -97,23 +98,19 @@ def test_the_workflow_tests_the_supported_pythons() -> None:
     assert matrix == [f"3.{minor}" for minor in range(first, last)]
 
 
-def test_setup_packages_are_those_that_are_there() -> None:
-    """A package that is not listed would be missing from installations and on Beam's workers."""
-    found = {
+def test_setup_finds_every_folder_with_modules() -> None:
+    """A folder without ``__init__.py`` would be missing from installations and on Beam's workers."""
+    (include,) = re.findall(r"find_packages\(include=(\[.*?\])\)", (ROOT / "setup.py").read_text())
+    folders = {
         ".".join(path.parent.relative_to(ROOT).parts)
         for room in ("pipeline", "model", "trainer")
-        for path in (ROOT / room).rglob("__init__.py")
+        for path in (ROOT / room).rglob("*.py")
     }
-    (listed,) = [
-        ast.literal_eval(node.value)
-        for node in ast.walk(ast.parse((ROOT / "setup.py").read_text()))
-        if isinstance(node, ast.keyword) and node.arg == "packages"
-    ]
-    assert sorted(listed) == sorted(found)
+    assert folders <= set(find_packages(str(ROOT), include=ast.literal_eval(include)))
 
 
 def test_beam_is_the_version_that_was_tested() -> None:
-    """`pipeline.local_workers` builds upon parts that Beam may change in any version."""
+    """`pipeline.workers.local_workers` builds upon parts that Beam may change in any version."""
     (needed,) = re.findall(r'"apache-beam([^"]+)"', (ROOT / "setup.py").read_text())
     (tested,) = re.findall(r"^apache-beam==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     major, minor, _ = Version(tested).release

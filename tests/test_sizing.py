@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.costs import ByShards, Costs
 from benchmarks.needs import Need, Plan, needs, number
-from pipeline.settings import DatasetSettings
+from pipeline.dataset.shard_plan import DatasetSettings
 from tests.conftest import ROOT, Program
 
 # One million sequences: 960,000 in 48 shards, 20,000 in 1, 20,000 in 1; 4 ranges; every shard has 1 run.

@@ -12,17 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from pipeline.program import (
-    ArgumentParser,
-    RequestError,
-    WorkError,
-    non_negative_int,
-    one_line,
-    path_text,
-    print_at_once,
-    run,
-)
-from trainer.flags import check_dispatcher
+from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text
+from pipeline.command_line.errors import RequestError, WorkError, one_line
+from pipeline.command_line.program import print_at_once, run
+from trainer.command_line.flags import check_dispatcher
 
 PROGRAM = "trainer.data_server"
 _HIGHEST_PORT = 65_535
@@ -46,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
             raise RequestError("--work_dir: only a dispatcher keeps something; leave it out for workers")
     # Keras comes along with TensorFlow; serving needs none of its other backends.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     stopped = threading.Event()

@@ -8,10 +8,12 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.files import check_directory
-from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
-from pipeline.settings import SPLITS
-from trainer.flags import add_on_corrupt
+from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
+from pipeline.dataset.shard_plan import SPLITS
+from pipeline.storage.files import check_directory
+from trainer.command_line.flags import add_on_corrupt
 
 PROGRAM = "trainer.evaluate"
 
@@ -28,10 +30,10 @@ def main(arguments: Sequence[str]) -> int:
     flags = _parser().parse_args(arguments)
     _check_together(flags)
 
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.devices import choose_device, compute_batches_side_by_side
+    from trainer.distributed.devices import choose_device, compute_batches_side_by_side
 
     device = choose_device(flags.device)
     compute_batches_side_by_side()

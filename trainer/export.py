@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from pipeline.program import ArgumentParser, path_text, run
+from pipeline.command_line.arguments import ArgumentParser, path_text
+from pipeline.command_line.program import run
 
 PROGRAM = "trainer.export"
 
@@ -35,10 +36,10 @@ def main(arguments: Sequence[str]) -> int:
 
     # Model files are the same for all backends, but only TensorFlow's writes these formats.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.devices import choose_device
+    from trainer.distributed.devices import choose_device
     from trainer.exporting.exporting import export_model
 
     choose_device("cpu")  # What was made where a GPU is visible would run on GPUs only.

@@ -6,9 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.pictures import PICTURE_TYPES, check_num_sequences, check_picture_path, draw_sequences
-from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
-from pipeline.settings import SPLITS
+from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
+from pipeline.dataset.shard_plan import SPLITS
+from pipeline.moving_line.pictures import (
+    PICTURE_TYPES,
+    check_num_sequences,
+    check_picture_path,
+    draw_sequences,
+)
 from trainer.prediction.answers import FORMATS, check_answers_path, print_answers, write_answers
 from trainer.prediction.sequence_files import open_sequence_files
 
@@ -130,10 +137,10 @@ def _predict_chosen(flags: argparse.Namespace) -> None:
 
 
 def _start(device: str) -> None:
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.devices import choose_device
+    from trainer.distributed.devices import choose_device
 
     choose_device(device)
 

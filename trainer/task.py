@@ -9,21 +9,23 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from pipeline.program import ArgumentParser, RequestError, non_negative_int, path_text, positive_int, run
-from trainer.flags import add_on_corrupt, arguments_of_file
+from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import run
+from trainer.command_line.flags import add_on_corrupt, arguments_of_file
 
 PROGRAM = "trainer.task"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, train, say how it went and where it lies."""
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     flags = _parse(arguments)
-    from trainer.distribution import find_cluster
-    from trainer.settings import Execution, TrainingSettings
-    from trainer.training import train
+    from trainer.distributed.strategy import find_cluster
+    from trainer.training.loop import train
+    from trainer.training.settings import Execution, TrainingSettings
 
     execution = Execution(**{field.name: getattr(flags, field.name) for field in fields(Execution)})
     if flags.feeds is None:
@@ -66,7 +68,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> ArgumentParser:
     from model.execution import COMPILERS
-    from trainer.settings import (
+    from trainer.training.settings import (
         DEFAULT_CHECKPOINT_STEPS,
         DISTRIBUTIONS,
         PRECISIONS,

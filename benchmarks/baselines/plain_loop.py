@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.program import ArgumentParser, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.baselines.plain_loop"
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--num_sequences", type=positive_int, required=True, help="how many")
     flags = parser.parse_args(arguments)
 
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     import tensorflow as tf

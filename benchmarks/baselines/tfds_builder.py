@@ -15,10 +15,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from benchmarks.agreement import IMAGE_SIZE, SEED
-from pipeline.encodings import ENCODINGS
-from pipeline.lines import CLASS_NAMES, draw_frames, random_words, sample_sequences
-from pipeline.program import ArgumentParser, WorkError, positive_int, run
-from pipeline.runners import choose_runner
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.errors import WorkError
+from pipeline.command_line.program import run
+from pipeline.generation.runners import choose_runner
+from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.lines import CLASS_NAMES, draw_frames, random_words, sample_sequences
 
 PROGRAM = "benchmarks.baselines.tfds_builder"
 

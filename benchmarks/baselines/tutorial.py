@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from pipeline.lines import draw_frames, sample_sequences
+from pipeline.moving_line.lines import draw_frames, sample_sequences
 
 
 def tutorial_model(image_size: int, optimizer: str | keras.optimizers.Optimizer) -> keras.Model:

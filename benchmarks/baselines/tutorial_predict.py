@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.dataset import Dataset
-from pipeline.lines import RIGHT, draw_frames
-from pipeline.program import ArgumentParser, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.program import run
+from pipeline.dataset.reader import Dataset
+from pipeline.moving_line.lines import RIGHT, draw_frames
 
 PROGRAM = "benchmarks.baselines.tutorial_predict"
 
@@ -28,13 +29,13 @@ def main(arguments: Sequence[str]) -> int:
     add("--num_sequences", type=positive_int, required=True, help="to predict")
     flags = parser.parse_args(arguments)
 
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     from benchmarks.baselines.tutorial import tutorial_model
-    from trainer.devices import choose_device
-    from trainer.run_directory import RunDirectory
-    from trainer.trained_model import load_trained_model
+    from trainer.distributed.devices import choose_device
+    from trainer.run.run_directory import RunDirectory
+    from trainer.run.trained_model import load_trained_model
 
     choose_device("cpu")
     trained = load_trained_model(RunDirectory(flags.model_dir))

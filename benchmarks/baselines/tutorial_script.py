@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.program import ArgumentParser, positive_int, run
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.baselines.tutorial_script"
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--seed", type=int, default=0, help="of weights and data")
     flags = parser.parse_args(arguments)
 
-    from trainer.startup import import_tensorflow_quietly
+    from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     import keras

@@ -12,13 +12,13 @@ from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.limits import Limits, seconds_a_call
 from benchmarks.step_needs import Network, forward_operations
 from model import answers_by_frame, with_sequence_inputs
-from trainer.datasets import read_manifest, split_files
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import load_slicings
-from trainer.input_pipeline import sequential_batches
-from trainer.run_directory import RunDirectory
-from trainer.trained_model import load_trained_model
+from trainer.input.batches import sequential_batches
+from trainer.input.split_files import read_manifest, split_files
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import load_trained_model
 
 _COUNT = 10_000
 _BATCH_SIZE = 64

@@ -10,14 +10,14 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.breakdowns import Breakdown
 from benchmarks.limits import Limits, seconds_a_call
-from pipeline.content import SEQUENCES_PER_LEAF, leaf_digest
-from pipeline.duplicates import HASHES_PER_RUN, HashWriter
-from pipeline.encodings import ENCODINGS
-from pipeline.lines import paths_from_words, random_words, words_per_sequence
-from pipeline.settings import DatasetSettings, plan_shards
-from pipeline.shard_writer import Publisher, make_shard
-from pipeline.statistics import Statistics
-from pipeline.workspace import Request, Workspace
+from pipeline.dataset.content_digest import SEQUENCES_PER_LEAF, leaf_digest
+from pipeline.dataset.duplicates import HASHES_PER_RUN, HashWriter
+from pipeline.dataset.shard_plan import DatasetSettings, plan_shards
+from pipeline.generation.shard_writer import Publisher, make_shard
+from pipeline.generation.work_folder import Request, Workspace
+from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.lines import paths_from_words, random_words, words_per_sequence
+from pipeline.moving_line.statistics import Statistics
 
 _SIZE, _SEED = 50, 0
 _NUM_TRAIN = 2_000_000

@@ -11,10 +11,10 @@ import tensorflow as tf
 from benchmarks.breakdowns import Breakdown
 from benchmarks.jobs import data_set
 from benchmarks.limits import Limits, seconds_a_call
-from trainer.datasets import read_manifest, split_files
-from trainer.input_pipeline import training_batches
-from trainer.records import records_of
-from trainer.window_order import SHUFFLE_WINDOW
+from trainer.input.batches import training_batches
+from trainer.input.records import records_of
+from trainer.input.split_files import read_manifest, split_files
+from trainer.input.window_order import SHUFFLE_WINDOW
 
 _COUNT = 1_000_000
 _BATCH_SIZE = 256

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.jobs import command, output_of, seconds_of
 from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.rows import Row, Target
-from pipeline.program import WorkError
+from pipeline.command_line.errors import WorkError
 
 # Ours, the tutorial's.
 _FULL = 20_000, 2_000

@@ -16,7 +16,7 @@ from benchmarks import baselines
 from benchmarks.agreement import IMAGE_SIZE, SEED, check_agreement, check_lines
 from benchmarks.jobs import command, seconds_of
 from benchmarks.rows import Row, Target
-from pipeline.encodings import ENCODINGS
+from pipeline.moving_line.encodings import ENCODINGS
 
 _OURS, _GUIDE, _BLOCKS, _LOOP = "ours", "tfds", "tfds_blocks", "loop"
 # TFDS with a Beam element for every sequence, as its guide does it; and with one for many, its best.

@@ -13,7 +13,7 @@ from benchmarks.jobs import command
 from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.process_memory import HAS_PROC, MEASURE, peak_memory
 from benchmarks.rows import Row, Target
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 
 _FULL, _QUICK = (1_000_000, 10_000_000), (100_000, 1_000_000)
 _JUDGED = (10_000, 1_000_000)

@@ -23,9 +23,9 @@ from benchmarks.baselines.tfds_reader import tfds_batches
 from benchmarks.jobs import data_set
 from benchmarks.rows import Row, Target
 from model.drawing import DrawLine
-from pipeline.program import WorkError
-from trainer.datasets import SplitFiles, read_manifest, split_files
-from trainer.input_pipeline import training_batches
+from pipeline.command_line.errors import WorkError
+from trainer.input.batches import training_batches
+from trainer.input.split_files import SplitFiles, read_manifest, split_files
 
 _PATHS_A_BATCH, _FRAMES_A_BATCH = 1024, 256
 _READERS = 16

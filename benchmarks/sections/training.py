@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.jobs import data_set
 from benchmarks.rows import Row, Target
 from benchmarks.trainers import Ours, Tutorial, largest_difference
-from pipeline.program import WorkError
+from pipeline.command_line.errors import WorkError
 
 _BATCH_SIZE = 32
 _STEPS, _TUTORIAL_STEPS, _ROUNDS = 600, 15, 5

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.jobs import command, data_set, seconds_of
 from benchmarks.rows import Row
-from pipeline.program import RequestError
-from pipeline.settings import DATASET_NAME
+from pipeline.command_line.errors import RequestError
+from pipeline.dataset.shard_plan import DATASET_NAME
 
 _FULL = {"path": 5_000_000, "frames": 200_000}
 _QUICK = {"path": 200_000, "frames": 10_000}

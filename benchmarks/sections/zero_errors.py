@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.jobs import command, seconds_of, timed_output_of
 from benchmarks.rows import Row
-from pipeline.program import WorkError
+from pipeline.command_line.errors import WorkError
 
 _BATCH_SIZE = 32
 

@@ -27,7 +27,7 @@ def write(tmp_path: Path) -> Write:
     ("block", "message"),
     [
         ("```sh\ntrue\npython -c 'exit(3)'\n```", "(?s)A.md:1: python -c 'exit.3.'.*exit code: 3"),
-        ("```sh\npython -m pipeline.settings --output a.png\n```", "(?s)A.md:1.*wrote no"),
+        ("```sh\npython -m pipeline.dataset.shard_plan --output a.png\n```", "(?s)A.md:1.*wrote no"),
         ("```python\nprint(nobody)\n```", "(?s)A.md:1.*NameError"),
         ("```sh\nmake no-such-target\n```", "No rule to make target"),
         ("```sh\npip install '.[nothing]'\n```", "no extra .*nothing"),

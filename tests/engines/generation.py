@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from pipeline.dataset import Dataset
+from pipeline.dataset.reader import Dataset
 from tests.conftest import ROOT
 from tests.processes import environment
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model import ARCHITECTURES, answers_by_frame, build_classifier, without_cudnn
-from pipeline.lines import draw_frames, sample_sequences
+from pipeline.moving_line.lines import draw_frames, sample_sequences
 
 
 def test_parameters_layer_by_layer_at_50() -> None:

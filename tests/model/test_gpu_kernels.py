@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from model import Observation, RandomWindow, build_classifier, execution, logits_of, sequence_answers
-from pipeline.lines import draw_frames, sample_sequences
+from pipeline.moving_line.lines import draw_frames, sample_sequences
 
 tf = pytest.importorskip("tensorflow")
 

@@ -16,7 +16,7 @@ from model import (
     polyphase,
     with_sequence_inputs,
 )
-from pipeline.lines import draw_frames, sample_sequences
+from pipeline.moving_line.lines import draw_frames, sample_sequences
 
 
 @pytest.mark.parametrize("image_size", [2, 5, 50, 256])

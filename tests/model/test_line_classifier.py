@@ -16,7 +16,7 @@ from model import (
     observed_frames,
     with_sequence_inputs,
 )
-from pipeline.lines import sample_sequences
+from pipeline.moving_line.lines import sample_sequences
 from tests.conftest import ROOT
 from tests.runs import MULTIPLIES_BFLOAT16
 

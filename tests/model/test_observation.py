@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from model import Observation, build_classifier, observed_frames, with_sequence_inputs
-from pipeline.lines import draw_frames, sample_sequences
+from pipeline.moving_line.lines import draw_frames, sample_sequences
 
 SIZE = 12
 PATHS, LABELS = sample_sequences(0, "train", SIZE, 0, 400)

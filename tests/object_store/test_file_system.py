@@ -12,9 +12,9 @@ import pytest
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import files
-from pipeline.local_pool import local_pool
-from pipeline.runners import choose_runner
+from pipeline.generation.runners import choose_runner
+from pipeline.storage import files
+from pipeline.workers.local_pool import local_pool
 from tests.conftest import ROOT
 from tests.object_store.file_system import NotFound
 from tests.object_store.store import Store

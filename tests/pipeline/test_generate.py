@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.dataset import Dataset
+from pipeline.command_line.errors import RequestError, WorkError
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.reader import Dataset
+from pipeline.dataset.shard_plan import SPLITS, DatasetSettings
 from pipeline.generate import _watch, generate, main, summary
-from pipeline.lines import sample_sequences
-from pipeline.manifest import Manifest
-from pipeline.program import RequestError, WorkError
-from pipeline.sealed_json import seal
-from pipeline.settings import SPLITS, DatasetSettings
-from pipeline.workspace import Request
+from pipeline.generation.work_folder import Request
+from pipeline.moving_line.lines import sample_sequences
+from pipeline.storage.sealed_json import seal
 from tests.conftest import SMALL, Program, make_dataset
 from tests.processes import children
 
@@ -152,7 +152,7 @@ def test_a_finished_request_is_left_alone(tmp_path: Path) -> None:
 
 def _interrupt(directory: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Make a data set whose job dies after some shards, as a full disk would end it."""
-    import pipeline.shard_writer as writer
+    import pipeline.generation.shard_writer as writer
 
     made: list[object] = []
     original = writer.make_shard
@@ -164,7 +164,7 @@ def _interrupt(directory: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> 
         return original(shard, *arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.job.make_shard", failing)
+        patch.setattr("pipeline.generation.beam_job.make_shard", failing)
         with pytest.raises(WorkError, match=r"No space left on device.*goes on where it stopped"):
             generate(_settings(), str(directory), direct_num_workers=1)
 
@@ -267,7 +267,7 @@ def test_a_killed_worker_is_one_line_and_the_rerun_finishes(tmp_path: Path) -> N
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and len(_finished(tmp_path / "d")) < 2:
         time.sleep(0.005)
-    workers = children(job.pid, "pipeline.local_worker")
+    workers = children(job.pid, "pipeline.workers.local_worker")
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     _, errors = job.communicate(timeout=240)
@@ -311,7 +311,7 @@ def test_a_finished_data_set_that_lost_a_shard_gets_it_back(tmp_path: Path, chan
 def test_the_disk_that_a_data_set_takes_is_known_before(
     tmp_path: Path, encoding: str, image_size: int
 ) -> None:
-    from pipeline.estimate import DiskSpace
+    from pipeline.generation.estimate import DiskSpace
 
     settings = DatasetSettings(0, image_size, encoding, 40 if image_size > 100 else 3000, 20, 20, 1000)
     space = DiskSpace.of(settings, str(tmp_path / "not" / "there"))

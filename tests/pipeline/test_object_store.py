@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.dataset.shard_plan import DatasetSettings
 from pipeline.generate import generate
-from pipeline.settings import DatasetSettings
 from tests.object_store.store import Store
 
 HOME = "store://bucket/deep 1/lines"

@@ -6,8 +6,8 @@ import pytest
 from matplotlib import image
 from PIL import Image
 
-from pipeline.lines import draw_frames, sample_sequences
-from pipeline.pictures import draw_sequences, save_atomically
+from pipeline.moving_line.lines import draw_frames, sample_sequences
+from pipeline.moving_line.pictures import draw_sequences, save_atomically
 from pipeline.preview import main, preview, preview_statistics
 
 YELLOW = np.array([0xFF, 0xD1, 0x66]) / 255
@@ -73,7 +73,7 @@ def test_statistics_of_the_smallest_images_are_drawn(tmp_path: Path, image_size:
 
 
 def test_a_short_shard_is_named_and_no_picture_is_drawn(tmp_path: Path) -> None:
-    from pipeline.program import WorkError
+    from pipeline.command_line.errors import WorkError
     from tests.conftest import make_dataset
 
     directory = make_dataset(tmp_path / "d")

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset import Dataset
-from pipeline.encodings import ENCODINGS
-from pipeline.example import encode_example
-from pipeline.lines import sample_sequences
-from pipeline.manifest import Manifest
-from pipeline.program import RequestError, WorkError
-from pipeline.shard_check import MAX_PROBLEMS_PER_SHARD, check_shard
-from pipeline.tfrecord import frame_record
-from pipeline.verification import verify
+from pipeline.command_line.errors import RequestError, WorkError
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.reader import Dataset
+from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.lines import sample_sequences
+from pipeline.storage.tf_example import encode_example
+from pipeline.storage.tfrecord import frame_record
+from pipeline.verification.dataset_check import verify
+from pipeline.verification.shard_check import MAX_PROBLEMS_PER_SHARD, check_shard
 from pipeline.verify import main
 from tests.conftest import Program, make_dataset
 
@@ -251,7 +251,7 @@ def test_records_that_cannot_be_are_named_though_their_checksums_hold(
 def test_frames_that_no_line_draws_are_named(tmp_path: Path, dataset_dirs: dict[str, Path]) -> None:
     import zlib
 
-    from pipeline.lines import draw_frames
+    from pipeline.moving_line.lines import draw_frames
 
     directory = Path(shutil.copytree(dataset_dirs["frames"], tmp_path / "d"))
     before, records = _files(directory), _records(directory, SHARD)
@@ -268,7 +268,7 @@ def test_frames_that_no_line_draws_are_named(tmp_path: Path, dataset_dirs: dict[
 def test_right_sequences_in_other_bytes_are_told_apart(tmp_path: Path, dataset_dirs: dict[str, Path]) -> None:
     import zlib
 
-    from pipeline.lines import draw_frames
+    from pipeline.moving_line.lines import draw_frames
 
     directory = Path(shutil.copytree(dataset_dirs["frames"], tmp_path / "d"))
     records = _records(directory, SHARD)

@@ -14,9 +14,9 @@ import pytest
 
 from tests.conftest import ROOT, make_dataset
 from tests.processes import environment
-from trainer.history import read_history
-from trainer.run_directory import RunDirectory
-from trainer.trained_model import load_trained_model
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import load_trained_model
+from trainer.training.history import read_history
 
 pytestmark = pytest.mark.storm
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset import Dataset
-from pipeline.tfrecord import FOOTER_BYTES, HEADER_BYTES
-from pipeline.verification import verify
+from pipeline.dataset.reader import Dataset
+from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES
+from pipeline.verification.dataset_check import verify
 from tests.conftest import make_dataset
 
 pytestmark = pytest.mark.storm

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.dataset import Dataset
+from pipeline.dataset.reader import Dataset
 from tests.conftest import ROOT
 from tests.processes import children, wait_until_gone
 
@@ -80,10 +80,10 @@ def test_a_killed_run_is_finished_by_the_same_command(
     generator = random.Random(f"{killed} {number}")
     job = _start(directory)
     _wait(job, directory, generator.randint(0, len(reference.shards)), generator.uniform(0, 0.1))
-    workers = children(job.pid, "pipeline.local_worker")
+    workers = children(job.pid, "pipeline.workers.local_worker")
     while killed == "worker" and job.poll() is None and not workers:  # Killed as soon as it is there.
         time.sleep(0.005)
-        workers = children(job.pid, "pipeline.local_worker")
+        workers = children(job.pid, "pipeline.workers.local_worker")
     victim = job.pid if killed == "main" else (workers[number % len(workers)] if workers else None)
     if victim is not None and job.poll() is None:
         os.kill(victim, signal.SIGKILL)

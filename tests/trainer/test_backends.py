@@ -8,7 +8,7 @@ import pytest
 
 from tests.processes import environment, run_python
 from tests.runs import begin_with_weights, weights_that_know
-from trainer.settings import TrainingSettings
+from trainer.training.settings import TrainingSettings
 
 pytest.importorskip("jax")
 

@@ -18,20 +18,20 @@ import pytest
 import tensorflow as tf
 
 from model import ARCHITECTURES, build_classifier
-from pipeline.directory_lock import locked
-from pipeline.encodings import ENCODINGS
-from pipeline.lines import draw_frames, sample_sequences
-from pipeline.program import RequestError, WorkError
-from pipeline.tfrecord import read_records
+from pipeline.command_line.errors import RequestError, WorkError
+from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.lines import draw_frames, sample_sequences
+from pipeline.storage.directory_lock import locked
+from pipeline.storage.tfrecord import read_records
 from tests.processes import environment
 from tests.runs import MULTIPLIES_BFLOAT16, weights_of_a_seed
 from trainer.export import FORMAT_NAMES, main
 from trainer.exporting.formats import FORMATS
-from trainer.run_directory import RunDirectory
-from trainer.settings import TrainingSettings
-from trainer.trained_model import load_trained_model
-from trainer.training import train
-from trainer.training_state import TrainingState
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import load_trained_model
+from trainer.training.loop import train
+from trainer.training.settings import TrainingSettings
+from trainer.training.training_state import TrainingState
 
 PATHS, LABELS = sample_sequences(9, "serving", 8, 0, 300)
 FRAMES = draw_frames(PATHS, LABELS)

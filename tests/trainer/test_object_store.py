@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.program import WorkError
+from pipeline.command_line.errors import WorkError
 from tests.object_store.store import Store
-from trainer.datasets import read_manifest
-from trainer.run_directory import RunDirectory
-from trainer.salvage import open_split
-from trainer.settings import TrainingSettings
-from trainer.trained_model import load_trained_model
-from trainer.training import train
+from trainer.input.salvage import open_split
+from trainer.input.split_files import read_manifest
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import load_trained_model
+from trainer.training.loop import train
+from trainer.training.settings import TrainingSettings
 
 HOME = "store://bucket/lines"
 SHARD = "moving_line-test.tfrecord-00003-of-00016"

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
-from pipeline.lines import CLASS_NAMES, sample_sequences
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
+from pipeline.moving_line.lines import CLASS_NAMES, sample_sequences
 from tests.conftest import Program
 from tests.runs import copy_with_weights, weights_that_know
 from trainer.predict import main

@@ -6,12 +6,12 @@ from pathlib import Path
 import keras
 import pytest
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from tests.conftest import Program, make_dataset
 from tests.runs import begin_with_weights, weights_that_know
-from trainer.history import read_history
-from trainer.settings import TrainingSettings
 from trainer.task import main
+from trainer.training.history import read_history
+from trainer.training.settings import TrainingSettings
 
 QUICK = ["--epochs=1", "--steps_per_epoch=3", "--batch_size=16"]
 

@@ -23,7 +23,7 @@ from typing import Any
 import tensorflow as tf
 import yaml
 
-from pipeline.program import RequestError, one_line
+from pipeline.command_line.errors import RequestError, one_line
 from trainer.evaluation.document import SCHEMA_VERSION, numbers, of_this_version
 
 _CHANGES = ("min_change", "max_change")

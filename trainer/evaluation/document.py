@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.lines import CLASS_NAMES
+from pipeline.moving_line.lines import CLASS_NAMES
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.intervals import LEVEL
 from trainer.evaluation.metrics import binary_metrics

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.lines import Int64Array, Uint8Array
+from pipeline.moving_line.lines import Int64Array, Uint8Array
 from trainer.evaluation.by_frame import FrameTally
 from trainer.evaluation.slices import SliceTally, Slicing
 

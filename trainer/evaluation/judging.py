@@ -10,22 +10,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from model import Observation
-from pipeline.files import check_output
-from pipeline.manifest import Manifest
-from pipeline.program import RequestError
-from pipeline.settings import SPLITS
-from trainer.datasets import SplitFiles, read_manifest
-from trainer.device_errors import device_errors_named
+from pipeline.command_line.errors import RequestError
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.shard_plan import SPLITS
+from pipeline.storage.files import check_output
+from trainer.command_line.flags import ON_CORRUPT
+from trainer.distributed.device_errors import device_errors_named
 from trainer.evaluation import lineage
 from trainer.evaluation.checks import Gate
 from trainer.evaluation.document import SCHEMA_VERSION, known_names, results
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
-from trainer.flags import ON_CORRUPT
-from trainer.run_directory import RunDirectory, file_sha256, write_json
-from trainer.salvage import open_split
-from trainer.trained_model import TrainedModel, check_image_size, load_trained_model
+from trainer.input.salvage import open_split
+from trainer.input.split_files import SplitFiles, read_manifest
+from trainer.run.run_directory import RunDirectory, file_sha256, write_json
+from trainer.run.trained_model import TrainedModel, check_image_size, load_trained_model
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class EvaluationRequest:
         batch_size: sequences a batch; has no influence on the results but for float32 rounding.
         flips: shares of pixels, from 0 to 1, to flip; the model is judged again under each.
         seed: which pixels, from 0 to 2**32 - 1.
-        on_corrupt: what to do about damaged records; see `trainer.salvage.open_split`.
+        on_corrupt: what to do about damaged records; see `trainer.input.salvage.open_split`.
         slices: a Python file with more slicings; see `trainer.evaluation.slices`.
         checkpoint: a file of the run to judge instead of its ``model.keras``.
 

@@ -15,11 +15,11 @@ import tensorflow as tf
 import model
 import pipeline
 import trainer
-from pipeline.manifest import Manifest
-from pipeline.program import RequestError
-from pipeline.settings import DATASET_NAME
-from trainer.run_directory import RunDirectory, absolute, file_sha256
-from trainer.versions import versions
+from pipeline.command_line.errors import RequestError
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.shard_plan import DATASET_NAME
+from trainer.run.run_directory import RunDirectory, absolute, file_sha256
+from trainer.run.versions import versions
 
 
 def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from pipeline.lines import CLASS_NAMES, draw_frames
+from pipeline.moving_line.lines import CLASS_NAMES, draw_frames
 from trainer.evaluation.evidence import Evidence, WorstSequences
 from trainer.evaluation.ranking import Ranking
 

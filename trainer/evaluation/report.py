@@ -11,7 +11,7 @@ from typing import Any
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.plots import draw_pictures
 from trainer.evaluation.summary import bound_text, number_text
-from trainer.run_directory import write_bytes
+from trainer.run.run_directory import write_bytes
 
 _CAPTIONS = {
     "confusion_matrix": "Labels against predictions, with shares of each label.",

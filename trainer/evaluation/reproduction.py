@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from trainer.evaluation.document import OF_THE_RUN
 from trainer.evaluation.judging import EvaluationRequest
-from trainer.run_directory import file_sha256
+from trainer.run.run_directory import file_sha256
 
 # Where things lie may change.
 _PLACES = ("model.path", "model.run", "dataset.path", "request.slices.path")

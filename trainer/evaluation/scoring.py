@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from model import Observation, answers_by_frame, with_sequence_inputs
-from pipeline.encodings import Encoding
-from pipeline.lines import Int64Array, Uint8Array, paths_from_frames
-from pipeline.progress import Progress
-from trainer.damage import damage_named
-from trainer.datasets import SplitFiles
-from trainer.devices import batches_at_once
+from pipeline.command_line.progress import Progress
+from pipeline.moving_line.encodings import Encoding
+from pipeline.moving_line.lines import Int64Array, Uint8Array, paths_from_frames
+from trainer.distributed.devices import batches_at_once
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.slices import Slicing
-from trainer.input_pipeline import sequential_batches
-from trainer.trained_model import TrainedModel, check_finite, compile_for_inference
+from trainer.input.batches import sequential_batches
+from trainer.input.damaged_records import damage_named
+from trainer.input.split_files import SplitFiles
+from trainer.run.trained_model import TrainedModel, check_finite, compile_for_inference
 
 _Answers = npt.NDArray[np.floating[Any]]
 
@@ -40,7 +40,7 @@ class _Batch:
 class Scorer:
     """A classifier that answers after every frame, made once for any number of splits and weights.
 
-    Several batches are worked on at once where `trainer.devices.batches_at_once` says so.
+    Several batches are worked on at once where `trainer.distributed.devices.batches_at_once` says so.
 
     Args:
         trained: the model.

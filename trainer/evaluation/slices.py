@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array
-from pipeline.program import RequestError, one_line
+from pipeline.command_line.errors import RequestError, one_line
+from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array
 from trainer.evaluation.intervals import proportion
 
 SMALL = 100  # Sequences; with fewer, the interval of an accuracy around one half is about 0.2 wide, or wider.

@@ -18,14 +18,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipeline.directory_lock import locked
-from pipeline.program import RequestError, WorkError, one_line
-from trainer.checkpoints import copy_checkpoint
-from trainer.datasets import read_manifest
+from pipeline.command_line.errors import RequestError, WorkError, one_line
+from pipeline.storage.directory_lock import locked
 from trainer.evaluation.checks import Gate
 from trainer.evaluation.document import numbers, of_this_version
 from trainer.evaluation.judging import EvaluationRequest, Judge, opened_judge
-from trainer.run_directory import (
+from trainer.input.split_files import read_manifest
+from trainer.run.run_directory import (
     RunDirectory,
     absolute,
     file_sha256,
@@ -34,8 +33,9 @@ from trainer.run_directory import (
     write_bytes,
     write_json,
 )
-from trainer.scalars import forget_events_after
-from trainer.trained_model import NotFiniteError, load_trained_model, trained_observation
+from trainer.run.trained_model import NotFiniteError, load_trained_model, trained_observation
+from trainer.training.checkpoints import copy_checkpoint
+from trainer.training.tensorboard import forget_events_after
 
 POLL_SECONDS = 1.0
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from pipeline import atomic_files
-from pipeline.directory_lock import locked
-from pipeline.program import RequestError, WorkError, one_line
+from pipeline.command_line.errors import RequestError, WorkError, one_line
+from pipeline.storage import atomic_files
+from pipeline.storage.directory_lock import locked
 from trainer.exporting.formats import FORMATS
 from trainer.exporting.samples import NUM_SAMPLES, Samples
-from trainer.run_directory import RunDirectory, write_json
-from trainer.trained_model import check_finite, load_trained_model
-from trainer.versions import versions
+from trainer.run.run_directory import RunDirectory, write_json
+from trainer.run.trained_model import check_finite, load_trained_model
+from trainer.run.versions import versions
 
 _UNFINISHED, _REPLACED = ".moving_line-export-", "replaced"
 _AGREE_TO, _HALF_PRECISION_AGREES_TO = 1e-5, 0.02

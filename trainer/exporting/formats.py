@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from trainer.exporting import litert_file, onnx_file, saved_model
 from trainer.exporting.samples import Samples
-from trainer.trained_model import TrainedModel
+from trainer.run.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer.command_line.startup import quiet_stderr
 from trainer.exporting.samples import Samples
 from trainer.exporting.served_classifier import convertible_copy
-from trainer.startup import quiet_stderr
-from trainer.trained_model import TrainedModel
+from trainer.run.trained_model import TrainedModel
 
 
 def write(trained: TrainedModel, path: str) -> None:

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from model import Observation, observed_frames
-from pipeline.encodings import ENCODINGS
-from pipeline.lines import Int64Array, Uint8Array, sample_sequences
-from pipeline.tfrecord import read_records
-from trainer.trained_model import TrainedModel
+from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.lines import Int64Array, Uint8Array, sample_sequences
+from pipeline.storage.tfrecord import read_records
+from trainer.run.trained_model import TrainedModel
 
 NUM_SAMPLES = 256
 

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model import Observation, with_sequence_inputs
-from pipeline.encodings import ENCODINGS
+from pipeline.moving_line.encodings import ENCODINGS
 from trainer.exporting.samples import Samples
 from trainer.exporting.served_classifier import float32_copy
-from trainer.records import PathRecords
-from trainer.trained_model import TrainedModel
+from trainer.input.records import PathRecords
+from trainer.run.trained_model import TrainedModel
 
 _ENCODING = "path"
 

@@ -31,7 +31,7 @@ def convertible_copy(classifier: keras.Model, timesteps: int | None = None) -> k
     """A copy in the layers that converters to other runtimes know best: Keras' own.
 
     Args:
-        classifier: of frames, as `trainer.trained_model.TrainedModel` has it.
+        classifier: of frames, as `trainer.run.trained_model.TrainedModel` has it.
         timesteps: the fixed number of them, for which every loop over time is unrolled; None keeps loops, and
             takes any number, if the classifier does.
 

@@ -9,10 +9,11 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.atomic_files import write_atomically
-from pipeline.files import check_output
-from pipeline.lines import CLASS_NAMES
-from pipeline.program import RequestError, print_at_once
+from pipeline.command_line.errors import RequestError
+from pipeline.command_line.program import print_at_once
+from pipeline.moving_line.lines import CLASS_NAMES
+from pipeline.storage.atomic_files import write_atomically
+from pipeline.storage.files import check_output
 
 COLUMNS = ("file", "index", "num_frames", "predicted", "probability_right", "expected")
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from trainer.prediction.array_header import ArrayHeader, read_array_header
 from trainer.prediction.stored_sequences import StoredSequence, check_size, damage_named
 

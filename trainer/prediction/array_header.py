@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pipeline.program import one_line
+from pipeline.command_line.errors import one_line
 
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}

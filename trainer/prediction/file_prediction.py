@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from model import with_sequence_inputs
-from pipeline.progress import Progress
-from trainer.device_errors import device_errors_named
+from pipeline.command_line.progress import Progress
+from trainer.distributed.device_errors import device_errors_named
 from trainer.prediction.answers import Answer
 from trainer.prediction.stored_sequences import SequenceFile, StoredSequence
-from trainer.run_directory import RunDirectory
-from trainer.trained_model import (
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import (
     TrainedModel,
     check_finite,
     compile_for_inference,

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageSequence
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from trainer.prediction.stored_sequences import StoredSequence, check_size, damage_named
 
 # A pixel is 1 where its gray value is above this.

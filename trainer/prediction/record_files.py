@@ -10,11 +10,11 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from pipeline.encodings import ENCODINGS, Encoding
-from pipeline.example import decode_example
-from pipeline.lines import Uint8Array
-from pipeline.program import RequestError
-from pipeline.tfrecord import HEADER_BYTES, masked_crc32c, read_records
+from pipeline.command_line.errors import RequestError
+from pipeline.moving_line.encodings import ENCODINGS, Encoding
+from pipeline.moving_line.lines import Uint8Array
+from pipeline.storage.tf_example import decode_example
+from pipeline.storage.tfrecord import HEADER_BYTES, masked_crc32c, read_records
 from trainer.prediction.stored_sequences import StoredSequence, damage_named
 
 _GZIP = b"\x1f\x8b\x08"

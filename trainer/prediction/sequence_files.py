@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from trainer.prediction.array_files import ArrayFile
 from trainer.prediction.gif_files import GifFile
 from trainer.prediction.record_files import RecordFile

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from model import observed_frames
-from pipeline.dataset import Dataset
-from pipeline.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
-from pipeline.program import RequestError
-from trainer.damage import damage_named
-from trainer.datasets import read_manifest, split_files
-from trainer.device_errors import device_errors_named
-from trainer.fetched import tensorflow_reads
-from trainer.input_pipeline import sequential_batches
-from trainer.run_directory import RunDirectory
-from trainer.trained_model import (
+from pipeline.command_line.errors import RequestError
+from pipeline.dataset.reader import Dataset
+from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
+from trainer.distributed.device_errors import device_errors_named
+from trainer.input.batches import sequential_batches
+from trainer.input.damaged_records import damage_named
+from trainer.input.fetched_shards import tensorflow_reads
+from trainer.input.split_files import read_manifest, split_files
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import (
     TrainedModel,
     check_image_size,
     compile_for_inference,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from pipeline.program import RequestError, one_line
+from pipeline.command_line.errors import RequestError, one_line
 
 
 @dataclass(frozen=True)

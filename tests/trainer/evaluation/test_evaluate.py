@@ -12,15 +12,15 @@ import pytest
 import sklearn.metrics as reference
 from scipy import stats
 
-from pipeline.lines import draw_frames, sample_sequences
-from pipeline.program import RequestError, WorkError
+from pipeline.command_line.errors import RequestError, WorkError
+from pipeline.moving_line.lines import draw_frames, sample_sequences
 from tests.conftest import ROOT, Program, make_dataset
 from tests.processes import environment
 from trainer.evaluate import main
 from trainer.evaluation.judging import EvaluationRequest, judge
 from trainer.evaluation.metrics import binary_metrics
-from trainer.run_directory import RunDirectory
-from trainer.trained_model import load_trained_model
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import load_trained_model
 
 SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
 

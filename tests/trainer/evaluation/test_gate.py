@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from tests.conftest import ROOT, make_dataset
 from tests.runs import copy_with_weights, weights_that_know
 from trainer.evaluate import main

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from trainer.evaluate import main
 from trainer.export import main as export
 from trainer.predict import main as predict

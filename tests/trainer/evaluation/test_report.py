@@ -10,8 +10,8 @@ import pytest
 from matplotlib import image
 from selenium import webdriver
 
-from pipeline.lines import sample_sequences
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
+from pipeline.moving_line.lines import sample_sequences
 from tests.conftest import make_dataset
 from trainer.evaluate import main
 from trainer.evaluation.evidence import WorstSequences

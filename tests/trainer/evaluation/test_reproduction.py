@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
 from tests.conftest import Program, make_dataset
 from trainer.evaluate import main
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.lines import sample_sequences
-from pipeline.program import RequestError
+from pipeline.command_line.errors import RequestError
+from pipeline.moving_line.lines import sample_sequences
 from trainer.evaluation.slices import SLICINGS, SliceTally, load_slicings, slicing
 
 SIZE = 20

@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.directory_lock import locked
-from pipeline.program import RequestError, WorkError
-from pipeline.tfrecord import read_records
+from pipeline.command_line.errors import RequestError, WorkError
+from pipeline.storage.directory_lock import locked
+from pipeline.storage.tfrecord import read_records
 from tests.conftest import ROOT
 from tests.processes import environment
-from trainer.checkpoints import read_state, save_checkpoint
 from trainer.evaluate import main
 from trainer.evaluation.judging import EvaluationRequest, judge
-from trainer.settings import Execution, TrainingSettings
-from trainer.training import train
+from trainer.training.checkpoints import read_state, save_checkpoint
+from trainer.training.loop import train
+from trainer.training.settings import Execution, TrainingSettings
 
 SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
 SETTINGS = TrainingSettings(epochs=2, steps_per_epoch=40, batch_size=16, readers=4, learning_rate=0.005)

@@ -1,0 +1,1 @@
+"""What every program shares: errors, exit codes, flags, progress."""

@@ -1,0 +1,193 @@
+"""Sequences that occur more than once, within a split or in two splits, found in constant memory.
+
+Every sequence is reduced to a 64-bit hash. Each shard's hashes are written to a file as sorted runs; then
+ranges of hashes, each with a quarter of a million to four million, are taken from all runs and counted one
+by one. Two different sequences share a hash with probability 2**-64, so among n sequences a false duplicate
+is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.dataset.shard_plan import SPLITS
+from pipeline.moving_line.lines import Int64Array, Uint8Array
+from pipeline.storage import files
+
+Uint64Array = npt.NDArray[np.uint64]
+
+HASH_BYTES = 8
+HASHES_PER_RUN = 2**18
+# A range opens every shard's file, so a larger data set has larger ranges, rather than ever more.
+_HASHES_PER_RANGE = (2**18, 2**22)
+_RANGES_BEFORE_LARGER = 256
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(29)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """How often sequences (path and label) recur.
+
+    Attributes:
+        within: by split: its sequences that occurred before in it.
+        across: by pair of splits: sequences of the later split that occur in the earlier one, too.
+    """
+
+    within: dict[str, int]
+    across: dict[tuple[str, str], int]
+
+    @classmethod
+    def zero(cls) -> Duplicates:
+        """Nothing counted yet."""
+        return cls(dict.fromkeys(SPLITS, 0), dict.fromkeys(combinations(SPLITS, 2), 0))
+
+    def __add__(self, other: Duplicates) -> Duplicates:
+        return Duplicates(
+            {split: count + other.within[split] for split, count in self.within.items()},
+            {pair: count + other.across[pair] for pair, count in self.across.items()},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers under readable names."""
+        across = {f"{later}_in_{earlier}": count for (earlier, later), count in self.across.items()}
+        return {"within": self.within, "across": across}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Duplicates:
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, LookupError: if it is not what `to_json` gives.
+        """
+        within = {split: data["within"][split] for split in SPLITS}
+        across = {
+            (earlier, later): data["across"][f"{later}_in_{earlier}"]
+            for earlier, later in combinations(SPLITS, 2)
+        }
+        if any(type(count) is not int for count in (*within.values(), *across.values())):
+            raise TypeError("a count is not a whole number")
+        return cls(within, across)
+
+
+def sequence_hashes(paths: Uint8Array, labels: Int64Array) -> Uint64Array:
+    """Hash sequences: paths uint8 (n, S), labels int64 (n,), to uint64 (n,)."""
+    count, size = paths.shape
+    padded = np.zeros((count, -(-(size + 1) // 8) * 8), np.uint8)
+    padded[:, :size] = paths
+    padded[:, size] = labels
+    hashes = np.zeros(count, np.uint64)
+    # For a given rest each round maps a word one to one, so sequences that differ in one word never collide.
+    for word in padded.view("<u8").T:
+        hashes ^= word
+        hashes *= _MULTIPLIER
+        hashes ^= hashes >> _SHIFT
+    return hashes * _MULTIPLIER
+
+
+class HashWriter:
+    """Writes hashes to a stream as sorted runs; use it as a context manager."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self._pending: list[Uint64Array] = []
+        self._count = 0
+
+    def __enter__(self) -> HashWriter:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error_type is None:
+            self._write_run()
+
+    def add(self, paths: Uint8Array, labels: Int64Array) -> None:
+        """Hash sequences; a block never lies in two runs."""
+        if self._count + len(paths) > HASHES_PER_RUN:
+            self._write_run()
+        self._pending.append(sequence_hashes(paths, labels))
+        self._count += len(paths)
+
+    def _write_run(self) -> None:
+        if self._pending:
+            run = np.concatenate(self._pending)
+            run.sort()
+            for part in (np.array([len(run)], "<u8"), run.astype("<u8", copy=False)):
+                content = part.tobytes()
+                self._stream.write(content)
+                self._digest.update(content)
+        self._pending, self._count = [], 0
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest of all that was written; whole after the block."""
+        return self._digest.hexdigest()
+
+
+def num_ranges(num_sequences: int) -> int:
+    """Into how many ranges the hashes of a data set are cut."""
+    fewest, most = _HASHES_PER_RANGE
+    per_range = min(max(fewest, num_sequences // _RANGES_BEFORE_LARGER), most)
+    return max(1, -(-num_sequences // per_range))
+
+
+def count_in_range(paths: Mapping[str, Sequence[str]], index: int, ranges: int) -> Duplicates:
+    """Count the duplicates among the hashes of one range.
+
+    Args:
+        paths: by split, the files that `HashWriter` wrote.
+        index, ranges: the range's number, from 0, and how many there are.
+    """
+    low = -(-index * 2**64 // ranges)
+    high = -(-(index + 1) * 2**64 // ranges) - 1
+    hashes, distinct = {}, {}
+    for split, of_split in paths.items():
+        found = np.concatenate([_in_range(run, low, high) for path in of_split for run in _runs(path)])
+        found.sort()
+        hashes[split] = found
+        distinct[split] = found[np.concatenate([[True], found[1:] != found[:-1]])[: len(found)]]
+    return Duplicates(
+        {split: len(hashes[split]) - len(distinct[split]) for split in SPLITS},
+        {
+            (earlier, later): _count_members(hashes[later], distinct[earlier])
+            for earlier, later in combinations(SPLITS, 2)
+        },
+    )
+
+
+def _runs(path: str) -> Iterator[Uint64Array]:
+    content: Uint64Array
+    if files.is_local(path):  # Only the pages that are looked at are read.
+        content = np.memmap(path, "<u8", mode="r")
+    else:
+        content = np.frombuffer(files.read_bytes(path), "<u8")
+    start = 0
+    while start < len(content):
+        count = int(content[start])
+        yield content[start + 1 : start + 1 + count]
+        start += 1 + count
+
+
+def _in_range(run: Uint64Array, low: int, high: int) -> Uint64Array:
+    first = np.searchsorted(run, np.uint64(low), "left")
+    return np.array(run[first : np.searchsorted(run, np.uint64(high), "right")], np.uint64)
+
+
+def _count_members(values: Uint64Array, ordered: Uint64Array) -> int:
+    """How many of the values are among the ordered ones; ten times as fast as `np.isin` for 64-bit values."""
+    found = np.searchsorted(ordered, values, "right") - np.searchsorted(ordered, values, "left")
+    return int(found.sum())

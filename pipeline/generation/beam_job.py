@@ -1,0 +1,111 @@
+"""The Beam job: one element a shard, then one a range of hashes, and a manifest when all are done.
+
+    Create(shards) -> Reshuffle -> make shard -> to list -> ranges -> Reshuffle -> count duplicates -> to list
+        -> finish
+
+Which worker makes a shard, and how often a runner retries it, has no influence on its bytes. Any step may be
+done again, also after the last one has ended.
+"""
+
+from __future__ import annotations
+
+import platform
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineRunner
+
+from pipeline.dataset.duplicates import Duplicates, count_in_range, num_ranges
+from pipeline.dataset.shard_plan import SPLITS, DatasetSettings, Shard, plan_shards
+from pipeline.generation.shard_writer import Publisher, make_shard
+from pipeline.generation.work_folder import Request, Workspace
+from pipeline.moving_line.lines import DEFINITION_VERSION
+
+
+def build_job(
+    settings: DatasetSettings, directory: str, runner: str | PipelineRunner, options: PipelineOptions
+) -> beam.Pipeline:
+    """The job, ready to run; when it ends well the data set lies in ``directory``.
+
+    Raises:
+        ValueError: if the runner is unknown or the options do not suit it.
+    """
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    _ = (
+        pipeline
+        | "Shards" >> beam.Create(plan_shards(settings))
+        | "Spread" >> beam.Reshuffle()
+        | "Make shard" >> beam.ParDo(_MakeShards(settings, directory))
+        | "Wait for all" >> beam.combiners.ToList()
+        | "Ranges" >> beam.FlatMap(_ranges, settings)
+        | "Spread ranges" >> beam.Reshuffle()
+        | "Count duplicates" >> beam.Map(_count_duplicates, settings, directory)
+        | "Collect" >> beam.combiners.ToList()
+        | "Finish" >> beam.Map(_finish, settings, directory)
+    )
+    return pipeline
+
+
+class _MakeShards(beam.DoFn):
+    """Makes shards; a bundle of them is done when the last one is on the disk."""
+
+    def __init__(self, settings: DatasetSettings, directory: str) -> None:
+        self._settings = settings
+        self._directory = directory
+
+    def setup(self) -> None:
+        self._publisher = Publisher()
+
+    def process(self, shard: Shard) -> Iterable[str]:
+        try:
+            return [make_shard(shard, self._settings, self._directory, self._publisher.submit)]
+        except BaseException:
+            with suppress(Exception):  # Shards that were written before this one are kept.
+                self._publisher.wait()
+            raise
+
+    def finish_bundle(self) -> None:
+        self._publisher.wait()
+
+    def teardown(self) -> None:
+        self._publisher.close()
+
+
+def _ranges(made: list[str], settings: DatasetSettings) -> Iterable[int]:
+    return range(num_ranges(sum(settings.num_sequences.values())))
+
+
+def _count_duplicates(index: int, settings: DatasetSettings, directory: str) -> Duplicates:
+    workspace, plan = Workspace(directory), plan_shards(settings)
+    if workspace.finished_manifest(settings) is not None:
+        return Duplicates.zero()
+    workspace.check_request(Request.of(settings))
+    paths = {
+        split: [workspace.hashes_path(shard) for shard in plan if shard.split == split] for split in SPLITS
+    }
+    return count_in_range(paths, index, num_ranges(sum(settings.num_sequences.values())))
+
+
+def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str) -> None:
+    if len(counts) != (ranges := num_ranges(sum(settings.num_sequences.values()))):
+        raise OSError(f"the runner lost {ranges - len(counts)} of {ranges} elements")
+    workspace = Workspace(directory)
+    if workspace.finished_manifest(settings) is not None:
+        return
+    workspace.check_request(Request.of(settings))
+    environment = {
+        "definition": str(DEFINITION_VERSION),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "apache_beam": beam.__version__,
+        "zlib": zlib.ZLIB_RUNTIME_VERSION,
+    }
+    workspace.finish(settings, sum(counts, Duplicates.zero()), environment)

@@ -1,0 +1,125 @@
+"""What a request will take, before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+
+from pipeline.command_line.errors import RequestError
+from pipeline.dataset.content_digest import SEQUENCES_PER_LEAF
+from pipeline.dataset.duplicates import HASH_BYTES, HashWriter
+from pipeline.dataset.shard_plan import DatasetSettings, estimated_record_bytes, plan_shards
+from pipeline.generation.shard_summary import Summarizer
+from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.lines import sample_sequences
+from pipeline.storage import files
+
+_SAMPLE_SECONDS = 0.3
+# Import of Beam, start of the job and of its workers.
+_START_SECONDS = 3.0
+# What a shard adds to the manifest, and to its own report until the data set is finished.
+_BYTES_PER_SHARD = 1024
+# The rest of the manifest, and the metadata of TFDS.
+_OTHER_BYTES = 8192
+
+
+@dataclass(frozen=True)
+class DiskSpace:
+    """Space that a request takes.
+
+    Attributes:
+        num_bytes: of the finished data set.
+        temporary_bytes: besides, until it is finished.
+        free_bytes: on the disk where it is to lie; None where that cannot be known.
+        present_bytes: what of the finished data set lies there already.
+    """
+
+    num_bytes: int
+    temporary_bytes: int
+    free_bytes: int | None
+    present_bytes: int
+
+    @classmethod
+    def of(cls, settings: DatasetSettings, directory: str) -> DiskSpace:
+        """Of a request worked on in a directory, which need not be there yet."""
+        total, num_shards = sum(settings.num_sequences.values()), len(plan_shards(settings))
+        return cls(
+            total * estimated_record_bytes(settings) + num_shards * _BYTES_PER_SHARD + _OTHER_BYTES,
+            total * HASH_BYTES + num_shards * _BYTES_PER_SHARD,
+            shutil.disk_usage(files.nearest_existing(directory)).free if files.is_local(directory) else None,
+            sum(size for name, size in files.list_sizes(directory).items() if "/" not in name),
+        )
+
+    def check(self, output_dir: str) -> None:
+        """Refuse a request that does not fit.
+
+        Raises:
+            RequestError: naming what is needed and what is free.
+        """
+        missing = self.num_bytes + self.temporary_bytes - self.present_bytes
+        if self.free_bytes is not None and missing > self.free_bytes:
+            raise RequestError(
+                f"--output_dir {output_dir}: needs about {missing:,} bytes, {self.free_bytes:,} are free;"
+                " make room, ask for fewer sequences or name another disk"
+            )
+
+
+def describe(settings: DatasetSettings, space: DiskSpace, num_workers: int | None) -> list[str]:
+    """What to expect of a request, for people; times a sample in memory, for a third of a second.
+
+    Args:
+        settings: the request.
+        space: what it needs on disk.
+        num_workers: local processes that will work on it; None for workers of an engine elsewhere.
+    """
+    splits = settings.num_sequences.items()
+    total = sum(settings.num_sequences.values())
+    core_seconds = total * _seconds_per_sequence(settings)
+    process_mebibytes = _peak_resident_bytes() / 2**20
+    if num_workers is None:
+        memory = f"about {process_mebibytes:,.0f} MiB a worker process"
+        duration = f"about {core_seconds:,.0f} core-seconds like this machine's; how long is up to the engine"
+    else:
+        memory = f"about {process_mebibytes * (num_workers + 1):,.0f} MiB in {num_workers + 1} processes"
+        seconds = _START_SECONDS + core_seconds / num_workers
+        duration = f"about {seconds:,.0f} s with {num_workers} local workers"
+    free = "unknown" if space.free_bytes is None else f"{space.free_bytes:,} bytes"
+    return [
+        f"  sequences    {total:,} ({', '.join(f'{count:,} {name}' for name, count in splits)})",
+        f"  shards       {len(plan_shards(settings)):,}",
+        f"  on disk      about {space.num_bytes:,} bytes, and {space.temporary_bytes:,} until it is finished",
+        f"  free disk    {free}",
+        f"  peak memory  {memory}",
+        f"  time         {duration}",
+    ]
+
+
+def _seconds_per_sequence(settings: DatasetSettings) -> float:
+    """Time of one core, from as many sequences as can be made in a moment."""
+    shard = plan_shards(settings)[0]
+    encode = ENCODINGS[settings.encoding].encode
+    count, made, seconds = 4, 0, 0.0
+    with HashWriter(io.BytesIO()) as hashes:
+        while seconds < _SAMPLE_SECONDS:
+            start = time.perf_counter()
+            paths, labels = sample_sequences(settings.seed, shard.split, settings.image_size, 0, count)
+            hashlib.sha256(encode(paths, labels))
+            Summarizer(settings, shard, hashes).add(paths, labels)
+            passed = time.perf_counter() - start
+            # Only the largest samples count: the first ones build tables, and small ones are slow.
+            if count == SEQUENCES_PER_LEAF or passed >= _SAMPLE_SECONDS:
+                made, seconds = made + count, seconds + passed
+            count = min(8 * count, SEQUENCES_PER_LEAF)
+    return seconds / made
+
+
+def _peak_resident_bytes() -> int:
+    """The most memory that this process has had."""
+    import resource  # Windows has none, and is to be told so in one line.
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,114 @@
+"""Chooses the Beam runner, so that a local run is the same everywhere.
+
+Beam's own ``DirectRunner`` is a switch: it tries to download the Prism runner first and, where it cannot,
+falls back to ``FnApiRunner``; Prism ignores the number of workers. Here every local name means
+``FnApiRunner``: nothing is downloaded, and the parallelism is what the flags say, by default one process
+for every core that this one may use. All other runners (``PrismRunner`` too) are handed to Beam by name; of
+Dask's, the partitions are made such that all its workers work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
+
+from pipeline.command_line.errors import RequestError, one_line
+from pipeline.workers.cores import usable_cores
+from pipeline.workers.local_workers import LocalWorkerEnvironment
+from pipeline.workers.loopback import keep_to_loopback
+
+_LOCAL_NAMES = (
+    "direct",
+    "directrunner",
+    "switchingdirectrunner",
+    "bundlebaseddirectrunner",
+    "fnapirunner",
+    "testdirectrunner",
+)
+
+
+_DASK_RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"  # Beam does not know it by its short name.
+_DASK_NAMES = ("dask", "daskrunner", _DASK_RUNNER.lower())
+
+
+def choose_runner(
+    name: str | None, num_workers: int | None, running_mode: str | None, beam_flags: Sequence[str]
+) -> tuple[PipelineRunner, PipelineOptions]:
+    """The runner and its options.
+
+    Args:
+        name: as given with ``--runner``; None runs locally.
+        num_workers: local workers; 0 or None means one for every core that can be used.
+        running_mode: "in_memory", "multi_threading" or "multi_processing"; None means processes where
+            there is more than one worker.
+        beam_flags: all other flags, for Beam.
+
+    Raises:
+        RequestError: if there is no such runner, or Beam does not take a flag.
+    """
+    keep_to_loopback()
+    if name is None or is_local_runner(name):
+        workers = num_local_workers(num_workers, running_mode)
+        mode = running_mode or ("multi_processing" if workers > 1 else "in_memory")
+        # For processes the runner brings its own environment, so its mode stays at the default.
+        by_process = mode == "multi_processing"
+        flags = [f"--direct_num_workers={workers}", *beam_flags]
+        if not by_process:
+            flags.append(f"--direct_running_mode={mode}")
+        options = _parse_options(flags)
+        unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
+        if unknown:
+            raise RequestError(f"unknown flag --{min(unknown)}: neither this program nor Beam knows it")
+        return FnApiRunner(default_environment=LocalWorkerEnvironment() if by_process else None), options
+    if name.lower() in _DASK_NAMES:
+        name, beam_flags = _DASK_RUNNER, _for_dask(name, beam_flags)
+    try:
+        runner = create_runner(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RequestError(f"--runner {name}: {one_line(error)}") from error
+    flags = [f"--runner={name}", *beam_flags]
+    if num_workers is not None:
+        flags.append(f"--direct_num_workers={num_workers}")
+    if running_mode is not None:
+        flags.append(f"--direct_running_mode={running_mode}")
+    return runner, _parse_options(flags)
+
+
+def is_local_runner(name: str | None) -> bool:
+    """Whether a name given with ``--runner`` means processes of this machine; None does."""
+    return name is None or name.lower() in _LOCAL_NAMES
+
+
+def _for_dask(name: str, beam_flags: Sequence[str]) -> list[str]:
+    if importlib.util.find_spec("distributed") is None:
+        raise RequestError(f"--runner {name}: Dask is not installed; pip install 'moving-lines[dask]'")
+    if any("partition" in flag for flag in beam_flags):
+        return list(beam_flags)
+    # Beam puts up to 128 elements in a partition, and a partition is what one worker works on.
+    return [*beam_flags, "--dask_partition_size=1"]
+
+
+def num_local_workers(num_workers: int | None, running_mode: str | None) -> int:
+    """How many workers a local run has; arguments as for `choose_runner`."""
+    if num_workers is None:
+        num_workers = 0 if running_mode in (None, "multi_processing") else 1
+    return num_workers or usable_cores()
+
+
+def _parse_options(flags: list[str]) -> PipelineOptions:
+    """Beam's options; its complaints, which argparse prints before it exits, as one line."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            options = PipelineOptions(flags)
+            options.get_all_options()
+    except SystemExit as error:
+        complaint = printed.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        raise RequestError(f"Beam: {complaint}") from error
+    return options

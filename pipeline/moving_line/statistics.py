@@ -1,0 +1,97 @@
+"""Counts over sequences that tell whether a data set follows the definition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array
+
+# Where a step starts: the row before it decides which rows it may lead to.
+STEP_PLACES = ("interior", "lower_border", "upper_border")
+STEPS = (-1, 0, 1)
+_STEP_NAMES = ("-1", "0", "+1")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Counts over the sequences of a shard or a split; they add up.
+
+    Attributes:
+        labels: int64 (2,): sequences of each class, in label order.
+        start_rows: int64 (S,): sequences that start in each row.
+        steps: int64 (3, 3): steps by place (interior, row 0, row S-1) and by change of row (-1, 0, 1).
+    """
+
+    labels: Int64Array
+    start_rows: Int64Array
+    steps: Int64Array
+
+    @classmethod
+    def zero(cls, image_size: int) -> Statistics:
+        """No sequences yet."""
+        return cls(
+            np.zeros(len(CLASS_NAMES), np.int64),
+            np.zeros(image_size, np.int64),
+            np.zeros((len(STEP_PLACES), len(STEPS)), np.int64),
+        )
+
+    @classmethod
+    def of(cls, paths: Uint8Array, labels: Int64Array) -> Statistics:
+        """Count sequences: paths uint8 (n, S) whose steps are at most 1, labels int64 (n,)."""
+        image_size = paths.shape[1]
+        # All paths as one row of bytes, so that NumPy works on long arrays.
+        rows = np.ascontiguousarray(paths).reshape(-1)
+        before = rows[:-1]
+        # uint8 arithmetic: a step of -1 wraps to 255, adding 1 brings steps to 0, 1, 2.
+        step = rows[1:] - before + np.uint8(1)
+        step[image_size - 1 :: image_size] = len(STEPS)  # From one sequence to the next: no step.
+        is_first, is_last = before == 0, before == image_size - 1
+        steps = [step == change for change in range(len(STEPS))]
+        total = np.array([np.count_nonzero(taken) for taken in steps], np.int64)
+        first, last = (
+            np.array([np.count_nonzero(place & taken) for taken in steps], np.int64)
+            for place in (is_first, is_last)
+        )
+        return cls(
+            np.bincount(labels, minlength=len(CLASS_NAMES)).astype(np.int64),
+            np.bincount(paths[:, 0], minlength=image_size).astype(np.int64),
+            np.array([total - first - last, first, last]),
+        )
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.labels + other.labels,
+            self.start_rows + other.start_rows,
+            self.steps + other.steps,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers under readable names."""
+        return {
+            "labels": dict(zip(CLASS_NAMES, self.labels.tolist(), strict=True)),
+            "start_rows": self.start_rows.tolist(),
+            "steps": {
+                place: dict(zip(_STEP_NAMES, row, strict=True))
+                for place, row in zip(STEP_PLACES, self.steps.tolist(), strict=True)
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Statistics:
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, LookupError, OverflowError: if it is not what `to_json` gives.
+        """
+        counts = (
+            [data["labels"][name] for name in CLASS_NAMES],
+            list(data["start_rows"]),
+            [data["steps"][place][name] for place in STEP_PLACES for name in _STEP_NAMES],
+        )
+        if any(type(count) is not int for part in counts for count in part):  # NumPy would round 1.5.
+            raise TypeError("a count is not a whole number")
+        labels, start_rows, steps = (np.array(part, np.int64) for part in counts)
+        return cls(labels, start_rows, steps.reshape(len(STEP_PLACES), len(STEPS)))

@@ -1,0 +1,82 @@
+"""Picture of a data set's statistics against the definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.dataset.manifest import Manifest
+from pipeline.moving_line.goodness_of_fit import STEP_PROBABILITIES, Fit, fits
+from pipeline.moving_line.lines import CLASS_NAMES
+from pipeline.moving_line.pictures import save_atomically
+from pipeline.moving_line.statistics import STEP_PLACES, STEPS, Statistics
+
+_COUNTED, _EXPECTED = "#4c78a8", "#e45756"
+_PLACE_NAMES = {"interior": "inside", "lower_border": "from row 0", "upper_border": "from the last row"}
+
+
+def draw_statistics(manifest: Manifest, path: str) -> None:
+    """Draw, for every split, the shares of labels, start rows and steps beside those of the definition.
+
+    Bars are what was counted; a line is what the definition gives, and its band the range in which 95 % of
+    right data sets lie (two standard deviations of a binomial share).
+
+    Args:
+        manifest: of the data set.
+        path: the picture; see `pipeline.moving_line.pictures.check_picture_path`.
+    """
+    splits = manifest.splits.items()
+    figure = Figure(figsize=(13, 3.4 * len(splits)), layout="constrained")
+    rows = figure.subplots(len(splits), 3, width_ratios=(1, 3, 2.5), squeeze=False)
+    for (name, split), (labels, starts, steps) in zip(splits, rows, strict=True):
+        tests = {fit.counts: fit for fit in fits(name, split.statistics)}
+        _draw_shares(labels, split.statistics.labels, np.full(len(CLASS_NAMES), 1 / len(CLASS_NAMES)))
+        labels.set_xticks(range(len(CLASS_NAMES)), CLASS_NAMES)
+        labels.set_ylabel(f"{name}\n{split.num_sequences:,} sequences", fontsize=11)
+        labels.set_title(f"label, {_p_value(tests['labels'])}", fontsize=10)
+        size = len(split.statistics.start_rows)
+        _draw_shares(starts, split.statistics.start_rows, np.full(size, 1 / size))
+        starts.set_title(f"start row, {_p_value(tests['start_rows'])}", fontsize=10)
+        _draw_steps(steps, split.statistics, tests)
+    rows[0][1].legend(loc="lower right", fontsize=8)
+    save_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110))
+
+
+def _draw_shares(
+    axes: Axes, counts: npt.NDArray[np.int64], probabilities: npt.NDArray[Any], first: int = 0
+) -> None:
+    """Bars at first, first + 1, ... with the definition's shares and their band above them."""
+    total = max(int(counts.sum()), 1)
+    places = np.arange(first, first + len(counts))
+    axes.bar(places, counts / total, color=_COUNTED, label="counted")
+    deviation = 2 * np.sqrt(probabilities * (1 - probabilities) / total)
+    edges = np.append(places - 0.5, places[-1] + 0.5)
+    low, high = (
+        np.append(bound, bound[-1]) for bound in (probabilities - deviation, probabilities + deviation)
+    )
+    axes.fill_between(edges, low.clip(0), high, step="post", color=_EXPECTED, alpha=0.25, linewidth=0)
+    axes.stairs(probabilities, edges, color=_EXPECTED, baseline=None, label="definition")
+    axes.set_ylim(0)
+
+
+def _draw_steps(axes: Axes, statistics: Statistics, tests: dict[str, Fit]) -> None:
+    ticks: list[int] = []
+    names: list[str] = []
+    for number, (place, counts) in enumerate(zip(STEP_PLACES, statistics.steps, strict=True)):
+        first = number * (len(STEPS) + 1)
+        _draw_shares(axes, counts, np.array(STEP_PROBABILITIES[place]), first)
+        ticks += range(first, first + len(STEPS))
+        names += [f"{step:+d}" if step else "0" for step in STEPS]
+        p = _p_value(tests[f"steps_{place}"]) if f"steps_{place}" in tests else "none"
+        axes.text(first + 1, 0.62, f"{_PLACE_NAMES[place]}\n{p}", ha="center", va="top", fontsize=9)
+    axes.set_xticks(ticks, names)
+    axes.set_ylim(0, 0.64)
+    axes.set_title("step", fontsize=10)
+
+
+def _p_value(fit: Fit) -> str:
+    return "too few to judge" if fit.p_value is None else f"p = {fit.p_value:.2g}"

@@ -1,0 +1,1 @@
+"""Files, local and remote: atomic writes, locks, TFRecord framing, messages, damaged files."""

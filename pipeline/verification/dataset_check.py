@@ -1,0 +1,223 @@
+"""Reads a whole data set back, says what is wrong with it, and repairs it if asked to."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.command_line.errors import RequestError, one_line
+from pipeline.command_line.progress import Progress
+from pipeline.dataset.content_digest import split_digest
+from pipeline.dataset.duplicates import Duplicates, count_in_range, num_ranges
+from pipeline.dataset.manifest import MANIFEST_NAME, Manifest, ShardRecord, Split
+from pipeline.dataset.shard_plan import SPLITS, Shard, is_shard_name
+from pipeline.dataset.tfds_metadata import metadata_files
+from pipeline.generation.work_folder import Request, Workspace
+from pipeline.moving_line.goodness_of_fit import Fit, fits
+from pipeline.moving_line.statistics import Statistics
+from pipeline.storage import atomic_files, files
+from pipeline.verification.damage import Problem
+from pipeline.verification.repair import MIN_PARALLEL_BYTES, rebuild
+from pipeline.verification.shard_check import ShardCheck, check_shard
+from pipeline.workers.local_pool import Pool, local_pool
+
+
+@dataclass
+class Verification:
+    """What a verification found.
+
+    Attributes:
+        directory: the data set's.
+        manifest: what it says of itself; None if that cannot be read.
+        problems: all that is wrong.
+        repaired: names of the files that were made again and are whole now.
+        fits: chi-squared tests of the sequences; none if a shard is damaged.
+    """
+
+    directory: str
+    manifest: Manifest | None = None
+    problems: list[Problem] = field(default_factory=list)
+    repaired: set[str] = field(default_factory=set)
+    fits: list[Fit] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong, or nothing any more."""
+        return all(problem.file in self.repaired for problem in self.problems) and self.fits_definition
+
+    @property
+    def fits_definition(self) -> bool:
+        """Whether every chi-squared test holds."""
+        return all(fit.holds for fit in self.fits)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report for machines."""
+        document: dict[str, Any] = {
+            "data_dir": self.directory,
+            "passed": self.passed,
+            "problems": [
+                {**problem.to_json(), "repaired": problem.file in self.repaired} for problem in self.problems
+            ],
+            "fits": [fit.to_json() for fit in self.fits],
+        }
+        if self.manifest is not None:
+            splits = self.manifest.splits
+            document |= {
+                "fingerprint": self.manifest.fingerprint,
+                "content_digest": self.manifest.content_digest,
+                "num_sequences": {name: split.num_sequences for name, split in splits.items()},
+                "num_bytes": {name: split.num_bytes for name, split in splits.items()},
+                "statistics": {name: split.statistics.to_json() for name, split in splits.items()},
+                "duplicates": self.manifest.duplicates.to_json(),
+            }
+        return document
+
+
+def verify(directory: str, *, repair: bool = False, what: str = "verifying") -> Verification:
+    """Read every byte of a data set.
+
+    Args:
+        directory: of the data set.
+        repair: make again what is damaged or missing, byte for byte, from the manifest's settings.
+        what: named in front of the progress.
+
+    Raises:
+        RequestError: if there is no data set, not even a damaged one.
+        WorkError: if a worker process died, or a repair would not give the manifest's bytes.
+        OSError: if a file cannot be written.
+    """
+    found = Verification(directory)
+    names = _list(directory)
+    found.manifest = manifest = _read_manifest(found, names)
+    if manifest is None:
+        return found
+    made, known = Request.of_manifest(manifest), Request.of(manifest.settings)
+    if made != known:
+        reason = f"is of another version of this program ({made.difference(known)}); verify it with that one"
+        found.problems.append(Problem(MANIFEST_NAME, reason))
+        return found
+    shards = manifest.listed_shards()
+    expected = {record.file for record in shards.values()}
+    for name in sorted(name for name in names - expected if is_shard_name(name)):
+        found.problems.append(Problem(name, "is no part of the data set: remove it"))
+    with (
+        local_pool(sum(record.num_bytes for record in shards.values()) >= MIN_PARALLEL_BYTES) as pool,
+        tempfile.TemporaryDirectory() as hashes,
+    ):
+        checks = _check(pool, shards, manifest, directory, hashes, what)
+        found.problems += [problem for shard in shards for problem in checks[shard].problems]
+        damaged = {shard: record for shard, record in shards.items() if checks[shard].problems}
+        if repair and damaged:
+            rebuild(pool, damaged, manifest.settings, directory, f"{what}: repairing")
+            checks |= _check(pool, damaged, manifest, directory, hashes, f"{what}: reading the repaired")
+            found.repaired |= {record.file for shard, record in damaged.items() if not checks[shard].problems}
+        if not any(check.problems for check in checks.values()):
+            actual = _sum_up(pool, checks, manifest, hashes)
+            found.manifest = actual
+            for name, split in actual.splits.items():
+                found.fits += fits(name, split.statistics)
+    _check_small_files(found, manifest, repair)
+    return found
+
+
+def _list(directory: str) -> set[str]:
+    try:
+        if not files.directory_exists(directory):
+            raise RequestError(f"{directory}: no such directory; name one that pipeline.generate made")
+        names = files.list_names(directory)
+    except (OSError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(f"{directory}: cannot be read ({one_line(error)})") from error
+    if MANIFEST_NAME not in names and not any(map(is_shard_name, names)):
+        raise RequestError(f"{directory}: holds no data set; name a directory that pipeline.generate made")
+    return names
+
+
+def _read_manifest(found: Verification, names: set[str]) -> Manifest | None:
+    path = Workspace(found.directory).manifest_path
+    if MANIFEST_NAME not in names:
+        reason = "is missing: the data set is not finished; run pipeline.generate with its settings again"
+    else:
+        try:
+            return Manifest.from_bytes(files.read_bytes(path), path)
+        except (OSError, RequestError) as error:
+            reason = one_line(error).replace(f"{path} ", "").replace(f"{path}: ", "")
+    found.problems.append(Problem(MANIFEST_NAME, reason))
+    return None
+
+
+def _check(
+    pool: Pool,
+    shards: Mapping[Shard, ShardRecord],
+    manifest: Manifest,
+    directory: str,
+    hashes: str,
+    what: str,
+) -> dict[Shard, ShardCheck]:
+    checks, done = {}, 0
+    with Progress(what, sum(shard.num_sequences for shard in shards)) as progress:
+        arguments = manifest.settings, directory, hashes
+        for (shard, _), check in pool.run(check_shard, shards.items(), *arguments):
+            checks[shard] = check
+            done += shard.num_sequences
+            progress.set(done)
+    return checks
+
+
+def _sum_up(pool: Pool, checks: Mapping[Shard, ShardCheck], manifest: Manifest, hashes: str) -> Manifest:
+    """The manifest as it follows from the sequences that were read."""
+    splits = {}
+    for name, split in manifest.splits.items():
+        summaries = [
+            check.summary
+            for shard, check in sorted(checks.items(), key=lambda item: item[0].index)
+            if shard.split == name and check.summary is not None
+        ]
+        statistics = (summary.statistics for summary in summaries)
+        splits[name] = Split(
+            split.shards,
+            sum(statistics, Statistics.zero(manifest.settings.image_size)),
+            split_digest(leaf for summary in summaries for leaf in summary.leaves),
+        )
+    paths = {
+        split: [os.path.join(hashes, shard.file_name) for shard in checks if shard.split == split]
+        for split in SPLITS
+    }
+    ranges = num_ranges(sum(shard.num_sequences for shard in checks))
+    counts = (found for _, found in pool.run(_count, range(ranges), paths, ranges))
+    return replace(manifest, splits=splits, duplicates=sum(counts, Duplicates.zero()))
+
+
+def _count(index: int, paths: Mapping[str, list[str]], ranges: int) -> Duplicates:
+    return count_in_range(paths, index, ranges)
+
+
+def _check_small_files(found: Verification, read: Manifest, repair: bool) -> None:
+    """Check what the manifest says of the sequences, and the files that follow from it."""
+    actual = found.manifest or read
+    wrong = {}
+    if actual.to_bytes() != read.to_bytes():
+        wrong[MANIFEST_NAME] = "statistics, duplicates or content digest are not those of the sequences"
+    contents = metadata_files(actual)
+    for name, content in contents.items():
+        path = files.join(found.directory, name)
+        try:
+            if not files.file_exists(path):
+                wrong[name] = "is missing"
+            elif files.read_bytes(path) != content:
+                wrong[name] = "does not say what the manifest says"
+        except OSError as error:
+            wrong[name] = f"cannot be read ({error.strerror or one_line(error)})"
+    found.problems += [Problem(name, reason) for name, reason in wrong.items()]
+    if repair and wrong:
+        contents[MANIFEST_NAME] = actual.to_bytes()
+        workspace = Workspace(found.directory)
+        workspace.make_state()
+        for name in wrong:
+            atomic_files.write_bytes(files.join(found.directory, name), contents[name], workspace.state)
+        workspace.remove_state()
+        found.repaired |= set(wrong)

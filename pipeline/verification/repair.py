@@ -1,0 +1,58 @@
+"""Makes shards of a finished data set again, byte for byte, from the manifest's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.command_line.progress import Progress
+from pipeline.dataset.manifest import Manifest, ShardRecord
+from pipeline.dataset.shard_plan import DatasetSettings, Shard
+from pipeline.generation.shard_writer import rebuild_shard
+from pipeline.generation.work_folder import Workspace
+from pipeline.storage import files
+from pipeline.workers.local_pool import Pool, local_pool
+
+# Less work than this is done before worker processes would have started.
+MIN_PARALLEL_BYTES = 8 * 2**20
+
+
+def lost_shards(directory: str, manifest: Manifest) -> dict[Shard, ShardRecord]:
+    """Shards that are missing or of another size: what can be seen without reading them."""
+    sizes = files.list_sizes(directory)
+    return {
+        shard: record
+        for shard, record in manifest.listed_shards().items()
+        if sizes.get(record.file) != record.num_bytes
+    }
+
+
+def rebuild(
+    pool: Pool, shards: Mapping[Shard, ShardRecord], settings: DatasetSettings, directory: str, what: str
+) -> None:
+    """Write shards anew; each appears whole or stays as it is.
+
+    Raises:
+        WorkError: if this program would write other bytes than the manifest says.
+        OSError: if a shard cannot be written.
+    """
+    workspace = Workspace(directory)
+    total = sum(shard.num_sequences for shard in shards)
+    workspace.make_state()
+    try:
+        with Progress(what, total) as progress:
+            done = 0
+            for (shard, _), _ in pool.run(rebuild_shard, shards.items(), settings, directory):
+                done += shard.num_sequences
+                progress.set(done)
+    finally:
+        workspace.remove_state()
+
+
+def rebuild_lost(directory: str, manifest: Manifest, what: str) -> bool:
+    """Make lost shards again, on every core; whether there were any."""
+    shards = lost_shards(directory, manifest)
+    with local_pool(sum(record.num_bytes for record in shards.values()) >= MIN_PARALLEL_BYTES) as pool:
+        if shards:
+            rebuild(pool, shards, manifest.settings, directory, what)
+    Workspace(directory).remove_state()  # Of a run that was killed between the manifest and the end.
+    return bool(shards)

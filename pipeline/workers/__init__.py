@@ -1,0 +1,1 @@
+"""The processes that do the work, on this machine and on an engine's."""

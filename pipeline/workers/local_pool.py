@@ -1,0 +1,77 @@
+"""Processes on every core that can be used, for work that needs no Beam."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pipeline.command_line.errors import WORKER_DIED, WorkError
+from pipeline.workers.cores import usable_cores
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Pool:
+    """Calls functions in worker processes, or in this one."""
+
+    def __init__(self, executor: Executor | None) -> None:
+        self._executor = executor
+
+    def run(
+        self, function: Callable[..., Result], items: Iterable[Item], *arguments: Any
+    ) -> Iterator[tuple[Item, Result]]:
+        """Yield every item with ``function(item, *arguments)``, in whatever order they are done.
+
+        Raises:
+            WorkError: if a worker process died.
+        """
+        if self._executor is None:
+            for item in items:
+                yield item, function(item, *arguments)
+            return
+        try:
+            futures: dict[Future[Result], Item] = {
+                self._executor.submit(function, item, *arguments): item for item in items
+            }
+            for future in as_completed(futures):
+                yield futures.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise WorkError(f"{WORKER_DIED}; run it again") from error
+
+
+@contextmanager
+def local_pool(parallel: bool) -> Iterator[Pool]:
+    """A pool with a process for every usable core; without ``parallel``, everything runs in this process."""
+    workers = usable_cores()
+    if not parallel or workers == 1:
+        yield Pool(None)
+        return
+    # Spawned, not forked: a fork copies locks that other threads may hold.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker) as executor:
+        try:
+            yield Pool(executor)
+        except BaseException:
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the main process, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,0 +1,59 @@
+import pytest
+import tensorflow as tf
+
+from pipeline.storage.tf_example import decode_example, encode_example
+
+
+def _protobuf(features: dict[str, bytes | int]) -> tf.train.Example:
+    def feature(value: bytes | int) -> tf.train.Feature:
+        if isinstance(value, bytes):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    return tf.train.Example(
+        features=tf.train.Features(feature={name: feature(value) for name, value in features.items()})
+    )
+
+
+CASES: list[dict[str, bytes | int]] = [
+    {"label": 0, "path": b"\0" * 2},
+    {"label": 1, "path": bytes(range(256))},
+    {"frames": b"q" * 20_000, "label": 1},
+    {"negative": -5, "large": 2**62},
+    {},
+]
+
+
+@pytest.mark.parametrize("features", CASES)
+def test_bytes_are_those_of_deterministic_protobuf(features: dict[str, bytes | int]) -> None:
+    assert encode_example(features) == _protobuf(features).SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("features", CASES)
+def test_values_come_back(features: dict[str, bytes | int]) -> None:
+    assert decode_example(encode_example(features)) == {name: [value] for name, value in features.items()}
+
+
+def test_lists_that_other_writers_leave_unpacked_are_read() -> None:
+    # Field 1 of Int64List twice, as single varints, inside feature "a" of an Example.
+    feature = b"\x1a\x04\x08\x07\x08\x09"
+    entry = b"\x0a\x01a\x12" + bytes([len(feature)]) + feature
+    content = b"\x0a" + bytes([len(entry)]) + entry
+    assert decode_example(b"\x0a" + bytes([len(content)]) + content) == {"a": [7, 9]}
+
+
+def test_fields_that_are_not_known_are_passed_over() -> None:
+    message = encode_example({"label": 1})
+    assert decode_example(b"\x10\x05" + message + b"\x1d\0\0\0\0" + b"\x21" + bytes(8)) == {"label": [1]}
+
+
+@pytest.mark.parametrize("cut", range(1, 17))
+def test_a_message_that_is_cut_short_is_refused(cut: int) -> None:
+    message = encode_example({"label": 1})
+    with pytest.raises(ValueError):  # noqa: PT011  # The place of the cut decides the words.
+        decode_example(message[:-cut])
+
+
+def test_an_unknown_wire_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown wire type 3"):
+        decode_example(b"\x0b")

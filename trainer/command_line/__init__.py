@@ -1,0 +1,1 @@
+"""Flags that programs share, and what is settled before TensorFlow is imported."""

@@ -1,0 +1,69 @@
+"""Flags that programs share, and flags out of a file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from pipeline.command_line.arguments import ArgumentParser
+from pipeline.command_line.errors import RequestError, one_line
+
+ON_CORRUPT = ("fail", "skip")
+
+
+def add_on_corrupt(parser: ArgumentParser, default: str | None = ON_CORRUPT[0]) -> None:
+    """Add ``--on_corrupt``; see `trainer.input.salvage.open_split`."""
+    parser.add_argument(
+        "--on_corrupt",
+        choices=ON_CORRUPT,
+        default=default,
+        help="damaged data: fail at it, or skip it, for which every shard is read once beforehand",
+    )
+
+
+def check_dispatcher(flag: str, address: str) -> None:
+    """See whether an address can be that of a tf.data service's dispatcher.
+
+    Raises:
+        RequestError: naming the flag.
+    """
+    if not re.fullmatch(r"grpc://[^/\s:]+:\d{1,5}", address):
+        raise RequestError(f"{flag} {address}: give grpc://HOST:PORT of a dispatcher")
+
+
+def arguments_of_file(path: str) -> list[str]:
+    """Flags as a YAML or JSON file gives them, to stand before those of the command line.
+
+    Args:
+        path: of a mapping from flags, without dashes, to values; true and false for flags that take none.
+            Also a run's ``config.json``, for its settings and data.
+
+    Raises:
+        RequestError: if the file cannot be read or is no such mapping.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            document: Any = yaml.safe_load(stream)
+    except OSError as error:
+        raise RequestError(f"--config {path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"--config {path}: is neither YAML nor JSON ({one_line(error)[:120]})") from error
+    if isinstance(document, dict):
+        settings, dataset = document.get("settings"), document.get("dataset")
+        if isinstance(settings, dict) and isinstance(dataset, dict):  # A run's config.json.
+            document = {"data_dir": dataset.get("path"), **settings}
+    if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
+        raise RequestError(f"--config {path}: give a mapping from flags to values, as in batch_size: 64")
+    arguments = []
+    for name, value in document.items():
+        if value is None:
+            continue
+        if name == "config" or isinstance(value, dict | list):
+            raise RequestError(f"--config {path}: {name}: is no flag with a single value")
+        if isinstance(value, bool):
+            arguments.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            arguments.append(f"--{name}={value}")
+    return arguments

@@ -1,0 +1,1 @@
+"""Shards to batches: the order of the data, feeds, and damaged records."""

@@ -1,0 +1,1 @@
+"""The directory of a run, which run it holds, and the model in it."""

@@ -1,0 +1,87 @@
+"""Which run a directory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import tensorflow as tf
+
+from pipeline.command_line.errors import RequestError, one_line
+from pipeline.dataset.manifest import Manifest
+from trainer.run.run_directory import RunDirectory, absolute, write_json
+from trainer.run.versions import versions
+from trainer.training.settings import Execution, TrainingSettings
+
+
+def request_of(settings: TrainingSettings, manifest: Manifest, left_out: Mapping[str, int]) -> dict[str, Any]:
+    """All that the weights of a run depend on, as `RunDirectory.read_config` gives it."""
+    return {
+        **settings.to_json(),
+        "image_size": manifest.settings.image_size,
+        "dataset": manifest.fingerprint,
+        "left_out": dict(left_out),
+    }
+
+
+def check_holds(run: RunDirectory, request: dict[str, Any]) -> None:
+    """Refuse a directory that holds another run, or something else.
+
+    Raises:
+        RequestError: naming the differences.
+    """
+    config = run.read_config()
+    if config is None:
+        if tf.io.gfile.exists(run.path) and (
+            not tf.io.gfile.isdir(run.path) or tf.io.gfile.listdir(run.path)
+        ):
+            raise RequestError(
+                f"--model_dir {run.path}: holds something else; name an empty or new directory"
+            )
+    elif config != request:
+        differences = (
+            f"{name} {config.get(name)}, not {request.get(name)}"
+            for name in {**request, **config}
+            if config.get(name) != request.get(name)
+        )
+        raise RequestError(
+            f"--model_dir {run.path}: holds another run ({', '.join(differences)}); name another directory"
+        )
+
+
+def write_config(
+    run: RunDirectory,
+    settings: TrainingSettings,
+    execution: Execution,
+    data_dir: str,
+    manifest: Manifest,
+    left_out: Mapping[str, int],
+) -> None:
+    """Write ``config.json`` if it is not there: enough to repeat the run.
+
+    Raises:
+        RequestError: if it cannot be written.
+    """
+    if tf.io.gfile.exists(run.config_path):
+        return
+    dataset = {
+        "path": absolute(data_dir),
+        "fingerprint": manifest.fingerprint,
+        "seed": manifest.settings.seed,
+        "image_size": manifest.settings.image_size,
+        "encoding": manifest.settings.encoding,
+        "num_train": manifest.splits["train"].num_sequences,
+        "train_content_sha256": manifest.splits["train"].content_sha256,
+        "left_out": dict(left_out),
+    }
+    document = {
+        "settings": settings.to_json(),
+        "dataset": dataset,
+        "execution": asdict(execution),
+        "versions": versions(),
+    }
+    try:
+        write_json(run.config_path, document)
+    except (OSError, tf.errors.OpError) as error:
+        raise RequestError(f"--model_dir {run.path}: cannot be written ({one_line(error)})") from error

@@ -1,0 +1,1 @@
+"""Trains a model: settings, plan, loop, callbacks, checkpoints, history."""

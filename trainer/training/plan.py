@@ -1,0 +1,138 @@
+"""What a request comes to on the data at hand: numbers of steps, readers and feeds that fit together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import keras
+
+from pipeline.command_line.errors import RequestError
+from trainer.input.batches import steps_per_pass
+from trainer.input.split_files import SplitFiles
+from trainer.training.settings import Execution, TrainingSettings
+from trainer.training.training_state import TrainingState, epochs_without_progress
+
+_MAX_READERS = 16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can be carried out.
+
+    Attributes:
+        settings: the request, with its numbers of steps an epoch and of readers.
+        execution: how to carry it out.
+        steps_per_epoch: steps of every epoch.
+        readers: shards that each feed reads in parallel.
+        num_processes: that train together.
+    """
+
+    settings: TrainingSettings
+    execution: Execution
+    steps_per_epoch: int
+    readers: int
+    num_processes: int
+
+    @property
+    def in_step(self) -> dict[str, object]:
+        """What all processes of a cluster must agree in, besides the request, to stay in step."""
+        return {
+            "steps_per_execution": self.execution.steps_per_execution,
+            "checkpoint_every": self.execution.checkpoint_steps,
+            "peer_timeout": self.execution.peer_timeout,
+            "backend": keras.backend.backend(),
+        }
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the run if it does not stop early."""
+        return self.settings.epochs * self.steps_per_epoch
+
+    def is_finished(self, state: TrainingState) -> bool:
+        """Whether nothing is left to train."""
+        patience = self.settings.early_stopping
+        stopped = patience is not None and epochs_without_progress(state.history) >= patience
+        return state.step >= self.num_steps or (stopped and state.step % self.steps_per_epoch == 0)
+
+    def check_can_go_on(self, state: TrainingState) -> None:
+        """Refuse a number of steps an execution that would pass over the end of the epoch.
+
+        Raises:
+            RequestError: naming the flag.
+        """
+        if state.step % self.execution.steps_per_execution:
+            raise RequestError(
+                f"--steps_per_execution {self.execution.steps_per_execution}: the last checkpoint is of step"
+                f" {state.step}; give a divisor of {state.step}"
+            )
+
+    def check_replicas(self, num_replicas: int) -> None:
+        """Refuse a batch that the replicas of a process cannot share.
+
+        Raises:
+            RequestError: naming the flag.
+        """
+        shares = self.num_processes * num_replicas
+        if self.settings.batch_size % shares:
+            raise RequestError(
+                f"--batch_size {self.settings.batch_size}: {shares} replicas cannot share it evenly;"
+                f" give a multiple of {shares}"
+            )
+        if self.settings.precision == "mixed_float16" and shares > 1:
+            raise RequestError(
+                "--precision mixed_float16: on one device only; use mixed_bfloat16 or --distribution none"
+            )
+
+
+def make_plan(
+    settings: TrainingSettings, execution: Execution, files: SplitFiles, num_processes: int
+) -> Plan:
+    """Fit a request to the data.
+
+    Args:
+        settings: the request.
+        execution: how to carry it out.
+        files: the training split.
+        num_processes: that train together.
+
+    Raises:
+        RequestError: naming the flag that does not fit.
+    """
+    feeds, shards, executions = settings.feeds, len(files.paths), execution.steps_per_execution
+    if feeds % num_processes:
+        raise RequestError(
+            f"--feeds {feeds}: {num_processes} processes cannot share them evenly;"
+            f" give a multiple of {num_processes}"
+        )
+    if feeds > shards:
+        raise RequestError(
+            f"--feeds {feeds}: the training split has only {shards} shards;"
+            " generate it with a smaller --sequences_per_shard, or train with fewer processes"
+        )
+    readers = settings.readers or min(_MAX_READERS, shards // feeds)
+    if readers > shards // feeds:
+        raise RequestError(
+            f"--readers {readers}: the training split has only {shards} shards for {feeds} feeds;"
+            f" use --readers {shards // feeds} or generate with a smaller --sequences_per_shard"
+        )
+    fewest = min(files.dealt(feed, feeds).num_sequences for feed in range(feeds))
+    if settings.batch_size // feeds > fewest:
+        raise RequestError(
+            f"--batch_size {settings.batch_size}: the training split has only {files.num_sequences} sequences"
+        )
+    if settings.window is not None and settings.window > files.image_size:
+        raise RequestError(f"--window {settings.window}: the sequences have only {files.image_size} frames")
+    steps = settings.steps_per_epoch
+    if steps is None:
+        steps = steps_per_pass(files, settings.batch_size) // executions * executions
+    if not steps or steps % executions:
+        steps = steps or steps_per_pass(files, settings.batch_size)
+        raise RequestError(
+            f"--steps_per_execution {executions}: an epoch has {steps} steps; give a divisor of that"
+        )
+    if settings.warmup_steps >= settings.epochs * steps:
+        raise RequestError(
+            f"--warmup_steps {settings.warmup_steps}: the run has only {settings.epochs * steps} steps"
+        )
+    settled = replace(settings, steps_per_epoch=steps, readers=readers)
+    return Plan(settled, execution, steps, readers, num_processes)

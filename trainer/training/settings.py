@@ -1,0 +1,197 @@
+"""What a training run is asked to do, and how it is carried out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from model import ARCHITECTURES, LINES, Observation
+from model.execution import COMPILERS
+from pipeline.command_line.errors import RequestError
+from trainer.command_line.flags import check_dispatcher
+
+SCHEDULES = ("cosine", "constant")
+DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
+# TF32 is float32 whose products GPUs compute from numbers rounded to 10 bits.
+PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
+DEFAULT_CHECKPOINT_STEPS = 500
+
+_MAX_PEER_TIMEOUT = 1_000_000  # The system counts milliseconds in 32 bits.
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """A validated request for a run; everything that its weights depend on besides the data set.
+
+    Attributes:
+        epochs: of `steps_per_epoch` steps each; after every one comes validation.
+        steps_per_epoch: batches an epoch; None means one pass over the training split.
+        batch_size: sequences a step, of all replicas together.
+        learning_rate: of Adam, the highest of the run.
+        warmup_steps: over which the learning rate rises from 0.
+        schedule: after that, "cosine" lets it fall along half a cosine to 0 at the last step, "constant"
+            keeps it.
+        clip_norm: gradients with a larger global norm are scaled down to it.
+        early_stopping: epochs without a lower validation loss after which to stop; None goes on to the end.
+        architecture: one of `model.ARCHITECTURES`.
+        precision: one of `PRECISIONS`: a Keras dtype policy, or "tf32".
+        deterministic: use only operations that give the same bits every time.
+        line: what a frame shows; see `model.Observation`.
+        window: random consecutive frames of each sequence; None takes all.
+        noise: share of pixels that salt and pepper replace.
+        feeds: inputs that the shards are dealt to, part of the order of the data; a process reads one or
+            several.
+        readers: shards that each feed reads in parallel, part of the order of the data; None means 16, or one
+            for every shard where there are fewer.
+        seed: of the initial weights, the order of the data, windows and noise.
+
+    Raises:
+        RequestError: naming the flag that is wrong.
+    """
+
+    epochs: int = 4
+    steps_per_epoch: int | None = None
+    batch_size: int = 32
+    learning_rate: float = 0.0005
+    warmup_steps: int = 0
+    schedule: str = "cosine"
+    clip_norm: float = 1.0
+    early_stopping: int | None = None
+    architecture: str = "folded"
+    precision: str = "float32"
+    deterministic: bool = False
+    line: str = "line"
+    window: int | None = None
+    noise: float = 0.0
+    feeds: int = 1
+    readers: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_positive(
+            self, "epochs", "steps_per_epoch", "batch_size", "early_stopping", "window", "feeds", "readers"
+        )
+        if self.epochs * (self.steps_per_epoch or 1) >= 2**31:
+            raise RequestError(f"--epochs {self.epochs}: give fewer, 2**31 steps are the most in a run")
+        if not 0 <= self.seed < 2**32:
+            raise RequestError(f"--seed {self.seed}: give a whole number from 0 to {2**32 - 1}")
+        for name in ("learning_rate", "clip_norm"):
+            number = getattr(self, name)
+            if not (math.isfinite(number) and number > 0):
+                raise RequestError(f"--{name} {number}: give a number above 0")
+        if not 0 <= self.noise < 1:
+            raise RequestError(f"--noise {self.noise}: give a share of the pixels, from 0 to below 1")
+        if self.warmup_steps < 0:
+            raise RequestError(f"--warmup_steps {self.warmup_steps}: give a whole number of at least 0")
+        _check_among(
+            self, schedule=SCHEDULES, architecture=tuple(ARCHITECTURES), precision=PRECISIONS, line=LINES
+        )
+        if self.batch_size % self.feeds:
+            raise RequestError(
+                f"--batch_size {self.batch_size}: {self.feeds} feeds cannot share it evenly;"
+                f" give a multiple of {self.feeds}"
+            )
+
+    @property
+    def dtype_policy(self) -> str:
+        """Keras' name for the precision of layers."""
+        return "float32" if self.precision == "tf32" else self.precision
+
+    @property
+    def observation(self) -> Observation:
+        """What of a sequence the classifier gets to see."""
+        return Observation(self.line, self.window, self.noise, self.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as they stand in ``config.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> TrainingSettings:
+        """Settings out of ``config.json``.
+
+        Raises:
+            KeyError: if one is missing.
+            RequestError: if one is wrong.
+        """
+        return cls(**{field.name: document[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is carried out; it may differ from one start of a run to the next.
+
+    Attributes:
+        device: "auto", "cpu" or "gpu".
+        compile: what carries out the model, one of `model.execution.COMPILERS`.
+        distribution: one of `DISTRIBUTIONS`.
+        steps_per_execution: steps that run on the device without coming back to Python.
+        checkpoint_every: steps between checkpoints within an epoch; see `checkpoint_steps`.
+        checkpoint_seconds: time between checkpoints within an epoch; None asks for none.
+        keep_checkpoints: newest checkpoints that are kept besides the best.
+        on_corrupt: what to do about damaged records; see `trainer.input.salvage.open_split`.
+        profile: first and last step of a profile, counted from the first step of this start; None makes none.
+        connect_timeout: seconds to wait for the other processes of a cluster, or of a data service.
+        peer_timeout: seconds of silence, or of work without an end, after which a process of a cluster is
+            given up.
+        data_service: ``grpc://HOST:PORT`` of a tf.data service to read through; None reads in this process.
+
+    Raises:
+        RequestError: naming the flag that is wrong.
+    """
+
+    device: str = "auto"
+    compile: str = "auto"
+    distribution: str = "auto"
+    steps_per_execution: int = 1
+    checkpoint_every: int | None = None
+    checkpoint_seconds: int | None = None
+    keep_checkpoints: int = 2
+    on_corrupt: str = "fail"
+    profile: tuple[int, int] | None = None
+    connect_timeout: int = 300
+    peer_timeout: int = 600
+    data_service: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(
+            self,
+            *("steps_per_execution", "checkpoint_every", "checkpoint_seconds"),
+            *("keep_checkpoints", "connect_timeout", "peer_timeout"),
+        )
+        if self.peer_timeout > _MAX_PEER_TIMEOUT:
+            raise RequestError(
+                f"--peer_timeout {self.peer_timeout}: give at most {_MAX_PEER_TIMEOUT} seconds"
+            )
+        if self.checkpoint_steps is not None and self.checkpoint_steps % self.steps_per_execution:
+            raise RequestError(
+                f"--checkpoint_every {self.checkpoint_steps}: give a multiple of --steps_per_execution"
+                f" {self.steps_per_execution}"
+            )
+        _check_among(self, compile=COMPILERS, distribution=DISTRIBUTIONS)
+        if self.data_service is not None:
+            check_dispatcher("--data_service", self.data_service)
+        if self.profile is not None and not 1 <= self.profile[0] <= self.profile[1]:
+            raise RequestError("--profile: give two steps, FIRST,LAST, as in 10,20")
+
+    @property
+    def checkpoint_steps(self) -> int | None:
+        """Steps between checkpoints within an epoch; None where seconds alone count."""
+        if self.checkpoint_every is None and self.checkpoint_seconds is None:
+            return DEFAULT_CHECKPOINT_STEPS
+        return self.checkpoint_every
+
+
+def _check_positive(request: object, *names: str) -> None:
+    for name in names:
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise RequestError(f"--{name} {value}: give a whole number of at least 1")
+
+
+def _check_among(request: object, **choices: Sequence[str]) -> None:
+    for name, known in choices.items():
+        if getattr(request, name) not in known:
+            raise RequestError(f"--{name} {getattr(request, name)}: give one of {', '.join(known)}")

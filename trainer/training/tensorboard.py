@@ -1,0 +1,71 @@
+"""TensorBoard's event files: an event for every epoch, and none twice, however often a run is taken up."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pipeline.storage.tfrecord import CorruptRecordError, frame_record, read_records
+from trainer.run.run_directory import write_bytes
+from trainer.training.training_state import TrainingState
+
+_VALIDATION = "val_"
+
+
+class Scalars(keras.callbacks.Callback):
+    """Writes losses, metrics, learning rate, speed and waiting by step, for training and validation."""
+
+    def __init__(self, directory: str, state: TrainingState) -> None:
+        super().__init__()
+        self._state = state
+        self._directories = {name: os.path.join(directory, name) for name in ("train", "validation")}
+        self._writers: dict[str, Any] = {}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write, and see to it that it is written before the step is saved."""
+        values = {**(logs or {}), "learning_rate": float(keras.ops.convert_to_numpy(self._learning_rate()))}
+        for name, directory in self._directories.items():
+            if name not in self._writers:
+                self._writers[name] = tf.summary.create_file_writer(directory)
+            with self._writers[name].as_default(self._state.step):
+                for key, value in values.items():
+                    if key.startswith(_VALIDATION) == (name == "validation"):
+                        tf.summary.scalar(key.removeprefix(_VALIDATION), value)
+            self._writers[name].flush()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the files; a next part of the training opens others."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def _learning_rate(self) -> Any:
+        return self.model.optimizer.learning_rate
+
+
+def forget_events_after(directory: str, step: int) -> None:
+    """Take events of later steps, and what a kill left half-written, out of a directory's event files."""
+    for where, _, names in tf.io.gfile.walk(directory):
+        for name in names:
+            if "tfevents" in name:
+                _rewrite(os.path.join(where, name), step)
+
+
+def _rewrite(path: str, step: int) -> None:
+    kept, whole = [], True
+    with tf.io.gfile.GFile(path, "rb") as stream:
+        try:
+            for payload in read_records(stream):
+                if tf.compat.v1.Event.FromString(payload).step <= step:
+                    kept.append(frame_record(payload))
+                else:
+                    whole = False
+        except CorruptRecordError:
+            whole = False
+    if whole:
+        return
+
+    write_bytes(path, b"".join(kept))
