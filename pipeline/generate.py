@@ -9,18 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from typing import Any
 
-from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
+from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text
 from pipeline.command_line.errors import WORKER_DIED, RequestError, WorkError, one_line
 from pipeline.command_line.program import run
 from pipeline.command_line.progress import Progress
+from pipeline.command_line.setting_flags import add_dataset_flag, add_setting_flags, kind_of, settings_given
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.shard_plan import DatasetSettings, Shard, plan_shards
+from pipeline.dataset.shard_plan import Shard
+from pipeline.definition import Definition
 from pipeline.generation.estimate import DiskSpace, describe
 from pipeline.generation.work_folder import Workspace
-from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.verification.repair import rebuild_lost
 
 PROGRAM = "pipeline.generate"
@@ -30,7 +30,7 @@ _LOOKS_BETWEEN_LISTINGS = 9
 
 
 def generate(
-    settings: DatasetSettings,
+    definition: Definition,
     output_dir: str,
     *,
     runner: str | None = None,
@@ -42,7 +42,7 @@ def generate(
     """Make the data set, or go on where an earlier run of the same request stopped.
 
     Args:
-        settings: what to make.
+        definition: what to make.
         output_dir: where, as any path that Beam's ``FileSystems`` know.
         runner, direct_num_workers, direct_running_mode, beam_flags: see `choose_runner`.
         overwrite: replace a data set of other settings; it stays until the new one is whole.
@@ -56,12 +56,12 @@ def generate(
     """
     # Imported here: without Beam, help and wrong flags answer at once.
     from pipeline.generation.beam_job import build_job
-    from pipeline.generation.output_directory import choose_target, claim, held, publish
+    from pipeline.generation.output_directory import choose_target, claim, lock_output_directory, publish
     from pipeline.generation.runners import choose_runner
 
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
-    with held(output_dir):
-        target = choose_target(output_dir, settings, overwrite)
+    with lock_output_directory(output_dir):
+        target = choose_target(output_dir, definition, overwrite)
         if (left := target.abandoned()) is not None:
             print(
                 f"{left}: an unfinished run with --overwrite left it; remove it if it is given up",
@@ -70,23 +70,23 @@ def generate(
         if target.finished is not None:
             made = rebuild_lost(target.directory, target.finished, PROGRAM)
             return publish(target), made or target.directory != target.output_dir
-        DiskSpace.of(settings, target.directory).check(output_dir)
+        DiskSpace.of(definition, target.directory).check(output_dir)
         try:
-            pipeline = build_job(settings, target.directory, chosen, options)
+            pipeline = build_job(definition, target.directory, chosen, options)
         except ValueError as error:
             raise RequestError(f"Beam: {one_line(error)}") from error
-        claim(target, settings)
-        _run(pipeline, Workspace(target.directory), plan_shards(settings))
+        claim(target, definition)
+        _run(pipeline, Workspace(target.directory), definition.shards())
         return publish(target), True
 
 
-def expect(
-    settings: DatasetSettings, output_dir: str, num_workers: int | None, overwrite: bool = False
+def dry_run_report(
+    definition: Definition, output_dir: str, num_workers: int | None, overwrite: bool = False
 ) -> list[str]:
     """What `generate` would take, for people; nothing is written.
 
     Args:
-        settings, output_dir, overwrite: as for `generate`.
+        definition, output_dir, overwrite: as for `generate`.
         num_workers: local processes; None for an engine elsewhere.
 
     Raises:
@@ -94,12 +94,12 @@ def expect(
     """
     from pipeline.generation.output_directory import choose_target
 
-    target = choose_target(output_dir, settings, overwrite)
+    target = choose_target(output_dir, definition, overwrite)
     if target.finished is not None:
         return ["  it is already there: nothing to do, but for shards that were lost"]
-    space = DiskSpace.of(settings, target.directory)
+    space = DiskSpace.of(definition, target.directory)
     space.check(output_dir)
-    return describe(settings, space, num_workers)
+    return describe(definition, space, num_workers)
 
 
 def _run(pipeline: Any, workspace: Workspace, shards: list[Shard]) -> None:
@@ -163,7 +163,7 @@ def _cause(error: BaseException) -> str:
 
 def summary(manifest: Manifest, output_dir: str, seconds: float | None) -> str:
     """Counts, bytes, rate and fingerprint, a few lines for people."""
-    lines = [f"data set of moving lines in {output_dir}"]
+    lines = [f"data set of {_title(manifest.definition)} in {output_dir}"]
     for name, split in manifest.splits.items():
         lines.append(
             f"  {name:<10} {split.num_sequences:>13,} sequences  {len(split.shards):>6,} shards"
@@ -181,30 +181,21 @@ def summary(manifest: Manifest, output_dir: str, seconds: float | None) -> str:
     return "\n".join(lines)
 
 
-def _parser() -> ArgumentParser:
+def _title(definition: Definition) -> str:
+    return definition.title or definition.name
+
+
+def _parser(kind: type[Definition]) -> ArgumentParser:
     parser = ArgumentParser(
         PROGRAM,
-        "Generate a data set of moving lines with Apache Beam. Every other flag goes to Beam: its runners'"
-        " options. The same command again resumes, or says that all is there.",
+        "Generate a data set with Apache Beam, of moving lines or of another kind. Every other flag goes to"
+        " Beam: its runners' options. The same command again resumes, or says that all is there.",
         f"python -m {PROGRAM} --output_dir /tmp/lines --num_train 200000 --encoding path",
     )
     add = parser.add_argument
     add("--output_dir", required=True, type=path_text, help="directory to fill; a local path, gs://, ...")
-    add("--num_train", type=positive_int, default=200_000, help="training sequences")
-    add("--num_validation", type=positive_int, default=5_000, help="validation sequences")
-    add("--num_test", type=positive_int, default=10_000, help="test sequences")
-    add("--image_size", type=positive_int, default=50, help="S in pixels, 2..256; S frames of S x S")
-    add("--seed", type=non_negative_int, default=0, help="decides every sequence")
-    add(
-        "--encoding",
-        default="path",
-        help=f"{' or '.join(ENCODINGS)}: S bytes a sequence, or its frames, compressed",
-    )
-    add(
-        "--sequences_per_shard",
-        type=positive_int,
-        help="the most sequences in a shard (default: 16 shards a split, more beyond 128 MiB a shard)",
-    )
+    add_dataset_flag(parser)
+    add_setting_flags(parser, kind)
     add("--overwrite", action="store_true", help="replace a data set of other settings")
     add("--dry_run", action="store_true", help="say what it would take, and whether it fits; write nothing")
     add("--runner", help="Beam runner (default: local, on every core; downloads nothing)")
@@ -220,12 +211,11 @@ def _parser() -> ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Parse, generate, print the summary."""
     start = time.monotonic()
-    parser = _parser()
+    kind = kind_of(arguments)
+    parser = _parser(kind)
     flags, beam_flags = parser.parse_known_args(arguments)
     parser.check_passed_on(beam_flags)
-    settings = DatasetSettings(
-        **{field.name: getattr(flags, field.name) for field in fields(DatasetSettings)}
-    )
+    definition = kind(**settings_given(flags, kind))
     # The one line of a failed run is printed here; Beam would print its traceback several times first.
     for name in ("apache_beam", "root"):  # Of jobs that run elsewhere, the root logger tells.
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -235,11 +225,11 @@ def main(arguments: Sequence[str]) -> int:
         workers = flags.direct_num_workers, flags.direct_running_mode
         choose_runner(flags.runner, *workers, beam_flags)
         num_workers = num_local_workers(*workers) if is_local_runner(flags.runner) else None
-        lines = expect(settings, flags.output_dir, num_workers, flags.overwrite)
-        print("\n".join([f"data set of moving lines in {flags.output_dir}, not made yet", *lines]))
+        lines = dry_run_report(definition, flags.output_dir, num_workers, flags.overwrite)
+        print("\n".join([f"data set of {_title(definition)} in {flags.output_dir}, not made yet", *lines]))
         return 0
     manifest, made = generate(
-        settings,
+        definition,
         flags.output_dir,
         runner=flags.runner,
         direct_num_workers=flags.direct_num_workers,

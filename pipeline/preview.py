@@ -1,28 +1,24 @@
-"""Program: pictures of sequences, from a data set or straight from a seed."""
+"""Program: pictures of sequences, from a data set or straight from settings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
+from itertools import islice
 
 from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
-from pipeline.dataset.shard_plan import SPLITS
-from pipeline.moving_line.lines import (
-    CLASS_NAMES,
-    MAX_IMAGE_SIZE,
-    MIN_IMAGE_SIZE,
-    Int64Array,
-    Uint8Array,
-    draw_frames,
-    sample_sequences,
+from pipeline.command_line.setting_flags import (
+    add_dataset_flag,
+    add_setting_flags,
+    kind_of,
+    settings_given,
 )
-from pipeline.moving_line.pictures import (
-    PICTURE_TYPES,
-    check_num_sequences,
-    check_picture_path,
-    draw_sequences,
-)
+from pipeline.definition import Definition
+from pipeline.pictures.files import PICTURE_TYPES, check_picture_path
+from pipeline.pictures.sequences import check_num_sequences, draw_sequences
+from pipeline.storage.tfrecord import read_records
 
 PROGRAM = "pipeline.preview"
 _STILL_TYPES = tuple(kind for kind in PICTURE_TYPES if kind != ".gif")
@@ -30,10 +26,8 @@ _STILL_TYPES = tuple(kind for kind in PICTURE_TYPES if kind != ".gif")
 
 def preview(
     output: str,
+    source: Definition | str,
     *,
-    data_dir: str | None = None,
-    seed: int = 0,
-    image_size: int = 50,
     split: str = "train",
     first: int = 0,
     num_sequences: int = 2,
@@ -43,28 +37,37 @@ def preview(
 
     Args:
         output: the picture; a ``.gif`` moves, other types show ``num_frames`` frames side by side.
-        data_dir: a data set to read from; None samples from ``seed`` and ``image_size`` instead.
+        source: a definition, which makes the sequences, or the directory of a data set to read.
 
     Raises:
         RequestError: if the request is wrong; nothing is written then.
     """
     check_picture_path(output)
     check_num_sequences(num_sequences)
-    if data_dir is not None:
+    if isinstance(source, Definition):
+        definition = source
+        if split not in definition.num_sequences:
+            raise RequestError(f"--split {split}: give one of {', '.join(definition.num_sequences)}")
+        blocks = definition.blocks(split, first, num_sequences)
+        payloads = list(
+            islice(read_records(BytesIO(b"".join(block.records() for block in blocks))), num_sequences)
+        )
+    else:
         from pipeline.dataset.reader import Dataset  # Needs Beam, which takes seconds to import.
 
-        paths, labels = Dataset.open(data_dir).read(split, first, num_sequences)
-    else:
-        if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
-            raise RequestError(
-                f"--image_size {image_size}: give a size from {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}"
-            )
-        paths, labels = sample_sequences(seed, split, image_size, first, num_sequences)
-    draw_sequences(draw_frames(paths, labels), _titles(paths, labels, split, first), output, num_frames)
+        dataset = Dataset.open(source)
+        definition = dataset.manifest.definition
+        payloads = list(dataset.read(split, first, num_sequences))
+    examples = [definition.decode(payload) for payload in payloads]
+    titles = [
+        f"{split} {first + place}: {definition.caption(example)}" for place, example in enumerate(examples)
+    ]
+    videos = [definition.frames(example) for example in examples]
+    draw_sequences(videos, titles, output, num_frames, definition.palette)
 
 
 def preview_statistics(output: str, data_dir: str) -> None:
-    """Draw a data set's statistics, as its manifest has them, against the definition.
+    """Draw a data set's statistics, as its manifest has them.
 
     Args:
         output: the picture; not a ``.gif``.
@@ -74,16 +77,10 @@ def preview_statistics(output: str, data_dir: str) -> None:
     """
     check_picture_path(output, _STILL_TYPES, "--statistics")
     from pipeline.dataset.reader import Dataset
-    from pipeline.moving_line.statistics_picture import draw_statistics
 
-    draw_statistics(Dataset.open(data_dir).manifest, output)
-
-
-def _titles(paths: Uint8Array, labels: Int64Array, split: str, first: int) -> list[str]:
-    return [
-        f"{split} {first + i}: {CLASS_NAMES[label]}, from row {rows[0]}"
-        for i, (rows, label) in enumerate(zip(paths, labels, strict=True))
-    ]
+    manifest = Dataset.open(data_dir).manifest
+    splits = {name: manifest.statistics(name) for name in manifest.splits}
+    manifest.definition.draw_statistics(splits, output)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -95,25 +92,24 @@ def main(arguments: Sequence[str]) -> int:
     )
     add = parser.add_argument
     add("--output", type=path_text, help=f"picture of sequences: {', '.join(PICTURE_TYPES)}; .gif moves")
-    add(
-        "--statistics",
-        type=path_text,
-        help=f"picture of a data set's statistics against the definition: {', '.join(_STILL_TYPES)}",
-    )
+    add("--statistics", type=path_text, help=f"picture of a data set's statistics: {', '.join(_STILL_TYPES)}")
     add(
         "--data_dir",
         type=path_text,
-        help="a data set to read; without it, sequences come straight from the seed",
+        help="a data set to read; without it, sequences are made from the settings below",
     )
-    add("--seed", type=non_negative_int, help="without --data_dir: decides the sequences (default: 0)")
-    add("--image_size", type=positive_int, help="without --data_dir: S in pixels, 2..256 (default: 50)")
-    add("--split", choices=SPLITS, default="train", help="which split's sequences")
+    add("--split", default="train", help="which split's sequences")
     add("--first", type=non_negative_int, default=0, help="index of the first sequence")
     add("--num_sequences", type=positive_int, default=2, help="how many sequences")
     add("--num_frames", type=positive_int, default=5, help="frames a sequence, evenly spaced; not for .gif")
+    add_dataset_flag(parser)
+    kind = kind_of(arguments)
+    add_setting_flags(parser.add_argument_group("settings, without --data_dir"), kind, of_examples=True)
     flags = parser.parse_args(arguments)
-    if flags.data_dir is not None and not (flags.seed is None and flags.image_size is None):
-        raise RequestError("--data_dir brings its own seed and size; leave --seed and --image_size out")
+    settings = settings_given(flags, kind)
+    if flags.data_dir is not None and settings:
+        given = " and ".join(f"--{name}" for name in settings)
+        raise RequestError(f"--data_dir brings its own settings; leave {given} out")
     if flags.output is None and flags.statistics is None:
         parser.error("give --output, --statistics or both")
     if flags.statistics is not None:
@@ -125,9 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     preview(
         flags.output,
-        data_dir=flags.data_dir,
-        seed=flags.seed or 0,
-        image_size=50 if flags.image_size is None else flags.image_size,
+        flags.data_dir if flags.data_dir is not None else kind(**settings),
         split=flags.split,
         first=flags.first,
         num_sequences=flags.num_sequences,

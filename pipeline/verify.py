@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.command_line.arguments import ArgumentParser, path_text
 from pipeline.command_line.program import run
 from pipeline.dataset.manifest import Manifest
-from pipeline.moving_line.goodness_of_fit import SIGNIFICANCE, Fit
+from pipeline.dataset.statistics import SIGNIFICANCE, ChiSquaredTest
 from pipeline.storage import files
 from pipeline.storage.directory_lock import locked
 from pipeline.verification.dataset_check import Verification, verify
@@ -33,9 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     flags = parser.parse_args(arguments)
     if flags.repair and files.directory_exists(flags.data_dir):
         with locked(flags.data_dir):
-            found = verify(flags.data_dir, repair=True, what=PROGRAM)
+            found = verify(flags.data_dir, repair=True, progress_label=PROGRAM)
     else:
-        found = verify(flags.data_dir, what=PROGRAM)
+        found = verify(flags.data_dir, progress_label=PROGRAM)
     if flags.json:
         print(json.dumps(found.to_json(), indent=1, allow_nan=False))
     else:
@@ -45,11 +45,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _lines(found: Verification, seconds: float) -> Iterator[str]:
     """The report for people."""
-    yield f"data set of moving lines in {found.directory}"
+    definition = None if found.manifest is None else found.manifest.definition
+    title = "" if definition is None else f" of {definition.title or definition.name}"
+    yield f"data set{title} in {found.directory}"
     if found.manifest is not None:
         yield from _describe(found.manifest)
-    if found.fits:
-        yield from _judge(found.fits)
+    if found.tests:
+        yield from _judge(found.tests)
     for problem in found.problems:
         yield f"{problem}{' (repaired)' if problem.file in found.repaired else ''}"
     wrong = {problem.file for problem in found.problems} - found.repaired
@@ -68,8 +70,7 @@ def _describe(manifest: Manifest) -> Iterator[str]:
     yield f"  fingerprint    {manifest.fingerprint}"
     yield f"  content digest {manifest.content_digest}"
     for name, split in manifest.splits.items():
-        counts = split.statistics.to_json()["labels"].items()
-        labels = ", ".join(f"{count:,} {label}" for label, count in counts)
+        labels = str(manifest.statistics(name))
         yield (
             f"  {name:<10} {split.num_sequences:>13,} sequences ({labels})  {len(split.shards):>6,} shards"
             f"  {split.num_bytes:>16,} bytes"
@@ -80,16 +81,16 @@ def _describe(manifest: Manifest) -> Iterator[str]:
     yield f"  sequences seen before: {within}; {across}"
 
 
-def _judge(fits: list[Fit]) -> Iterator[str]:
-    for fit in fits:
+def _judge(tests: list[ChiSquaredTest]) -> Iterator[str]:
+    for test in tests:
         verdict = "too few to judge"
-        if fit.p_value is not None:
+        if test.p_value is not None:
             verdict = (
-                f"chi-squared {fit.statistic:.2f}, {fit.degrees_of_freedom} degrees of freedom,"
-                f" p = {fit.p_value:.3g}"
+                f"chi-squared {test.statistic:.2f}, {test.degrees_of_freedom} degrees of freedom,"
+                f" p = {test.p_value:.3g}"
             )
-        yield f"  {fit.split:<10} {fit.counts:<18} {fit.total:>15,} counted: {verdict}"
-    answer = "follow" if all(fit.holds for fit in fits) else "do NOT follow"
+        yield f"  {test.split:<10} {test.counts:<18} {test.total:>15,} counted: {verdict}"
+    answer = "follow" if all(test.holds for test in tests) else "do NOT follow"
     yield f"  the sequences {answer} the definition (a p below {SIGNIFICANCE:g} would speak against it)"
 
 

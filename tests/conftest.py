@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset.shard_plan import DatasetSettings
 from pipeline.generate import generate
+from pipeline.moving_line.definition import MovingLine
 from tests.object_store.store import Store
 
 ROOT = Path(__file__).parent.parent
 ENGINE_TOOLS = {"flink": ("java", "mvn")}
+SPLITS = ("train", "validation", "test")
 SMALL = {"num_train": 600, "num_validation": 70, "num_test": 150}
 
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -55,8 +56,8 @@ def make_dataset(
     directory: Path, *, encoding: str = "path", image_size: int = 8, seed: int = 3, **counts: int
 ) -> Path:
     """A small data set, made in this process."""
-    settings = DatasetSettings(seed, image_size, encoding, **{**SMALL, **counts})
-    generate(settings, str(directory), direct_num_workers=1)
+    definition = MovingLine(seed=seed, image_size=image_size, encoding=encoding, **{**SMALL, **counts})
+    generate(definition, str(directory), direct_num_workers=1)
     return directory
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from benchmarks.costs import ByShards, Costs
 from benchmarks.needs import Need, Plan, needs, number
-from pipeline.dataset.shard_plan import DatasetSettings
+from pipeline.moving_line.definition import MovingLine
 from tests.conftest import ROOT, Program
 
 # One million sequences: 960,000 in 48 shards, 20,000 in 1, 20,000 in 1; 4 ranges; every shard has 1 run.
-SETTINGS = DatasetSettings(0, 50, "path", 960_000, 20_000, 20_000, sequences_per_shard=20_000)
+SETTINGS = MovingLine(0, 50, "path", 960_000, 20_000, 20_000, sequences_per_shard=20_000)
 COSTS = Costs(
     image_size=50,
     processor="a processor",

@@ -1,10 +1,12 @@
-"""The content digest: what sequences a data set holds, whatever their encoding and sharding.
+"""The content digest: what examples a data set holds, whatever their encoding and sharding.
 
-A split is cut into **leaves** of 4,096 sequences, counted from its first; the last may be smaller. A leaf's
-digest is the SHA-256 of its sequences, each as its path (S bytes) and its label (a byte). A split's digest
-is the SHA-256 of its leaves' digests, and the data set's the SHA-256 of the canonical JSON (sorted keys, no
-spaces) of the image size and its splits' digests by name. So workers can digest parts of a split, and any
-part can be checked by itself.
+Every example has a **content** of some bytes. A split is cut into **leaves** of a fixed number of examples,
+counted from its first; the last may be smaller. A leaf's digest is the SHA-256 of its contents. A split's
+digest is the SHA-256 of its leaves' digests, and the data set's the SHA-256 of the canonical JSON (sorted
+keys, no spaces) of what identifies its kind and of its splits' digests by name. So workers can digest parts
+of a split, and any part can be checked by itself.
+
+Kinds of data set choose the content and the leaves: see `pipeline.definition`.
 """
 
 from __future__ import annotations
@@ -12,41 +14,64 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.moving_line.lines import Int64Array, Uint8Array
+# The contents of some examples, uint8 (n, bytes of a content).
+Contents = npt.NDArray[np.uint8]
 
-SEQUENCES_PER_LEAF = 4096
 
-
-def blocks(first: int, count: int) -> Iterator[tuple[int, int]]:
-    """Cut sequences ``first`` .. ``first + count - 1`` where leaves begin: (first, count) of each block."""
+def pieces(first: int, count: int, size: int) -> Iterator[tuple[int, int]]:
+    """Cut a range of ``count`` examples at multiples of a size: (first, count) of each piece."""
     end = first + count
     while first < end:
-        stop = min(end, (first // SEQUENCES_PER_LEAF + 1) * SEQUENCES_PER_LEAF)
+        stop = min(end, (first // size + 1) * size)
         yield first, stop - first
         first = stop
 
 
-def leaf_digest(paths: Uint8Array, labels: Int64Array) -> str:
-    """Hexadecimal digest of a leaf: paths uint8 (n, S), labels int64 (n,)."""
-    content = np.empty((len(paths), paths.shape[1] + 1), np.uint8)
-    content[:, :-1] = paths
-    content[:, -1] = labels
-    return hashlib.sha256(content.data).hexdigest()
+class LeafDigests:
+    """Digests the leaves that begin in a range of a split's examples, in order.
+
+    Args:
+        per_leaf: examples in a leaf.
+    """
+
+    def __init__(self, per_leaf: int) -> None:
+        self._per_leaf = per_leaf
+        self._digests: list[bytes] = []
+        self._open = hashlib.sha256()
+        self._is_open = False
+
+    def add(self, first: int, contents: Contents) -> None:
+        """Take the contents of the next examples, of which ``first`` is the first one's number."""
+        for start, count in pieces(first, len(contents), self._per_leaf):
+            if start % self._per_leaf == 0:
+                self._close()
+                self._open, self._is_open = hashlib.sha256(), True
+            if self._is_open:  # Else the leaf began before the range.
+                self._open.update(np.ascontiguousarray(contents[start - first : start - first + count]).data)
+
+    def digests(self) -> bytes:
+        """The digests so far, 32 bytes each."""
+        return b"".join([*self._digests, *([self._open.digest()] if self._is_open else [])])
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._digests.append(self._open.digest())
 
 
-def split_digest(leaves: Iterable[str]) -> str:
-    """Hexadecimal digest of a split from those of its leaves, in order."""
+def split_digest(leaves: Iterable[bytes]) -> str:
+    """Hexadecimal digest of a split from those of its leaves, of 32 bytes each, in order."""
     digest = hashlib.sha256()
     for leaf in leaves:
-        digest.update(bytes.fromhex(leaf))
+        digest.update(leaf)
     return digest.hexdigest()
 
 
-def content_digest(image_size: int, splits: Mapping[str, str]) -> str:
+def content_digest(identity: Mapping[str, Any], splits: Mapping[str, str]) -> str:
     """``sha256:`` and the hexadecimal digest of a data set from those of its splits, by name."""
-    identity = {"image_size": image_size, "splits": dict(splits)}
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps({**identity, "splits": dict(splits)}, sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

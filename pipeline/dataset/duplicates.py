@@ -1,15 +1,15 @@
-"""Sequences that occur more than once, within a split or in two splits, found in constant memory.
+"""Examples that occur more than once, within a split or in two splits, found in constant memory.
 
-Every sequence is reduced to a 64-bit hash. Each shard's hashes are written to a file as sorted runs; then
-ranges of hashes, each with a quarter of a million to four million, are taken from all runs and counted one
-by one. Two different sequences share a hash with probability 2**-64, so among n sequences a false duplicate
-is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
+Every example's content is reduced to a 64-bit hash. Each shard's hashes are written to a file as sorted
+runs; then ranges of hashes, each with a quarter of a million to four million, are taken from all runs and
+counted one by one. Two different contents share a hash with probability 2**-64, so among n examples a false
+duplicate is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import TracebackType
@@ -18,8 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.dataset.shard_plan import SPLITS
-from pipeline.moving_line.lines import Int64Array, Uint8Array
+from pipeline.dataset.content_digest import Contents
 from pipeline.storage import files
 
 Uint64Array = npt.NDArray[np.uint64]
@@ -36,20 +35,21 @@ _SHIFT = np.uint64(29)
 
 @dataclass(frozen=True)
 class Duplicates:
-    """How often sequences (path and label) recur.
+    """How often examples recur.
 
     Attributes:
-        within: by split: its sequences that occurred before in it.
-        across: by pair of splits: sequences of the later split that occur in the earlier one, too.
+        within: by split: its examples that occurred before in it.
+        across: by pair of splits: examples of the later split that occur in the earlier one, too.
     """
 
     within: dict[str, int]
     across: dict[tuple[str, str], int]
 
     @classmethod
-    def zero(cls) -> Duplicates:
-        """Nothing counted yet."""
-        return cls(dict.fromkeys(SPLITS, 0), dict.fromkeys(combinations(SPLITS, 2), 0))
+    def zero(cls, splits: Iterable[str]) -> Duplicates:
+        """Nothing counted yet, in splits of these names."""
+        splits = tuple(splits)
+        return cls(dict.fromkeys(splits, 0), dict.fromkeys(combinations(splits, 2), 0))
 
     def __add__(self, other: Duplicates) -> Duplicates:
         return Duplicates(
@@ -63,30 +63,29 @@ class Duplicates:
         return {"within": self.within, "across": across}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Duplicates:
+    def from_json(cls, data: dict[str, Any], splits: Sequence[str]) -> Duplicates:
         """The inverse of `to_json`.
 
         Raises:
             TypeError, LookupError: if it is not what `to_json` gives.
         """
-        within = {split: data["within"][split] for split in SPLITS}
+        within = {split: data["within"][split] for split in splits}
         across = {
             (earlier, later): data["across"][f"{later}_in_{earlier}"]
-            for earlier, later in combinations(SPLITS, 2)
+            for earlier, later in combinations(splits, 2)
         }
         if any(type(count) is not int for count in (*within.values(), *across.values())):
             raise TypeError("a count is not a whole number")
         return cls(within, across)
 
 
-def sequence_hashes(paths: Uint8Array, labels: Int64Array) -> Uint64Array:
-    """Hash sequences: paths uint8 (n, S), labels int64 (n,), to uint64 (n,)."""
-    count, size = paths.shape
-    padded = np.zeros((count, -(-(size + 1) // 8) * 8), np.uint8)
-    padded[:, :size] = paths
-    padded[:, size] = labels
+def content_hashes(contents: Contents) -> Uint64Array:
+    """Hash contents, uint8 (n, bytes of a content), to uint64 (n,)."""
+    count, size = contents.shape
+    padded = np.zeros((count, -(-size // 8) * 8), np.uint8)
+    padded[:, :size] = contents
     hashes = np.zeros(count, np.uint64)
-    # For a given rest each round maps a word one to one, so sequences that differ in one word never collide.
+    # For a given rest each round maps a word one to one, so contents that differ in one word never collide.
     for word in padded.view("<u8").T:
         hashes ^= word
         hashes *= _MULTIPLIER
@@ -115,12 +114,12 @@ class HashWriter:
         if error_type is None:
             self._write_run()
 
-    def add(self, paths: Uint8Array, labels: Int64Array) -> None:
-        """Hash sequences; a block never lies in two runs."""
-        if self._count + len(paths) > HASHES_PER_RUN:
+    def add(self, contents: Contents) -> None:
+        """Hash contents, uint8 (n, bytes of a content); those of a call never lie in two runs."""
+        if self._count + len(contents) > HASHES_PER_RUN:
             self._write_run()
-        self._pending.append(sequence_hashes(paths, labels))
-        self._count += len(paths)
+        self._pending.append(content_hashes(contents))
+        self._count += len(contents)
 
     def _write_run(self) -> None:
         if self._pending:
@@ -138,11 +137,11 @@ class HashWriter:
         return self._digest.hexdigest()
 
 
-def num_ranges(num_sequences: int) -> int:
+def num_ranges(num_examples: int) -> int:
     """Into how many ranges the hashes of a data set are cut."""
     fewest, most = _HASHES_PER_RANGE
-    per_range = min(max(fewest, num_sequences // _RANGES_BEFORE_LARGER), most)
-    return max(1, -(-num_sequences // per_range))
+    per_range = min(max(fewest, num_examples // _RANGES_BEFORE_LARGER), most)
+    return max(1, -(-num_examples // per_range))
 
 
 def count_in_range(paths: Mapping[str, Sequence[str]], index: int, ranges: int) -> Duplicates:
@@ -161,10 +160,10 @@ def count_in_range(paths: Mapping[str, Sequence[str]], index: int, ranges: int) 
         hashes[split] = found
         distinct[split] = found[np.concatenate([[True], found[1:] != found[:-1]])[: len(found)]]
     return Duplicates(
-        {split: len(hashes[split]) - len(distinct[split]) for split in SPLITS},
+        {split: len(hashes[split]) - len(distinct[split]) for split in paths},
         {
             (earlier, later): _count_members(hashes[later], distinct[earlier])
-            for earlier, later in combinations(SPLITS, 2)
+            for earlier, later in combinations(paths, 2)
         },
     )
 

@@ -1,42 +1,49 @@
 """``manifest.json``: what a finished data set holds, and the fingerprint that names it.
 
-The manifest is written last, so a directory without one is not (yet) a data set. Its **fingerprint** is
-the SHA-256 of the canonical JSON (sorted keys, no spaces) of format version, data set name, settings and,
-for every shard in order, its file name, number of sequences, bytes and SHA-256. It names the bytes. The
-**content digest** (`pipeline.dataset.content_digest`) names the sequences, whatever their encoding and
-sharding. Statistics and duplicates follow from the sequences; library versions, times and host are those of
-the run that wrote it.
+The manifest is written last, so a directory without one is not (yet) a data set. Its **fingerprint** is the
+SHA-256 of the canonical JSON (sorted keys, no spaces) of format version, name of the kind, settings and, for
+every shard in order, what the manifest says of it; from format 3 on, also of the kind's version and the
+features. It names the bytes. The **content digest** (`pipeline.dataset.content_digest`) names the examples,
+whatever their encoding and sharding. Statistics and duplicates follow from the examples; library versions,
+times and host are those of the run that wrote it.
+
+Format 2 is that of moving lines. Format 3 is that of all other kinds: it names the kind and lists the
+features, so that a data set can be read without the kind's module.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pipeline.command_line.errors import RequestError
+from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.content_digest import content_digest
 from pipeline.dataset.duplicates import Duplicates
-from pipeline.dataset.shard_plan import DATASET_NAME, SPLITS, DatasetSettings, Shard, plan_shards
-from pipeline.moving_line.statistics import Statistics
+from pipeline.dataset.features import Feature, feature_from_json
+from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.statistics import Statistics
+from pipeline.definition import KINDS, Definition, find_kind, reference_to
 
 MANIFEST_NAME = "manifest.json"
-FORMAT_VERSION = 2
+FORMAT_VERSIONS = (2, 3)
 # What a JSON document can raise that is damaged, of other types, or of numbers beyond all bounds.
 PARSING_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
-class ShardRecord:
+class ShardEntry:
     """A finished shard.
 
     Attributes:
         file: its name in the data set's directory.
-        first_sequence, num_sequences: which sequences of the split it holds.
+        first_sequence, num_sequences: which examples of the split it holds.
         num_bytes: its size.
         sha256: hexadecimal digest of its bytes.
+        digests_sha256: that of the file with the digests of its records; None if its kind is pure.
     """
 
     file: str
@@ -44,31 +51,37 @@ class ShardRecord:
     num_sequences: int
     num_bytes: int
     sha256: str
+    digests_sha256: str | None = None
 
     def to_json(self) -> dict[str, int | str]:
-        """The record as it stands in the manifest, ten times as fast as `asdict` makes it."""
-        return {
+        """As it stands in the manifest, ten times as fast as `asdict` makes it."""
+        entry: dict[str, int | str] = {
             "file": self.file,
             "first_sequence": self.first_sequence,
             "num_sequences": self.num_sequences,
             "num_bytes": self.num_bytes,
             "sha256": self.sha256,
         }
+        if self.digests_sha256 is not None:
+            entry["digests_sha256"] = self.digests_sha256
+        return entry
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ShardRecord:
+    def from_json(cls, data: dict[str, Any]) -> ShardEntry:
         """The inverse of `to_json`.
 
         Raises:
             TypeError, LookupError: if it is not what `to_json` gives.
         """
-        record = cls(**data)
-        numbers = (record.first_sequence, record.num_sequences, record.num_bytes)
+        entry = cls(**data)
+        numbers = (entry.first_sequence, entry.num_sequences, entry.num_bytes)
         if any(type(number) is not int for number in numbers):  # True and 1.0 would pass for 1.
             raise TypeError("a number of a shard is not whole")
-        if not (isinstance(record.file, str) and isinstance(record.sha256, str)):
+        if not all(
+            isinstance(data[name], str) for name in data.keys() & {"file", "sha256", "digests_sha256"}
+        ):
             raise TypeError("a name or digest of a shard is not a text")
-        return record
+        return entry
 
 
 @dataclass(frozen=True)
@@ -76,18 +89,18 @@ class Split:
     """A split of a data set.
 
     Attributes:
-        shards: in the order of their sequences.
-        statistics: counts over its sequences.
-        content_sha256: hexadecimal digest of its sequences; see `pipeline.dataset.content_digest`.
+        shards: in the order of their examples.
+        statistics: of its examples, as `Statistics.to_json` gives them.
+        content_sha256: hexadecimal digest of its examples; see `pipeline.dataset.content_digest`.
     """
 
-    shards: tuple[ShardRecord, ...]
-    statistics: Statistics
+    shards: tuple[ShardEntry, ...]
+    statistics: dict[str, Any]
     content_sha256: str
 
     @property
     def num_sequences(self) -> int:
-        """Sequences in all shards."""
+        """Examples in all shards."""
         return sum(shard.num_sequences for shard in self.shards)
 
     @property
@@ -101,31 +114,81 @@ class Manifest:
     """A finished data set.
 
     Attributes:
+        format_version: one of `FORMAT_VERSIONS`.
+        dataset: name of the kind.
+        kind: what ``--dataset`` takes to find the kind.
+        version: of the kind.
         settings: what was asked for.
-        splits: by name, in the order train, validation, test.
-        duplicates: sequences that occur more than once.
+        features: of every record, by name.
+        splits: by name, in the order of the definition.
+        duplicates: examples that occur more than once.
         environment: versions, host and time of the run that wrote it; not part of the fingerprint.
     """
 
-    settings: DatasetSettings
+    format_version: int
+    dataset: str
+    kind: str
+    version: int
+    settings: Mapping[str, Any]
+    features: Mapping[str, Feature]
     splits: dict[str, Split]
     duplicates: Duplicates
     environment: dict[str, str]
 
+    @classmethod
+    def of(
+        cls,
+        definition: Definition,
+        splits: dict[str, Split],
+        duplicates: Duplicates,
+        environment: dict[str, str],
+    ) -> Manifest:
+        """The manifest of a data set that was made."""
+        return cls(
+            definition.format_version,
+            definition.name,
+            reference_to(type(definition)),
+            definition.version,
+            definition.to_json(),
+            definition.features,
+            splits,
+            duplicates,
+            environment,
+        )
+
+    @cached_property
+    def definition(self) -> Definition:
+        """What defines the examples.
+
+        Raises:
+            RequestError: if the kind's module cannot be imported, or takes other settings.
+        """
+        try:
+            return find_kind(self.kind).from_json(self.settings)
+        except TypeError as error:
+            raise RequestError(f"--dataset {self.kind}: takes other settings ({one_line(error)})") from error
+
+    def statistics(self, split: str) -> Statistics:
+        """Of a split's examples.
+
+        Raises:
+            RequestError: as `definition` does.
+        """
+        return self.definition.statistics_from_json(self.splits[split].statistics)
+
     @property
     def content_digest(self) -> str:
-        """``sha256:`` and 64 hexadecimal digits; equal for data sets of the same sequences."""
-        return content_digest(
-            self.settings.image_size, {name: split.content_sha256 for name, split in self.splits.items()}
-        )
+        """``sha256:`` and 64 hexadecimal digits; equal for data sets of the same examples."""
+        # What is in format 3 does not need the kind's module.
+        identity = self.definition.content_identity if self.kind in KINDS else {"dataset": self.dataset}
+        return content_digest(identity, {name: split.content_sha256 for name, split in self.splits.items()})
 
     @cached_property  # It takes most of a second for 100,000 shards.
     def fingerprint(self) -> str:
         """``sha256:`` and 64 hexadecimal digits; see the module's docstring."""
         identity = {
-            "format_version": FORMAT_VERSION,
-            "dataset": DATASET_NAME,
-            "settings": self.settings.to_json(),
+            **self._head(),
+            "settings": self.settings,
             "splits": {
                 name: [shard.to_json() for shard in split.shards] for name, split in self.splits.items()
             },
@@ -133,31 +196,50 @@ class Manifest:
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
-    def listed_shards(self) -> dict[Shard, ShardRecord]:
-        """The shards that the settings make, in order, and what is known of each."""
-        return dict(zip(plan_shards(self.settings), self._records(), strict=True))
+    def listed_shards(self) -> dict[Shard, ShardEntry]:
+        """The shards in order, and what is known of each."""
+        return {
+            Shard(
+                self.dataset, name, index, len(split.shards), entry.first_sequence, entry.num_sequences
+            ): entry
+            for name, split in self.splits.items()
+            for index, entry in enumerate(split.shards)
+        }
 
-    def _records(self) -> list[ShardRecord]:
-        return [record for split in self.splits.values() for record in split.shards]
+    def file_names(self) -> set[str]:
+        """Names of the shards, and of the files with the digests of their records."""
+        listed = self.listed_shards().items()
+        digests = {shard.digests_name for shard, entry in listed if entry.digests_sha256 is not None}
+        return {entry.file for _, entry in listed} | digests
 
     def to_bytes(self) -> bytes:
         """The file's content."""
         return (json.dumps(self._document(), indent=1) + "\n").encode()
 
+    def _head(self) -> dict[str, Any]:
+        """What names the kind."""
+        head: dict[str, Any] = {"format_version": self.format_version, "dataset": self.dataset}
+        if self.format_version > 2:
+            features = {name: feature.to_json() for name, feature in self.features.items()}
+            head |= {"kind": self.kind, "version": self.version, "features": features}
+        return head
+
     def _document(self) -> dict[str, Any]:
+        head = self._head()
         return {
-            "format_version": FORMAT_VERSION,
-            "dataset": DATASET_NAME,
+            "format_version": head.pop("format_version"),
+            "dataset": head.pop("dataset"),
             "fingerprint": self.fingerprint,
             "content_digest": self.content_digest,
-            "settings": self.settings.to_json(),
+            **head,
+            "settings": self.settings,
             "splits": {
                 name: {
                     "num_sequences": split.num_sequences,
                     "num_bytes": split.num_bytes,
                     "content_sha256": split.content_sha256,
                     "shards": [shard.to_json() for shard in split.shards],
-                    "statistics": split.statistics.to_json(),
+                    "statistics": split.statistics,
                 }
                 for name, split in self.splits.items()
             },
@@ -174,28 +256,27 @@ class Manifest:
             where: its path, for the error.
 
         Raises:
-            RequestError: if it is not a manifest of this format, or its digests are not those of the rest.
+            RequestError: if it is not a manifest of a known format, or its digests are not those of the rest.
         """
         try:
             document = json.loads(content)
             version = document["format_version"]
-            manifest = cls._from_document(document) if version == FORMAT_VERSION else None
+            manifest = cls._from_document(document) if version in FORMAT_VERSIONS else None
             agrees = manifest is not None and manifest._document() == document
         except PARSING_ERRORS as error:
             raise RequestError(
                 f"{where} is damaged ({type(error).__name__}): restore it or generate the data set again"
             ) from error
         if manifest is None:
+            known = " and ".join(map(str, FORMAT_VERSIONS))
             raise RequestError(
-                f"{where} has format version {ascii(version)[:40]}: this program reads {FORMAT_VERSION}"
+                f"{where} has format version {ascii(version)[:40]}: this program reads {known}"
             )
         if not agrees:
             raise RequestError(
                 f"{where} does not agree with its own digests: restore it or generate the data set again"
             )
-        listed = [(r.file, r.first_sequence, r.num_sequences) for r in manifest._records()]
-        plan = plan_shards(manifest.settings)
-        if listed != [(shard.file_name, shard.first_sequence, shard.num_sequences) for shard in plan]:
+        if not manifest._is_consistent():
             raise RequestError(
                 f"{where} lists other shards than its settings make: restore it, or generate the set again"
             )
@@ -213,19 +294,39 @@ class Manifest:
             " run pipeline.generate to its end"
         )
 
+    def _is_consistent(self) -> bool:
+        """Whether the shards are those that the settings make; of kinds not built in, by name and order."""
+        listed = self.listed_shards()
+        if self.kind in KINDS:
+            return list(listed) == self.definition.shards() and all(
+                shard.file_name == entry.file for shard, entry in listed.items()
+            )
+        next_sequence = dict.fromkeys(self.splits, 0)
+        for shard, entry in listed.items():
+            if shard.file_name != entry.file or shard.first_sequence != next_sequence[shard.split]:
+                return False
+            next_sequence[shard.split] += shard.num_sequences
+        return True
+
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> Manifest:
-        splits = document["splits"]
-        return cls(
-            DatasetSettings.from_json(document["settings"]),
-            {
-                name: Split(
-                    tuple(map(ShardRecord.from_json, splits[name]["shards"])),
-                    Statistics.from_json(splits[name]["statistics"]),
-                    str(splits[name]["content_sha256"]),
-                )
-                for name in SPLITS
-            },
-            Duplicates.from_json(document["duplicates"]),
-            {str(name): str(value) for name, value in document["environment"].items()},
-        )
+        settings, version = document["settings"], document["format_version"]
+        splits = {
+            str(name): Split(
+                tuple(map(ShardEntry.from_json, split["shards"])),
+                dict(split["statistics"]),
+                str(split["content_sha256"]),
+            )
+            for name, split in document["splits"].items()
+        }
+        duplicates = Duplicates.from_json(document["duplicates"], tuple(splits))
+        environment = {str(name): str(value) for name, value in document["environment"].items()}
+        kind = str(document["kind"]) if version > 2 else str(document["dataset"])
+        if kind not in KINDS:
+            features = {name: feature_from_json(each) for name, each in document["features"].items()}
+            of_kind = (str(document["dataset"]), kind, document["version"], settings, features)
+            return cls(version, *of_kind, splits, duplicates, environment)
+        definition = find_kind(kind).from_json(settings)
+        for split in splits.values():
+            definition.statistics_from_json(split.statistics)
+        return cls.of(definition, splits, duplicates, environment)

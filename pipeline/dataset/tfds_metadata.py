@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from pipeline.dataset.features import ClassLabel, Feature, Tensor
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.shard_plan import DATASET_NAME
-from pipeline.moving_line.encodings import ENCODINGS
-from pipeline.moving_line.lines import CLASS_NAMES
 
-_VERSION = "1.0.0"
-_DESCRIPTION = (
-    "Moving lines: sequences of square frames in which a line grows by a pixel a frame,"
-    " leftwards or rightwards."
-)
 _FEATURES = "tensorflow_datasets.core.features"
+_INFO_NAME, _FEATURES_NAME, _LABELS_SUFFIX = "dataset_info.json", "features.json", ".labels.txt"
 
 
-METADATA_NAMES = ("dataset_info.json", "features.json", "label.labels.txt")
+def is_metadata_name(name: str) -> bool:
+    """Whether a file is named as one of `metadata_files`, of whatever data set."""
+    return name in (_INFO_NAME, _FEATURES_NAME) or name.endswith(_LABELS_SUFFIX)
 
 
 def metadata_files(manifest: Manifest) -> dict[str, bytes]:
-    """File names and contents, names as in `METADATA_NAMES`."""
-    labels = "".join(f"{name}\n" for name in CLASS_NAMES).encode()
-    contents = (_json(_dataset_info(manifest)), _json(_features(manifest)), labels)
-    return dict(zip(METADATA_NAMES, contents, strict=True))
+    """File names and contents.
+
+    Raises:
+        RequestError: if the kind's module cannot be imported.
+    """
+    labels = {
+        f"{name}{_LABELS_SUFFIX}": "".join(f"{each}\n" for each in feature.names).encode()
+        for name, feature in manifest.features.items()
+        if isinstance(feature, ClassLabel)
+    }
+    info, features = _json(_dataset_info(manifest)), _json(_features(manifest.features))
+    return {_INFO_NAME: info, _FEATURES_NAME: features, **labels}
 
 
 def _dataset_info(manifest: Manifest) -> dict[str, Any]:
-    feature = ENCODINGS[manifest.settings.encoding].feature
-    return {
-        "name": DATASET_NAME,
-        "version": _VERSION,
-        "description": _DESCRIPTION,
+    definition = manifest.definition
+    description = definition.description or " ".join((type(definition).__doc__ or "").split())
+    document: dict[str, Any] = {
+        "name": manifest.dataset,
+        "version": f"{manifest.version}.0.0",
+        "description": description,
         "fileFormat": "tfrecord",
         "splits": [
             {
@@ -43,30 +49,34 @@ def _dataset_info(manifest: Manifest) -> dict[str, Any]:
             }
             for name, split in manifest.splits.items()
         ],
-        "supervisedKeys": {"tuple": {"items": [{"featureKey": feature}, {"featureKey": "label"}]}},
+    }
+    target = (name for name, feature in manifest.features.items() if isinstance(feature, ClassLabel))
+    pair = [next(iter(manifest.features)), next(target, None)]
+    if None not in pair:
+        document["supervisedKeys"] = {"tuple": {"items": [{"featureKey": name} for name in pair]}}
+    return document
+
+
+def _features(features: Mapping[str, Feature]) -> dict[str, Any]:
+    return {
+        "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
+        "featuresDict": {"features": {name: _feature(feature) for name, feature in features.items()}},
     }
 
 
-def _features(manifest: Manifest) -> dict[str, Any]:
-    encoding = ENCODINGS[manifest.settings.encoding]
-    dimensions = [str(size) for size in encoding.shape(manifest.settings.image_size)]
+def _feature(feature: Feature) -> dict[str, Any]:
+    if isinstance(feature, ClassLabel):
+        return {
+            "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
+            "classLabel": {"numClasses": str(len(feature.names))},
+        }
+    assert isinstance(feature, Tensor)
     return {
-        "pythonClassName": f"{_FEATURES}.features_dict.FeaturesDict",
-        "featuresDict": {
-            "features": {
-                encoding.feature: {
-                    "pythonClassName": f"{_FEATURES}.tensor_feature.Tensor",
-                    "tensor": {
-                        "shape": {"dimensions": dimensions},
-                        "dtype": "uint8",
-                        "encoding": encoding.tfds_encoding,
-                    },
-                },
-                "label": {
-                    "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
-                    "classLabel": {"numClasses": str(len(CLASS_NAMES))},
-                },
-            }
+        "pythonClassName": f"{_FEATURES}.tensor_feature.Tensor",
+        "tensor": {
+            "shape": {"dimensions": [str(-1 if size is None else size) for size in feature.shape]},
+            "dtype": feature.dtype,
+            "encoding": feature.encoding,
         },
     }
 

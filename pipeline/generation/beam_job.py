@@ -21,14 +21,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner
 
 from pipeline.dataset.duplicates import Duplicates, count_in_range, num_ranges
-from pipeline.dataset.shard_plan import SPLITS, DatasetSettings, Shard, plan_shards
+from pipeline.dataset.shard_plan import Shard
+from pipeline.definition import Definition
 from pipeline.generation.shard_writer import Publisher, make_shard
 from pipeline.generation.work_folder import Request, Workspace
-from pipeline.moving_line.lines import DEFINITION_VERSION
 
 
 def build_job(
-    settings: DatasetSettings, directory: str, runner: str | PipelineRunner, options: PipelineOptions
+    definition: Definition, directory: str, runner: str | PipelineRunner, options: PipelineOptions
 ) -> beam.Pipeline:
     """The job, ready to run; when it ends well the data set lies in ``directory``.
 
@@ -38,15 +38,15 @@ def build_job(
     pipeline = beam.Pipeline(runner=runner, options=options)
     _ = (
         pipeline
-        | "Shards" >> beam.Create(plan_shards(settings))
+        | "Shards" >> beam.Create(definition.shards())
         | "Spread" >> beam.Reshuffle()
-        | "Make shard" >> beam.ParDo(_MakeShards(settings, directory))
+        | "Make shard" >> beam.ParDo(_MakeShards(definition, directory))
         | "Wait for all" >> beam.combiners.ToList()
-        | "Ranges" >> beam.FlatMap(_ranges, settings)
+        | "Ranges" >> beam.FlatMap(_ranges, definition)
         | "Spread ranges" >> beam.Reshuffle()
-        | "Count duplicates" >> beam.Map(_count_duplicates, settings, directory)
+        | "Count duplicates" >> beam.Map(_count_duplicates, definition, directory)
         | "Collect" >> beam.combiners.ToList()
-        | "Finish" >> beam.Map(_finish, settings, directory)
+        | "Finish" >> beam.Map(_finish, definition, directory)
     )
     return pipeline
 
@@ -54,8 +54,8 @@ def build_job(
 class _MakeShards(beam.DoFn):
     """Makes shards; a bundle of them is done when the last one is on the disk."""
 
-    def __init__(self, settings: DatasetSettings, directory: str) -> None:
-        self._settings = settings
+    def __init__(self, definition: Definition, directory: str) -> None:
+        self._definition = definition
         self._directory = directory
 
     def setup(self) -> None:
@@ -63,7 +63,7 @@ class _MakeShards(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterable[str]:
         try:
-            return [make_shard(shard, self._settings, self._directory, self._publisher.submit)]
+            return [make_shard(shard, self._definition, self._directory, self._publisher.submit)]
         except BaseException:
             with suppress(Exception):  # Shards that were written before this one are kept.
                 self._publisher.wait()
@@ -76,30 +76,31 @@ class _MakeShards(beam.DoFn):
         self._publisher.close()
 
 
-def _ranges(made: list[str], settings: DatasetSettings) -> Iterable[int]:
-    return range(num_ranges(sum(settings.num_sequences.values())))
+def _ranges(made: list[str], definition: Definition) -> Iterable[int]:
+    return range(num_ranges(sum(definition.num_sequences.values())))
 
 
-def _count_duplicates(index: int, settings: DatasetSettings, directory: str) -> Duplicates:
-    workspace, plan = Workspace(directory), plan_shards(settings)
-    if workspace.finished_manifest(settings) is not None:
-        return Duplicates.zero()
-    workspace.check_request(Request.of(settings))
+def _count_duplicates(index: int, definition: Definition, directory: str) -> Duplicates:
+    workspace, plan = Workspace(directory), definition.shards()
+    if workspace.finished_manifest(definition) is not None:
+        return Duplicates.zero(definition.num_sequences)
+    workspace.check_request(Request.of(definition))
     paths = {
-        split: [workspace.hashes_path(shard) for shard in plan if shard.split == split] for split in SPLITS
+        split: [workspace.hashes_path(shard) for shard in plan if shard.split == split]
+        for split in definition.num_sequences
     }
-    return count_in_range(paths, index, num_ranges(sum(settings.num_sequences.values())))
+    return count_in_range(paths, index, num_ranges(sum(definition.num_sequences.values())))
 
 
-def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str) -> None:
-    if len(counts) != (ranges := num_ranges(sum(settings.num_sequences.values()))):
+def _finish(counts: list[Duplicates], definition: Definition, directory: str) -> None:
+    if len(counts) != (ranges := num_ranges(sum(definition.num_sequences.values()))):
         raise OSError(f"the runner lost {ranges - len(counts)} of {ranges} elements")
     workspace = Workspace(directory)
-    if workspace.finished_manifest(settings) is not None:
+    if workspace.finished_manifest(definition) is not None:
         return
-    workspace.check_request(Request.of(settings))
+    workspace.check_request(Request.of(definition))
     environment = {
-        "definition": str(DEFINITION_VERSION),
+        "definition": str(definition.version),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "platform": platform.platform(),
@@ -108,4 +109,4 @@ def _finish(counts: list[Duplicates], settings: DatasetSettings, directory: str)
         "apache_beam": beam.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
-    workspace.finish(settings, sum(counts, Duplicates.zero()), environment)
+    workspace.finish(definition, sum(counts, Duplicates.zero(definition.num_sequences)), environment)

@@ -10,15 +10,13 @@ import time
 from dataclasses import dataclass
 
 from pipeline.command_line.errors import RequestError
-from pipeline.dataset.content_digest import SEQUENCES_PER_LEAF
 from pipeline.dataset.duplicates import HASH_BYTES, HashWriter
-from pipeline.dataset.shard_plan import DatasetSettings, estimated_record_bytes, plan_shards
+from pipeline.definition import Definition
 from pipeline.generation.shard_summary import Summarizer
-from pipeline.moving_line.encodings import ENCODINGS
-from pipeline.moving_line.lines import sample_sequences
 from pipeline.storage import files
 
 _SAMPLE_SECONDS = 0.3
+_MOST_SAMPLES = 4096
 # Import of Beam, start of the job and of its workers.
 _START_SECONDS = 3.0
 # What a shard adds to the manifest, and to its own report until the data set is finished.
@@ -44,11 +42,11 @@ class DiskSpace:
     present_bytes: int
 
     @classmethod
-    def of(cls, settings: DatasetSettings, directory: str) -> DiskSpace:
+    def of(cls, definition: Definition, directory: str) -> DiskSpace:
         """Of a request worked on in a directory, which need not be there yet."""
-        total, num_shards = sum(settings.num_sequences.values()), len(plan_shards(settings))
+        total, num_shards = sum(definition.num_sequences.values()), len(definition.shards())
         return cls(
-            total * estimated_record_bytes(settings) + num_shards * _BYTES_PER_SHARD + _OTHER_BYTES,
+            total * definition.record_bytes + num_shards * _BYTES_PER_SHARD + _OTHER_BYTES,
             total * HASH_BYTES + num_shards * _BYTES_PER_SHARD,
             shutil.disk_usage(files.nearest_existing(directory)).free if files.is_local(directory) else None,
             sum(size for name, size in files.list_sizes(directory).items() if "/" not in name),
@@ -68,17 +66,17 @@ class DiskSpace:
             )
 
 
-def describe(settings: DatasetSettings, space: DiskSpace, num_workers: int | None) -> list[str]:
+def describe(definition: Definition, space: DiskSpace, num_workers: int | None) -> list[str]:
     """What to expect of a request, for people; times a sample in memory, for a third of a second.
 
     Args:
-        settings: the request.
+        definition: the request.
         space: what it needs on disk.
         num_workers: local processes that will work on it; None for workers of an engine elsewhere.
     """
-    splits = settings.num_sequences.items()
-    total = sum(settings.num_sequences.values())
-    core_seconds = total * _seconds_per_sequence(settings)
+    splits = definition.num_sequences.items()
+    total = sum(definition.num_sequences.values())
+    core_seconds = total * _seconds_per_sequence(definition)
     process_mebibytes = _peak_resident_bytes() / 2**20
     if num_workers is None:
         memory = f"about {process_mebibytes:,.0f} MiB a worker process"
@@ -90,7 +88,7 @@ def describe(settings: DatasetSettings, space: DiskSpace, num_workers: int | Non
     free = "unknown" if space.free_bytes is None else f"{space.free_bytes:,} bytes"
     return [
         f"  sequences    {total:,} ({', '.join(f'{count:,} {name}' for name, count in splits)})",
-        f"  shards       {len(plan_shards(settings)):,}",
+        f"  shards       {len(definition.shards()):,}",
         f"  on disk      about {space.num_bytes:,} bytes, and {space.temporary_bytes:,} until it is finished",
         f"  free disk    {free}",
         f"  peak memory  {memory}",
@@ -98,22 +96,23 @@ def describe(settings: DatasetSettings, space: DiskSpace, num_workers: int | Non
     ]
 
 
-def _seconds_per_sequence(settings: DatasetSettings) -> float:
+def _seconds_per_sequence(definition: Definition) -> float:
     """Time of one core, from as many sequences as can be made in a moment."""
-    shard = plan_shards(settings)[0]
-    encode = ENCODINGS[settings.encoding].encode
-    count, made, seconds = 4, 0, 0.0
+    shard = definition.shards()[0]
+    largest = min(_MOST_SAMPLES, definition.num_sequences[shard.split])
+    count, made, seconds = min(4, largest), 0, 0.0
     with HashWriter(io.BytesIO()) as hashes:
         while seconds < _SAMPLE_SECONDS:
+            summarizer = Summarizer(definition, shard, hashes)
             start = time.perf_counter()
-            paths, labels = sample_sequences(settings.seed, shard.split, settings.image_size, 0, count)
-            hashlib.sha256(encode(paths, labels))
-            Summarizer(settings, shard, hashes).add(paths, labels)
+            for block in definition.blocks(shard.split, 0, count):
+                hashlib.sha256(block.records())
+                summarizer.add(block)
             passed = time.perf_counter() - start
             # Only the largest samples count: the first ones build tables, and small ones are slow.
-            if count == SEQUENCES_PER_LEAF or passed >= _SAMPLE_SECONDS:
+            if count == largest or passed >= _SAMPLE_SECONDS:
                 made, seconds = made + count, seconds + passed
-            count = min(8 * count, SEQUENCES_PER_LEAF)
+            count = min(8 * count, largest)
     return seconds / made
 
 

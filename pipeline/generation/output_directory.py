@@ -15,16 +15,17 @@ from dataclasses import dataclass
 
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
-from pipeline.dataset.shard_plan import DatasetSettings, is_shard_name
-from pipeline.dataset.tfds_metadata import METADATA_NAMES, metadata_files
-from pipeline.generation.work_folder import STATE_DIRECTORY, Request, Workspace
+from pipeline.dataset.shard_plan import is_shard_name
+from pipeline.dataset.tfds_metadata import is_metadata_name, metadata_files
+from pipeline.definition import Definition
+from pipeline.generation.work_folder import WORK_FOLDER, Request, Workspace
 from pipeline.storage import atomic_files, files
 from pipeline.storage.directory_lock import locked
 
 REPLACEMENT_DIRECTORY = ".replacement"
 # In the replacement as soon as the old data set is given up.
 _EXCHANGE_NAME = ".exchange"
-_OWN_NAMES = {MANIFEST_NAME, STATE_DIRECTORY, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME, *METADATA_NAMES}
+_OWN_NAMES = {MANIFEST_NAME, WORK_FOLDER, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME}
 # What an empty disk holds.
 _OF_FILE_SYSTEMS = {"lost+found"}
 
@@ -51,7 +52,7 @@ class Target:
 
 
 @contextmanager
-def held(output_dir: str) -> Iterator[None]:
+def lock_output_directory(output_dir: str) -> Iterator[None]:
     """Hold the output directory for this process, making it if need be, by `pipeline.storage.directory_lock`.
 
     An exchange that a killed process began is finished. A wrong request leaves no directory behind.
@@ -77,7 +78,7 @@ def held(output_dir: str) -> Iterator[None]:
         raise
 
 
-def choose_target(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Target:
+def choose_target(output_dir: str, definition: Definition, overwrite: bool) -> Target:
     """Decide where a request may be worked on, or say why not. Nothing is written.
 
     Raises:
@@ -88,7 +89,7 @@ def choose_target(output_dir: str, settings: DatasetSettings, overwrite: bool) -
     try:
         if files.is_local(output_dir) and not os.path.isdir(above := files.nearest_existing(output_dir)):
             raise RequestError(f"--output_dir {output_dir}: {above} is a file; name a directory")
-        return _choose(output_dir, settings, overwrite)
+        return _choose(output_dir, definition, overwrite)
     except (OSError, ValueError) as error:
         if isinstance(error, RequestError):
             raise
@@ -103,13 +104,13 @@ def _check_name(output_dir: str) -> None:
     files.check_file_system(output_dir, f"--output_dir {output_dir}")
 
 
-def claim(target: Target, settings: DatasetSettings) -> None:
+def claim(target: Target, definition: Definition) -> None:
     """Write the request into the directory to work in.
 
     Raises:
         RequestError: if it cannot be written.
     """
-    workspace, request = Workspace(target.directory), Request.of(settings)
+    workspace, request = Workspace(target.directory), Request.of(definition)
     try:
         is_new = not _is_claimed_for(workspace, request)
         if is_new and target.directory != target.output_dir:
@@ -145,8 +146,8 @@ def read_manifest(directory: str) -> Manifest | None:
     return Manifest.from_bytes(files.read_bytes(path), path) if files.file_exists(path) else None
 
 
-def _choose(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Target:
-    names, request = files.list_names(output_dir) - _OF_FILE_SYSTEMS, Request.of(settings)
+def _choose(output_dir: str, definition: Definition, overwrite: bool) -> Target:
+    names, request = files.list_names(output_dir) - _OF_FILE_SYSTEMS, Request.of(definition)
     if foreign := sorted(name for name in names if not _is_own(name)):
         raise RequestError(
             f"--output_dir {output_dir}: holds something else ({foreign[0]}); name an empty or new directory"
@@ -164,7 +165,7 @@ def _choose(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Targ
         return _replacement(output_dir, request)
     if holds == request:
         return Target(output_dir, output_dir, manifest)
-    if holds is None and not names - {STATE_DIRECTORY, REPLACEMENT_DIRECTORY}:
+    if holds is None and not names - {WORK_FOLDER, REPLACEMENT_DIRECTORY}:
         return Target(output_dir, output_dir)
     if not overwrite and holds is None:
         raise RequestError(
@@ -172,7 +173,9 @@ def _choose(output_dir: str, settings: DatasetSettings, overwrite: bool) -> Targ
             " name another directory or add --overwrite"
         )
     if not overwrite and holds is not None:
-        what = "other settings" if holds.settings != settings else "another version of this program"
+        what = (
+            "other settings" if not holds.is_of_same_data_set(request) else "another version of this program"
+        )
         raise RequestError(
             f"--output_dir {output_dir}: holds a data set made with {what}"
             f" ({holds.difference(request)}); name another directory or add --overwrite"
@@ -229,9 +232,9 @@ def _exchange(output_dir: str) -> None:
     if files.file_exists(manifest_path):
         files.delete_file(manifest_path)
         atomic_files.sync(output_dir)
-    shards = {record.file for record in new.listed_shards().values()}
+    shards = new.file_names()
     for name in files.list_names(output_dir) - shards - {REPLACEMENT_DIRECTORY}:
-        if name == STATE_DIRECTORY:
+        if name == WORK_FOLDER:
             files.delete_tree(files.join(output_dir, name))
         elif _is_own(name):
             files.delete_file(files.join(output_dir, name))
@@ -269,4 +272,4 @@ def _make_directories(directory: str) -> list[str]:
 
 
 def _is_own(name: str) -> bool:
-    return name in _OWN_NAMES or is_shard_name(name)
+    return name in _OWN_NAMES or is_metadata_name(name) or is_shard_name(name)

@@ -1,70 +1,82 @@
-"""What the sequences of a shard amount to, summed up as they are written or read."""
+"""What the examples of a shard amount to, summed up as they are written or read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from pipeline.dataset.content_digest import SEQUENCES_PER_LEAF, leaf_digest
+from pipeline.dataset.block import Block
+from pipeline.dataset.content_digest import LeafDigests, split_digest
 from pipeline.dataset.duplicates import HashWriter
-from pipeline.dataset.shard_plan import DatasetSettings, Shard
-from pipeline.moving_line.lines import Int64Array, Uint8Array, sample_sequences
-from pipeline.moving_line.statistics import Statistics
+from pipeline.dataset.manifest import ShardEntry, Split
+from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.statistics import Statistics, total
+from pipeline.definition import Definition
 
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """A shard's sequences in short.
+    """A shard's examples in short.
 
     Attributes:
-        statistics: counts over them.
-        leaves: hexadecimal digests of the content leaves that begin in the shard.
+        statistics: of them.
+        leaves: digests of the content leaves that begin in the shard, 32 bytes each.
     """
 
     statistics: Statistics
-    leaves: tuple[str, ...]
+    leaves: bytes
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a shard's report."""
-        return {"statistics": self.statistics.to_json(), "leaves": list(self.leaves)}
+        return {"statistics": self.statistics.to_json(), "leaves": self.leaves.hex()}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ShardSummary:
+    def from_json(cls, data: dict[str, Any], definition: Definition) -> ShardSummary:
         """The inverse of `to_json`."""
-        return cls(Statistics.from_json(data["statistics"]), tuple(data["leaves"]))
+        return cls(definition.statistics_from_json(data["statistics"]), bytes.fromhex(data["leaves"]))
 
 
 class Summarizer:
-    """Sums up a shard from its blocks, cut as `pipeline.dataset.content_digest.blocks` cuts them."""
+    """Sums up a shard from its blocks.
 
-    def __init__(self, settings: DatasetSettings, shard: Shard, hashes: HashWriter) -> None:
-        self._settings = settings
-        self._split = shard.split
-        self._next = shard.first_sequence
+    Args:
+        definition: of the data set.
+        shard: which one.
+        hashes: takes the hashes of the contents.
+    """
+
+    def __init__(self, definition: Definition, shard: Shard, hashes: HashWriter) -> None:
+        self._definition = definition
+        self._shard = shard
         self._hashes = hashes
-        self._statistics = Statistics.zero(settings.image_size)
-        self._leaves: list[str] = []
+        self._statistics: list[Statistics] = []
+        self._leaves = LeafDigests(definition.examples_per_leaf)
 
-    def add(self, paths: Uint8Array, labels: Int64Array) -> None:
-        """The next block: paths uint8 (n, S), labels int64 (n,)."""
-        first, self._next = self._next, self._next + len(paths)
-        self._statistics += Statistics.of(paths, labels)
-        self._hashes.add(paths, labels)
-        if first % SEQUENCES_PER_LEAF == 0:
-            self._leaves.append(self._leaf_digest(first, paths, labels))
-
-    def _leaf_digest(self, first: int, paths: Uint8Array, labels: Int64Array) -> str:
-        """Digest of the leaf that a block begins; what lies in later shards follows from the definition."""
-        end = min(first + SEQUENCES_PER_LEAF, self._settings.num_sequences[self._split])
-        if (missing := end - self._next) > 0:
-            rest = sample_sequences(
-                self._settings.seed, self._split, self._settings.image_size, self._next, missing
-            )
-            paths, labels = np.concatenate([paths, rest[0]]), np.concatenate([labels, rest[1]])
-        return leaf_digest(paths, labels)
+    def add(self, block: Block) -> None:
+        """Take the next block."""
+        self._statistics = [total([*self._statistics, block.statistics()])]
+        self._hashes.add(block.contents)
+        self._leaves.add(block.first, block.contents)
 
     def summary(self) -> ShardSummary:
-        """Of all blocks so far."""
-        return ShardSummary(self._statistics, tuple(self._leaves))
+        """Of all blocks, when the shard is whole."""
+        self._finish_leaf()
+        return ShardSummary(total(self._statistics), self._leaves.digests())
+
+    def _finish_leaf(self) -> None:
+        """Take the examples of later shards that belong to the last leaf."""
+        shard, per_leaf = self._shard, self._definition.examples_per_leaf
+        end = shard.first_sequence + shard.num_sequences
+        if -(-shard.first_sequence // per_leaf) * per_leaf >= end:
+            return  # No leaf begins here.
+        missing = min(-(-end // per_leaf) * per_leaf, self._definition.num_sequences[shard.split]) - end
+        for block in self._definition.blocks(shard.split, end, missing):
+            self._leaves.add(block.first, block.contents)
+
+
+def split_of(entries: Sequence[ShardEntry], summaries: Sequence[ShardSummary]) -> Split:
+    """What the manifest says of a split, from its shards in order."""
+    statistics = total(summary.statistics for summary in summaries)
+    leaves = split_digest(summary.leaves for summary in summaries)
+    return Split(tuple(entries), statistics.to_json(), leaves)

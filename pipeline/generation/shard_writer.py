@@ -1,24 +1,26 @@
-"""Makes shards: samples their sequences block by block and writes them atomically."""
+"""Makes shards: writes their examples block by block, atomically."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
+from contextlib import ExitStack
+from typing import Any, BinaryIO
 
 from pipeline.command_line.errors import WorkError
-from pipeline.dataset.content_digest import blocks
+from pipeline.dataset.block import content_of
 from pipeline.dataset.duplicates import HashWriter
-from pipeline.dataset.manifest import ShardRecord
-from pipeline.dataset.shard_plan import DatasetSettings, Shard
+from pipeline.dataset.manifest import ShardEntry
+from pipeline.dataset.shard_plan import Shard
+from pipeline.definition import Definition
 from pipeline.generation.shard_summary import Summarizer
-from pipeline.generation.work_folder import Request, ShardReport, Workspace
-from pipeline.moving_line.encodings import ENCODINGS
-from pipeline.moving_line.lines import sample_sequences
-from pipeline.storage import atomic_files
+from pipeline.generation.work_folder import Request, ShardReport, Workspace, file_sha256
+from pipeline.storage import atomic_files, files
+from pipeline.storage.atomic_files import AtomicFile
+from pipeline.storage.tfrecord import read_records
 
 # Written shards that wait for the disk: a journal commits several at once. More would only fill the memory.
 _MOST_WAITING = 4
@@ -55,18 +57,18 @@ def _at_once(publish: Callable[[], None]) -> None:
 
 def make_shard(
     shard: Shard,
-    settings: DatasetSettings,
+    definition: Definition,
     directory: str,
     submit: Callable[[Callable[[], None]], None] = _at_once,
 ) -> str:
     """Write a shard under its final name and report what it holds, unless an earlier run already did.
 
-    Memory does not grow with the shard: sequences pass through in blocks. The report comes last, when the
+    Memory does not grow with the shard: examples pass through in blocks. The report comes last, when the
     shard would survive a power cut; reports and hashes need not, for a rerun checks their digests.
 
     Args:
-        shard: which sequences.
-        settings: of the data set.
+        shard: which examples.
+        definition: of the data set.
         directory: of the data set.
         submit: calls what brings the written shard to its place, at once or soon; see `Publisher`.
 
@@ -77,33 +79,39 @@ def make_shard(
         OSError: if the shard cannot be written; nothing is left under its final name.
         WorkError: if the directory has been given to another request; likewise.
     """
-    workspace, request = Workspace(directory), Request.of(settings)
-    if workspace.finished_manifest(settings) is not None:
+    workspace, request = Workspace(directory), Request.of(definition)
+    if workspace.finished_manifest(definition) is not None:
         return shard.file_name
     workspace.check_request(request)
-    if workspace.finished_report(shard, request) is not None:
+    if workspace.finished_report(shard, request, definition) is not None:
         return shard.file_name
-    with (
-        atomic_files.AtomicFile(workspace.path(shard), workspace.state) as shard_file,
-        atomic_files.AtomicFile(workspace.hashes_path(shard), workspace.hashes) as hash_file,
-        HashWriter(hash_file.stream) as hashes,
-    ):
-        summarizer = Summarizer(settings, shard, hashes)
-        record = _write(shard, settings, shard_file.stream, summarizer)
+    with ExitStack() as stack:
+
+        def open_file(path: str, temporary_directory: str) -> AtomicFile:
+            return stack.enter_context(AtomicFile(path, temporary_directory))
+
+        made = [open_file(workspace.path(shard), workspace.state)]
+        if not definition.is_pure:
+            made.append(open_file(workspace.digests_path(shard), workspace.state))
+        hash_file = open_file(workspace.hashes_path(shard), workspace.hashes)
+        hashes = stack.enter_context(HashWriter(hash_file.stream))
+        summarizer = Summarizer(definition, shard, hashes)
+        entry = _write(shard, definition, [file.stream for file in made], summarizer)
 
     def discard() -> None:
-        shard_file.discard()
-        hash_file.discard()
+        for file in (*made, hash_file):
+            file.discard()
 
     def publish() -> None:
         try:
             workspace.check_request(request)
-            shard_file.publish()
+            for file in made:
+                file.publish()
             hash_file.publish(durable=False)
         except BaseException:
             discard()
             raise
-        report = ShardReport(record, summarizer.summary(), hashes.sha256, request)
+        report = ShardReport(entry, summarizer.summary(), hashes.sha256, request)
         workspace.write_report(shard, report)
 
     try:
@@ -114,42 +122,61 @@ def make_shard(
     return shard.file_name
 
 
-def rebuild_shard(listed: tuple[Shard, ShardRecord], settings: DatasetSettings, directory: str) -> None:
+def rebuild_shard(listed: tuple[Shard, ShardEntry], definition: Definition, directory: str) -> None:
     """Write a shard of a finished data set anew, with the very bytes that it had.
 
     Args:
         listed: the shard, and what the manifest says of it.
-        settings: of the data set.
+        definition: of the data set.
         directory: of the data set.
 
     Raises:
         WorkError: if this program's bytes would be others than the manifest says; the shard stays as it is.
         OSError: if it cannot be written; likewise.
     """
-    shard, record = listed
+    shard, entry = listed
     workspace = Workspace(directory)
     path = workspace.path(shard)
-    with atomic_files.write_atomically(path, workspace.state) as stream:
-        if _write(shard, settings, stream, None).sha256 != record.sha256:
+    if not definition.is_pure and _rebuild_digests(listed, workspace):
+        return
+    with ExitStack() as stack:
+        made = [stack.enter_context(atomic_files.write_atomically(path, workspace.state))]
+        if not definition.is_pure:
+            digests_path = workspace.digests_path(shard)
+            made.append(stack.enter_context(atomic_files.write_atomically(digests_path, workspace.state)))
+        if _write(shard, definition, made, None) != entry:
             raise WorkError(
                 f"{path}: this program would write other bytes than the manifest says (it was made by another"
-                " version, or with another zlib); generate the data set into another directory"
+                " version, with another zlib, or from other sources); generate the data set into another"
+                " directory"
             )
 
 
+def _rebuild_digests(listed: tuple[Shard, ShardEntry], workspace: Workspace) -> bool:
+    """Write the digests of a shard's records anew, if the shard itself is whole; whether it is."""
+    shard, entry = listed
+    path = workspace.path(shard)
+    if not files.file_exists(path) or file_sha256(path) != entry.sha256:
+        return False
+    with files.open_binary(path) as stream:
+        digests = b"".join(map(content_of, read_records(stream)))
+    atomic_files.write_bytes(workspace.digests_path(shard), digests, workspace.state)
+    return True
+
+
 def _write(
-    shard: Shard, settings: DatasetSettings, stream: BinaryIO, summarizer: Summarizer | None
-) -> ShardRecord:
-    encode = ENCODINGS[settings.encoding].encode
-    digest, num_bytes = hashlib.sha256(), 0
-    for first, count in blocks(shard.first_sequence, shard.num_sequences):
-        paths, labels = sample_sequences(settings.seed, shard.split, settings.image_size, first, count)
-        block = encode(paths, labels)
-        stream.write(block)
-        digest.update(block)
-        num_bytes += len(block)
+    shard: Shard, definition: Definition, streams: Sequence[BinaryIO], summarizer: Summarizer | None
+) -> ShardEntry:
+    """Write a shard's records to the first stream and, if there is a second one, their digests to that."""
+    digests, num_bytes = [hashlib.sha256() for _ in streams], 0
+    for block in definition.blocks(shard.split, shard.first_sequence, shard.num_sequences):
+        records = block.records()
+        num_bytes += len(records)
+        parts: tuple[Any, ...] = (records, block.contents)
+        for stream, digest, content in zip(streams, digests, parts, strict=False):
+            stream.write(content)
+            digest.update(content)
         if summarizer is not None:
-            summarizer.add(paths, labels)
-    return ShardRecord(
-        shard.file_name, shard.first_sequence, shard.num_sequences, num_bytes, digest.hexdigest()
-    )
+            summarizer.add(block)
+    sha256s = [digest.hexdigest() for digest in digests]
+    return ShardEntry(shard.file_name, shard.first_sequence, shard.num_sequences, num_bytes, *sha256s)

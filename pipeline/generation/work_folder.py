@@ -13,30 +13,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.command_line.errors import RequestError, WorkError
-from pipeline.dataset.content_digest import split_digest
 from pipeline.dataset.duplicates import Duplicates
 from pipeline.dataset.manifest import (
-    FORMAT_VERSION,
     MANIFEST_NAME,
     PARSING_ERRORS,
     Manifest,
-    ShardRecord,
-    Split,
+    ShardEntry,
 )
-from pipeline.dataset.shard_plan import DatasetSettings, Shard, plan_shards
+from pipeline.dataset.shard_plan import Shard
 from pipeline.dataset.tfds_metadata import metadata_files
-from pipeline.generation.shard_summary import ShardSummary
-from pipeline.moving_line.encodings import ENCODINGS
-from pipeline.moving_line.lines import DEFINITION_VERSION
-from pipeline.moving_line.statistics import Statistics
+from pipeline.definition import Definition, reference_to
+from pipeline.generation.shard_summary import ShardSummary, split_of
 from pipeline.storage import atomic_files, files
 from pipeline.storage.sealed_json import seal, unseal
 
-STATE_DIRECTORY = ".generation"
+WORK_FOLDER = ".generation"
 _READ_BYTES = 2**20
 
 
@@ -45,19 +40,21 @@ class Request:
     """What a directory is being filled for: everything that the bytes of the shards depend on.
 
     Attributes:
+        kind: what ``--dataset`` takes to find the kind of data set.
         settings: what is asked for.
         versions: of what turns settings into bytes: definition, format and, where one decides, libraries.
     """
 
-    settings: DatasetSettings
+    kind: str
+    settings: dict[str, Any]
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, settings: DatasetSettings) -> Request:
-        """The request for these settings, as this process would fulfil it."""
-        libraries = ENCODINGS[settings.encoding].libraries(settings.image_size)
-        versions = {"definition": str(DEFINITION_VERSION), "format": str(FORMAT_VERSION), **libraries}
-        return cls(settings, versions)
+    def of(cls, definition: Definition) -> Request:
+        """The request for a data set, as this process would fulfil it."""
+        versions = {"definition": str(definition.version), "format": str(definition.format_version)}
+        kind = reference_to(type(definition))
+        return cls(kind, definition.to_json(), {**versions, **definition.libraries()})
 
     @classmethod
     def of_manifest(cls, manifest: Manifest) -> Request:
@@ -66,13 +63,19 @@ class Request:
         Which library compressed it does not matter any more: nothing will be added to it, and a repair
         compares digests. Manifests written before they named their definition are of version 1.
         """
-        request = cls.of(manifest.settings)
+        request = cls.of(manifest.definition)
         definition = manifest.environment.get("definition", "1")
-        return cls(request.settings, {**request.versions, "definition": definition})
+        return replace(request, versions={**request.versions, "definition": definition})
+
+    def is_of_same_data_set(self, other: Request) -> bool:
+        """Whether both ask for the same, perhaps of different versions."""
+        return (self.kind, self.settings) == (other.kind, other.settings)
 
     def difference(self, other: Request) -> str:
         """What ``other`` has otherwise, for people: ``seed 3, not 4``."""
-        before, after = ({**request.settings.to_json(), **request.versions} for request in (self, other))
+        before, after = (
+            {"dataset": request.kind, **request.settings, **request.versions} for request in (self, other)
+        )
         return ", ".join(
             f"{name} {before.get(name)}, not {after.get(name)}"
             for name in {**before, **after}
@@ -81,12 +84,12 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in files."""
-        return {"settings": self.settings.to_json(), "versions": self.versions}
+        return {"dataset": self.kind, "settings": self.settings, "versions": self.versions}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Request:
         """The inverse of `to_json`."""
-        return cls(DatasetSettings.from_json(data["settings"]), dict(data["versions"]))
+        return cls(data["dataset"], dict(data["settings"]), dict(data["versions"]))
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,13 @@ class ShardReport:
     """What is known of a finished shard.
 
     Attributes:
-        record: as it will stand in the manifest.
+        entry: as it will stand in the manifest.
         summary: of its sequences.
         hashes_sha256: hexadecimal digest of the file of its sequences' hashes.
         request: what it was made for.
     """
 
-    record: ShardRecord
+    entry: ShardEntry
     summary: ShardSummary
     hashes_sha256: str
     request: Request
@@ -109,7 +112,7 @@ class ShardReport:
         """The content of the report's file."""
         return seal(
             {
-                "record": self.record.to_json(),
+                "entry": self.entry.to_json(),
                 "summary": self.summary.to_json(),
                 "hashes_sha256": self.hashes_sha256,
                 "request": self.request.to_json(),
@@ -117,8 +120,12 @@ class ShardReport:
         )
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> ShardReport:
+    def from_bytes(cls, content: bytes, definition: Definition) -> ShardReport:
         """The inverse of `to_bytes`.
+
+        Args:
+            content: the file's.
+            definition: of the data set.
 
         Raises:
             ValueError: if the content is damaged, or of another version of this program.
@@ -126,8 +133,8 @@ class ShardReport:
         document = unseal(content)
         try:
             return cls(
-                ShardRecord.from_json(document["record"]),
-                ShardSummary.from_json(document["summary"]),
+                ShardEntry.from_json(document["entry"]),
+                ShardSummary.from_json(document["summary"], definition),
                 document["hashes_sha256"],
                 Request.from_json(document["request"]),
             )
@@ -144,7 +151,7 @@ class Workspace:
     @property
     def state(self) -> str:
         """The hidden folder."""
-        return files.join(self.directory, STATE_DIRECTORY)
+        return files.join(self.directory, WORK_FOLDER)
 
     @property
     def request_path(self) -> str:
@@ -159,6 +166,10 @@ class Workspace:
     def path(self, shard: Shard) -> str:
         """A shard's final path."""
         return files.join(self.directory, shard.file_name)
+
+    def digests_path(self, shard: Shard) -> str:
+        """The final path of the digests of a shard's records, where the kind is not pure."""
+        return files.join(self.directory, shard.digests_name)
 
     @property
     def reports(self) -> str:
@@ -178,15 +189,16 @@ class Workspace:
         """The hashes of a shard's sequences, which lie there until the data set is finished."""
         return files.join(self.hashes, shard.file_name)
 
-    def finished_manifest(self, settings: DatasetSettings) -> Manifest | None:
-        """The manifest, if the directory holds what ``settings`` ask for.
+    def finished_manifest(self, definition: Definition) -> Manifest | None:
+        """The manifest, if the directory holds the data set that is asked for.
 
         Runners may do a step again that was done, or let a lost worker go on: all steps look here first.
         """
         if not files.file_exists(self.manifest_path):
             return None
         manifest = Manifest.from_bytes(files.read_bytes(self.manifest_path), self.manifest_path)
-        return manifest if manifest.settings == settings else None
+        asked = reference_to(type(definition)), definition.to_json()
+        return manifest if (manifest.kind, manifest.settings) == asked else None
 
     def write_request(self, request: Request) -> None:
         """Claim the directory for a request."""
@@ -222,57 +234,54 @@ class Workspace:
         claimed = self.read_request()
         if claimed == request:
             return
-        if claimed is not None and claimed.settings == request.settings:
+        if claimed is not None and claimed.is_of_same_data_set(request):
             raise WorkError(
                 f"{self.directory}: this worker would write other bytes than the request says"
                 f" ({claimed.difference(request)}); install the same versions everywhere"
             )
         raise WorkError(f"{self.directory}: is no longer being filled for this request")
 
-    def finished_report(self, shard: Shard, request: Request) -> ShardReport | None:
+    def finished_report(self, shard: Shard, request: Request, definition: Definition) -> ShardReport | None:
         """The report of a shard that an earlier run of the request finished and whose bytes check out."""
         if not files.file_exists(self.report_path(shard)):
             return None
         try:
-            report = self.read_report(shard)
+            report = self.read_report(shard, definition)
         except ValueError:
             return None
-        expected = {self.path(shard): report.record.sha256, self.hashes_path(shard): report.hashes_sha256}
+        expected = {self.path(shard): report.entry.sha256, self.hashes_path(shard): report.hashes_sha256}
+        if report.entry.digests_sha256 is not None:
+            expected[self.digests_path(shard)] = report.entry.digests_sha256
         is_whole = report.request == request and all(
-            files.file_exists(path) and _sha256(path) == sha256 for path, sha256 in expected.items()
+            files.file_exists(path) and file_sha256(path) == sha256 for path, sha256 in expected.items()
         )
         return report if is_whole else None
 
-    def read_report(self, shard: Shard) -> ShardReport:
+    def read_report(self, shard: Shard, definition: Definition) -> ShardReport:
         """The report of a finished shard.
 
         Raises:
             ValueError: if it is damaged.
         """
-        return ShardReport.from_bytes(files.read_bytes(self.report_path(shard)))
+        return ShardReport.from_bytes(files.read_bytes(self.report_path(shard)), definition)
 
     def finished_sequences(self, shards: list[Shard]) -> int:
         """Sequences in the shards finished so far, by one listing of the reports."""
         reports = files.list_names(self.reports)
         return sum(shard.num_sequences for shard in shards if f"{shard.file_name}.json" in reports)
 
-    def finish(
-        self, settings: DatasetSettings, duplicates: Duplicates, environment: dict[str, str]
-    ) -> Manifest:
+    def finish(self, definition: Definition, duplicates: Duplicates, environment: dict[str, str]) -> Manifest:
         """Write the metadata and, last, the manifest; then remove the hidden folder.
 
         Raises:
             WorkError: if a shard is not there as its report says.
         """
-        splits, plan = {}, plan_shards(settings)
-        for name in settings.num_sequences:
-            reports = [self._report_for_manifest(shard) for shard in plan if shard.split == name]
-            splits[name] = Split(
-                tuple(report.record for report in reports),
-                sum((r.summary.statistics for r in reports), Statistics.zero(settings.image_size)),
-                split_digest(leaf for report in reports for leaf in report.summary.leaves),
-            )
-        manifest = Manifest(settings, splits, duplicates, environment)
+        splits, plan = {}, definition.shards()
+        for name in definition.num_sequences:
+            reports = [self._report_for_manifest(shard, definition) for shard in plan if shard.split == name]
+            entries, summaries = [each.entry for each in reports], [each.summary for each in reports]
+            splits[name] = split_of(entries, summaries)
+        manifest = Manifest.of(definition, splits, duplicates, environment)
         self._check_shards(list(manifest.listed_shards().values()))
         atomic_files.sync(self.directory)  # The names of the shards, whose bytes are on the disk.
         for file_name, content in metadata_files(manifest).items():
@@ -281,22 +290,22 @@ class Workspace:
         self.remove_state()
         return manifest
 
-    def _report_for_manifest(self, shard: Shard) -> ShardReport:
+    def _report_for_manifest(self, shard: Shard, definition: Definition) -> ShardReport:
         path = self.report_path(shard)
         try:
-            return self.read_report(shard)
+            return self.read_report(shard, definition)
         except ValueError as error:
             raise WorkError(f"{path}: was damaged while the data set was made ({error})") from error
 
-    def _check_shards(self, records: Sequence[ShardRecord]) -> None:
+    def _check_shards(self, entries: Sequence[ShardEntry]) -> None:
         """See that every shard is there with its size, by one listing."""
         sizes = files.list_sizes(self.directory)
-        for record in records:
-            if (size := sizes.get(record.file)) != record.num_bytes:
+        for entry in entries:
+            if (size := sizes.get(entry.file)) != entry.num_bytes:
                 found = "is missing" if size is None else f"has {size} bytes"
                 raise WorkError(
-                    f"{files.join(self.directory, record.file)}: {found} though it was finished with"
-                    f" {record.num_bytes} bytes; something else changes this directory"
+                    f"{files.join(self.directory, entry.file)}: {found} though it was finished with"
+                    f" {entry.num_bytes} bytes; something else changes this directory"
                 )
 
     def make_state(self) -> None:
@@ -317,7 +326,8 @@ class Workspace:
                 files.delete_tree(self.state)
 
 
-def _sha256(path: str) -> str:
+def file_sha256(path: str) -> str:
+    """Hexadecimal digest of a file's bytes."""
     digest = hashlib.sha256()
     with files.open_binary(path) as stream:
         while block := stream.read(_READ_BYTES):

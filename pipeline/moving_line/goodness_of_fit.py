@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import chdtrc
 
+from pipeline.dataset.statistics import ChiSquaredTest
 from pipeline.moving_line.lines import CLASS_NAMES
-from pipeline.moving_line.statistics import STEP_PLACES, Statistics
+from pipeline.moving_line.statistics import STEP_PLACES, LineStatistics
 
-# Below this it is no accident: of right data sets, each with 15 tests, one in 67,000 falls below it.
-SIGNIFICANCE = 1e-6
 # With fewer expected in a cell the statistic is not distributed as chi-squared (Cochran 1954).
 _MIN_EXPECTED = 5
 
@@ -24,59 +22,30 @@ STEP_PROBABILITIES = {
 }
 
 
-@dataclass(frozen=True)
-class Fit:
-    """One test.
-
-    Attributes:
-        split: whose sequences were counted.
-        counts: what was counted: "labels", "start_rows", or "steps" at a place.
-        total: how many were counted.
-        statistic: Pearson's chi-squared.
-        degrees_of_freedom: possible outcomes less one.
-        p_value: probability of a statistic at least as large if the definition holds; None if too few were
-            counted to tell.
-    """
-
-    split: str
-    counts: str
-    total: int
-    statistic: float
-    degrees_of_freedom: int
-    p_value: float | None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the counts may come from the definition."""
-        return self.p_value is None or self.p_value >= SIGNIFICANCE
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in the report of a verification."""
-        return {**asdict(self), "holds": self.holds}
-
-
-def fits(split: str, statistics: Statistics) -> list[Fit]:
+def chi_squared_tests(split: str, statistics: LineStatistics) -> list[ChiSquaredTest]:
     """Test labels, start rows and the steps at every place that the image size has."""
     size = len(statistics.start_rows)
     tests = [
-        _fit(split, "labels", statistics.labels, np.full(len(CLASS_NAMES), 1 / len(CLASS_NAMES))),
-        _fit(split, "start_rows", statistics.start_rows, np.full(size, 1 / size)),
+        _test(split, "labels", statistics.labels, np.full(len(CLASS_NAMES), 1 / len(CLASS_NAMES))),
+        _test(split, "start_rows", statistics.start_rows, np.full(size, 1 / size)),
     ]
     for place, counts in zip(STEP_PLACES, statistics.steps, strict=True):
         if place == "interior" and size == 2:
             continue  # Both rows are borders.
-        tests.append(_fit(split, f"steps_{place}", counts, np.array(STEP_PROBABILITIES[place])))
+        tests.append(_test(split, f"steps_{place}", counts, np.array(STEP_PROBABILITIES[place])))
     return tests
 
 
-def _fit(split: str, name: str, counts: np.ndarray[Any, Any], probabilities: np.ndarray[Any, Any]) -> Fit:
+def _test(
+    split: str, name: str, counts: np.ndarray[Any, Any], probabilities: np.ndarray[Any, Any]
+) -> ChiSquaredTest:
     total = int(counts.sum())
     possible = probabilities > 0
     freedom = int(possible.sum()) - 1
     if counts[~possible].any():  # Something happened that cannot.
-        return Fit(split, name, total, float("inf"), freedom, 0.0)
+        return ChiSquaredTest(split, name, total, float("inf"), freedom, 0.0)
     expected = total * probabilities[possible]
     if not total or expected.min() < _MIN_EXPECTED:
-        return Fit(split, name, total, 0.0, freedom, None)
+        return ChiSquaredTest(split, name, total, 0.0, freedom, None)
     statistic = float(((counts[possible] - expected) ** 2 / expected).sum())
-    return Fit(split, name, total, statistic, freedom, float(chdtrc(freedom, statistic)))
+    return ChiSquaredTest(split, name, total, statistic, freedom, float(chdtrc(freedom, statistic)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ _STEP_NAMES = ("-1", "0", "+1")
 
 
 @dataclass(frozen=True)
-class Statistics:
+class LineStatistics:
     """Counts over the sequences of a shard or a split; they add up.
 
     Attributes:
@@ -30,16 +31,7 @@ class Statistics:
     steps: Int64Array
 
     @classmethod
-    def zero(cls, image_size: int) -> Statistics:
-        """No sequences yet."""
-        return cls(
-            np.zeros(len(CLASS_NAMES), np.int64),
-            np.zeros(image_size, np.int64),
-            np.zeros((len(STEP_PLACES), len(STEPS)), np.int64),
-        )
-
-    @classmethod
-    def of(cls, paths: Uint8Array, labels: Int64Array) -> Statistics:
+    def of(cls, paths: Uint8Array, labels: Int64Array) -> LineStatistics:
         """Count sequences: paths uint8 (n, S) whose steps are at most 1, labels int64 (n,)."""
         image_size = paths.shape[1]
         # All paths as one row of bytes, so that NumPy works on long arrays.
@@ -61,12 +53,16 @@ class Statistics:
             np.array([total - first - last, first, last]),
         )
 
-    def __add__(self, other: Statistics) -> Statistics:
-        return Statistics(
+    def __add__(self, other: LineStatistics) -> LineStatistics:
+        return LineStatistics(
             self.labels + other.labels,
             self.start_rows + other.start_rows,
             self.steps + other.steps,
         )
+
+    def __str__(self) -> str:
+        counts = zip(CLASS_NAMES, self.labels.tolist(), strict=True)
+        return ", ".join(f"{count:,} {name}" for name, count in counts)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers under readable names."""
@@ -80,7 +76,7 @@ class Statistics:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Statistics:
+    def from_json(cls, data: Mapping[str, Any]) -> LineStatistics:
         """The inverse of `to_json`.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,39 +10,39 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.dataset.manifest import Manifest
-from pipeline.moving_line.goodness_of_fit import STEP_PROBABILITIES, Fit, fits
+from pipeline.dataset.statistics import ChiSquaredTest, Statistics
+from pipeline.moving_line.goodness_of_fit import STEP_PROBABILITIES, chi_squared_tests
 from pipeline.moving_line.lines import CLASS_NAMES
-from pipeline.moving_line.pictures import save_atomically
-from pipeline.moving_line.statistics import STEP_PLACES, STEPS, Statistics
+from pipeline.moving_line.statistics import STEP_PLACES, STEPS, LineStatistics
+from pipeline.pictures.files import save_atomically
 
 _COUNTED, _EXPECTED = "#4c78a8", "#e45756"
 _PLACE_NAMES = {"interior": "inside", "lower_border": "from row 0", "upper_border": "from the last row"}
 
 
-def draw_statistics(manifest: Manifest, path: str) -> None:
+def draw_statistics(splits: Mapping[str, Statistics], path: str) -> None:
     """Draw, for every split, the shares of labels, start rows and steps beside those of the definition.
 
     Bars are what was counted; a line is what the definition gives, and its band the range in which 95 % of
     right data sets lie (two standard deviations of a binomial share).
 
     Args:
-        manifest: of the data set.
-        path: the picture; see `pipeline.moving_line.pictures.check_picture_path`.
+        splits: statistics by split, `LineStatistics`.
+        path: the picture; see `pipeline.pictures.files.check_picture_path`.
     """
-    splits = manifest.splits.items()
     figure = Figure(figsize=(13, 3.4 * len(splits)), layout="constrained")
     rows = figure.subplots(len(splits), 3, width_ratios=(1, 3, 2.5), squeeze=False)
-    for (name, split), (labels, starts, steps) in zip(splits, rows, strict=True):
-        tests = {fit.counts: fit for fit in fits(name, split.statistics)}
-        _draw_shares(labels, split.statistics.labels, np.full(len(CLASS_NAMES), 1 / len(CLASS_NAMES)))
+    for (name, counted), (labels, starts, steps) in zip(splits.items(), rows, strict=True):
+        assert isinstance(counted, LineStatistics)
+        tests = {test.counts: test for test in chi_squared_tests(name, counted)}
+        _draw_shares(labels, counted.labels, np.full(len(CLASS_NAMES), 1 / len(CLASS_NAMES)))
         labels.set_xticks(range(len(CLASS_NAMES)), CLASS_NAMES)
-        labels.set_ylabel(f"{name}\n{split.num_sequences:,} sequences", fontsize=11)
+        labels.set_ylabel(f"{name}\n{counted.labels.sum():,} sequences", fontsize=11)
         labels.set_title(f"label, {_p_value(tests['labels'])}", fontsize=10)
-        size = len(split.statistics.start_rows)
-        _draw_shares(starts, split.statistics.start_rows, np.full(size, 1 / size))
+        size = len(counted.start_rows)
+        _draw_shares(starts, counted.start_rows, np.full(size, 1 / size))
         starts.set_title(f"start row, {_p_value(tests['start_rows'])}", fontsize=10)
-        _draw_steps(steps, split.statistics, tests)
+        _draw_steps(steps, counted, tests)
     rows[0][1].legend(loc="lower right", fontsize=8)
     save_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110))
 
@@ -63,7 +64,7 @@ def _draw_shares(
     axes.set_ylim(0)
 
 
-def _draw_steps(axes: Axes, statistics: Statistics, tests: dict[str, Fit]) -> None:
+def _draw_steps(axes: Axes, statistics: LineStatistics, tests: dict[str, ChiSquaredTest]) -> None:
     ticks: list[int] = []
     names: list[str] = []
     for number, (place, counts) in enumerate(zip(STEP_PLACES, statistics.steps, strict=True)):
@@ -78,5 +79,5 @@ def _draw_steps(axes: Axes, statistics: Statistics, tests: dict[str, Fit]) -> No
     axes.set_title("step", fontsize=10)
 
 
-def _p_value(fit: Fit) -> str:
-    return "too few to judge" if fit.p_value is None else f"p = {fit.p_value:.2g}"
+def _p_value(test: ChiSquaredTest) -> str:
+    return "too few to judge" if test.p_value is None else f"p = {test.p_value:.2g}"

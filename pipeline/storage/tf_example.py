@@ -1,23 +1,32 @@
-"""``tf.train.Example`` messages without TensorFlow: the two feature kinds that the data set uses.
+"""``tf.train.Example`` messages without TensorFlow.
 
 Wire format (protobuf, ``tensorflow/core/example/example.proto`` and ``feature.proto``):
 ``Example{features=1}``, ``Features{map<string, Feature> feature=1}``,
-``Feature{bytes_list=1 | int64_list=3}``, each list with its values in field 1, integers packed. Features
-are written in the order of their names, as deterministic protobuf serialization does, so equal sequences
-give equal bytes.
+``Feature{bytes_list=1 | float_list=2 | int64_list=3}``, each list with its values in field 1, numbers packed.
+Features are written in the order of their names, as deterministic protobuf serialization does, so equal
+examples give equal bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# What a feature is written from: one value, several byte strings, or numbers of shape (n,), of which floats
+# become float32 and all others int64.
+Value = bytes | int | list[bytes] | npt.NDArray[Any]
+Values = list[bytes] | list[int] | list[float]
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_BYTES_LIST, _INT64_LIST = 1, 3
+_BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 _SMALL_VARINTS = [bytes([value]) for value in range(0x80)]
 
 
-def encode_example(features: Mapping[str, bytes | int]) -> bytes:
-    """Serialize an Example of single values: bytes become a bytes_list, integers an int64_list."""
+def encode_example(features: Mapping[str, Value]) -> bytes:
+    """Serialize an Example."""
     entries = (
         _field(1, _field(1, name.encode()) + _field(2, _encode_feature(features[name])))
         for name in sorted(features)
@@ -25,13 +34,13 @@ def encode_example(features: Mapping[str, bytes | int]) -> bytes:
     return _field(1, b"".join(entries))
 
 
-def decode_example(message: bytes) -> dict[str, list[bytes] | list[int]]:
+def decode_example(message: bytes) -> dict[str, Values]:
     """Parse a serialized Example into its features' values.
 
     Raises:
-        ValueError: if the message is not a well-formed Example of bytes and int64 features.
+        ValueError: if the message is not a well-formed Example.
     """
-    features: dict[str, list[bytes] | list[int]] = {}
+    features: dict[str, Values] = {}
     for content in _length_fields(message, 1):
         for entry in _length_fields(content, 1):
             name = b"".join(_length_fields(entry, 1)).decode()
@@ -39,19 +48,28 @@ def decode_example(message: bytes) -> dict[str, list[bytes] | list[int]]:
     return features
 
 
-def _encode_feature(value: bytes | int) -> bytes:
+def _encode_feature(value: Value) -> bytes:
     if isinstance(value, bytes):
         return _field(_BYTES_LIST, _field(1, value))
-    return _field(_INT64_LIST, _field(1, _varint(value)))
+    if isinstance(value, int):
+        return _field(_INT64_LIST, _field(1, _varint(value)))
+    if isinstance(value, list):
+        return _field(_BYTES_LIST, b"".join(_field(1, each) for each in value))
+    if value.dtype.kind == "f":
+        return _field(_FLOAT_LIST, _field(1, value.astype("<f4").tobytes()))
+    return _field(_INT64_LIST, _field(1, b"".join(map(_varint, value.tolist()))))
 
 
-def _decode_feature(message: bytes) -> list[bytes] | list[int]:
+def _decode_feature(message: bytes) -> Values:
     for number, _, content in _fields(message):
         if number == _BYTES_LIST and isinstance(content, bytes):
             return list(_length_fields(content, 1))
         if number == _INT64_LIST and isinstance(content, bytes):
             return list(_int64_values(content))
-    raise ValueError("a feature holds neither bytes nor int64 values")
+        if number == _FLOAT_LIST and isinstance(content, bytes):
+            floats = np.frombuffer(b"".join(_length_fields(content, 1)), "<f4")
+            return list(map(float, floats))
+    raise ValueError("a feature holds no values")
 
 
 def _int64_values(message: bytes) -> Iterator[int]:

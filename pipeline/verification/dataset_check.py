@@ -10,14 +10,13 @@ from typing import Any
 
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.command_line.progress import Progress
-from pipeline.dataset.content_digest import split_digest
 from pipeline.dataset.duplicates import Duplicates, count_in_range, num_ranges
-from pipeline.dataset.manifest import MANIFEST_NAME, Manifest, ShardRecord, Split
-from pipeline.dataset.shard_plan import SPLITS, Shard, is_shard_name
+from pipeline.dataset.manifest import MANIFEST_NAME, Manifest, ShardEntry
+from pipeline.dataset.shard_plan import Shard, is_shard_name
+from pipeline.dataset.statistics import ChiSquaredTest
 from pipeline.dataset.tfds_metadata import metadata_files
+from pipeline.generation.shard_summary import split_of
 from pipeline.generation.work_folder import Request, Workspace
-from pipeline.moving_line.goodness_of_fit import Fit, fits
-from pipeline.moving_line.statistics import Statistics
 from pipeline.storage import atomic_files, files
 from pipeline.verification.damage import Problem
 from pipeline.verification.repair import MIN_PARALLEL_BYTES, rebuild
@@ -34,14 +33,14 @@ class Verification:
         manifest: what it says of itself; None if that cannot be read.
         problems: all that is wrong.
         repaired: names of the files that were made again and are whole now.
-        fits: chi-squared tests of the sequences; none if a shard is damaged.
+        tests: chi-squared tests of the examples; none if a shard is damaged.
     """
 
     directory: str
     manifest: Manifest | None = None
     problems: list[Problem] = field(default_factory=list)
     repaired: set[str] = field(default_factory=set)
-    fits: list[Fit] = field(default_factory=list)
+    tests: list[ChiSquaredTest] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -51,7 +50,7 @@ class Verification:
     @property
     def fits_definition(self) -> bool:
         """Whether every chi-squared test holds."""
-        return all(fit.holds for fit in self.fits)
+        return all(test.holds for test in self.tests)
 
     def to_json(self) -> dict[str, Any]:
         """The report for machines."""
@@ -61,7 +60,7 @@ class Verification:
             "problems": [
                 {**problem.to_json(), "repaired": problem.file in self.repaired} for problem in self.problems
             ],
-            "fits": [fit.to_json() for fit in self.fits],
+            "fits": [test.to_json() for test in self.tests],
         }
         if self.manifest is not None:
             splits = self.manifest.splits
@@ -70,19 +69,19 @@ class Verification:
                 "content_digest": self.manifest.content_digest,
                 "num_sequences": {name: split.num_sequences for name, split in splits.items()},
                 "num_bytes": {name: split.num_bytes for name, split in splits.items()},
-                "statistics": {name: split.statistics.to_json() for name, split in splits.items()},
+                "statistics": {name: split.statistics for name, split in splits.items()},
                 "duplicates": self.manifest.duplicates.to_json(),
             }
         return document
 
 
-def verify(directory: str, *, repair: bool = False, what: str = "verifying") -> Verification:
+def verify(directory: str, *, repair: bool = False, progress_label: str = "verifying") -> Verification:
     """Read every byte of a data set.
 
     Args:
         directory: of the data set.
         repair: make again what is damaged or missing, byte for byte, from the manifest's settings.
-        what: named in front of the progress.
+        progress_label: shown in front of the progress.
 
     Raises:
         RequestError: if there is no data set, not even a damaged one.
@@ -94,31 +93,33 @@ def verify(directory: str, *, repair: bool = False, what: str = "verifying") -> 
     found.manifest = manifest = _read_manifest(found, names)
     if manifest is None:
         return found
-    made, known = Request.of_manifest(manifest), Request.of(manifest.settings)
+    made, known = Request.of_manifest(manifest), Request.of(manifest.definition)
     if made != known:
         reason = f"is of another version of this program ({made.difference(known)}); verify it with that one"
         found.problems.append(Problem(MANIFEST_NAME, reason))
         return found
-    shards = manifest.listed_shards()
-    expected = {record.file for record in shards.values()}
-    for name in sorted(name for name in names - expected if is_shard_name(name)):
+    shards, definition = manifest.listed_shards(), manifest.definition
+    for name in sorted(name for name in names - manifest.file_names() if is_shard_name(name)):
         found.problems.append(Problem(name, "is no part of the data set: remove it"))
     with (
-        local_pool(sum(record.num_bytes for record in shards.values()) >= MIN_PARALLEL_BYTES) as pool,
+        local_pool(sum(entry.num_bytes for entry in shards.values()) >= MIN_PARALLEL_BYTES) as pool,
         tempfile.TemporaryDirectory() as hashes,
     ):
-        checks = _check(pool, shards, manifest, directory, hashes, what)
+        checks = _check(pool, shards, manifest, directory, hashes, progress_label)
         found.problems += [problem for shard in shards for problem in checks[shard].problems]
-        damaged = {shard: record for shard, record in shards.items() if checks[shard].problems}
+        damaged = {shard: entry for shard, entry in shards.items() if checks[shard].problems}
         if repair and damaged:
-            rebuild(pool, damaged, manifest.settings, directory, f"{what}: repairing")
-            checks |= _check(pool, damaged, manifest, directory, hashes, f"{what}: reading the repaired")
-            found.repaired |= {record.file for shard, record in damaged.items() if not checks[shard].problems}
+            rebuild(pool, damaged, definition, directory, f"{progress_label}: repairing")
+            again = f"{progress_label}: reading the repaired"
+            checks |= _check(pool, damaged, manifest, directory, hashes, again)
+            for shard, entry in damaged.items():
+                if not checks[shard].problems:
+                    found.repaired |= {entry.file} if definition.is_pure else {entry.file, shard.digests_name}
         if not any(check.problems for check in checks.values()):
             actual = _sum_up(pool, checks, manifest, hashes)
             found.manifest = actual
-            for name, split in actual.splits.items():
-                found.fits += fits(name, split.statistics)
+            for name in actual.splits:
+                found.tests += definition.chi_squared_tests(name, actual.statistics(name))
     _check_small_files(found, manifest, repair)
     return found
 
@@ -152,15 +153,15 @@ def _read_manifest(found: Verification, names: set[str]) -> Manifest | None:
 
 def _check(
     pool: Pool,
-    shards: Mapping[Shard, ShardRecord],
+    shards: Mapping[Shard, ShardEntry],
     manifest: Manifest,
     directory: str,
     hashes: str,
-    what: str,
+    progress_label: str,
 ) -> dict[Shard, ShardCheck]:
     checks, done = {}, 0
-    with Progress(what, sum(shard.num_sequences for shard in shards)) as progress:
-        arguments = manifest.settings, directory, hashes
+    with Progress(progress_label, sum(shard.num_sequences for shard in shards)) as progress:
+        arguments = manifest.definition, directory, hashes
         for (shard, _), check in pool.run(check_shard, shards.items(), *arguments):
             checks[shard] = check
             done += shard.num_sequences
@@ -169,7 +170,7 @@ def _check(
 
 
 def _sum_up(pool: Pool, checks: Mapping[Shard, ShardCheck], manifest: Manifest, hashes: str) -> Manifest:
-    """The manifest as it follows from the sequences that were read."""
+    """The manifest as it follows from the examples that were read."""
     splits = {}
     for name, split in manifest.splits.items():
         summaries = [
@@ -177,19 +178,14 @@ def _sum_up(pool: Pool, checks: Mapping[Shard, ShardCheck], manifest: Manifest, 
             for shard, check in sorted(checks.items(), key=lambda item: item[0].index)
             if shard.split == name and check.summary is not None
         ]
-        statistics = (summary.statistics for summary in summaries)
-        splits[name] = Split(
-            split.shards,
-            sum(statistics, Statistics.zero(manifest.settings.image_size)),
-            split_digest(leaf for summary in summaries for leaf in summary.leaves),
-        )
+        splits[name] = split_of(split.shards, summaries)
     paths = {
         split: [os.path.join(hashes, shard.file_name) for shard in checks if shard.split == split]
-        for split in SPLITS
+        for split in manifest.splits
     }
     ranges = num_ranges(sum(shard.num_sequences for shard in checks))
     counts = (found for _, found in pool.run(_count, range(ranges), paths, ranges))
-    return replace(manifest, splits=splits, duplicates=sum(counts, Duplicates.zero()))
+    return replace(manifest, splits=splits, duplicates=sum(counts, Duplicates.zero(manifest.splits)))
 
 
 def _count(index: int, paths: Mapping[str, list[str]], ranges: int) -> Duplicates:
@@ -200,7 +196,7 @@ def _check_small_files(found: Verification, read: Manifest, repair: bool) -> Non
     """Check what the manifest says of the sequences, and the files that follow from it."""
     actual = found.manifest or read
     wrong = {}
-    if actual.to_bytes() != read.to_bytes():
+    if actual != read:
         wrong[MANIFEST_NAME] = "statistics, duplicates or content digest are not those of the sequences"
     contents = metadata_files(actual)
     for name, content in contents.items():

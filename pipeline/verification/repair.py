@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.command_line.progress import Progress
-from pipeline.dataset.manifest import Manifest, ShardRecord
-from pipeline.dataset.shard_plan import DatasetSettings, Shard
+from pipeline.dataset.manifest import Manifest, ShardEntry
+from pipeline.dataset.shard_plan import Shard
+from pipeline.definition import Definition
 from pipeline.generation.shard_writer import rebuild_shard
 from pipeline.generation.work_folder import Workspace
 from pipeline.storage import files
@@ -16,18 +17,23 @@ from pipeline.workers.local_pool import Pool, local_pool
 MIN_PARALLEL_BYTES = 8 * 2**20
 
 
-def lost_shards(directory: str, manifest: Manifest) -> dict[Shard, ShardRecord]:
+def lost_shards(directory: str, manifest: Manifest) -> dict[Shard, ShardEntry]:
     """Shards that are missing or of another size: what can be seen without reading them."""
     sizes = files.list_sizes(directory)
     return {
-        shard: record
-        for shard, record in manifest.listed_shards().items()
-        if sizes.get(record.file) != record.num_bytes
+        shard: entry
+        for shard, entry in manifest.listed_shards().items()
+        if sizes.get(entry.file) != entry.num_bytes
+        or (entry.digests_sha256 is not None and shard.digests_name not in sizes)
     }
 
 
 def rebuild(
-    pool: Pool, shards: Mapping[Shard, ShardRecord], settings: DatasetSettings, directory: str, what: str
+    pool: Pool,
+    shards: Mapping[Shard, ShardEntry],
+    definition: Definition,
+    directory: str,
+    progress_label: str,
 ) -> None:
     """Write shards anew; each appears whole or stays as it is.
 
@@ -39,20 +45,20 @@ def rebuild(
     total = sum(shard.num_sequences for shard in shards)
     workspace.make_state()
     try:
-        with Progress(what, total) as progress:
+        with Progress(progress_label, total) as progress:
             done = 0
-            for (shard, _), _ in pool.run(rebuild_shard, shards.items(), settings, directory):
+            for (shard, _), _ in pool.run(rebuild_shard, shards.items(), definition, directory):
                 done += shard.num_sequences
                 progress.set(done)
     finally:
         workspace.remove_state()
 
 
-def rebuild_lost(directory: str, manifest: Manifest, what: str) -> bool:
+def rebuild_lost(directory: str, manifest: Manifest, progress_label: str) -> bool:
     """Make lost shards again, on every core; whether there were any."""
     shards = lost_shards(directory, manifest)
-    with local_pool(sum(record.num_bytes for record in shards.values()) >= MIN_PARALLEL_BYTES) as pool:
+    with local_pool(sum(entry.num_bytes for entry in shards.values()) >= MIN_PARALLEL_BYTES) as pool:
         if shards:
-            rebuild(pool, shards, manifest.settings, directory, what)
+            rebuild(pool, shards, manifest.definition, directory, progress_label)
     Workspace(directory).remove_state()  # Of a run that was killed between the manifest and the end.
     return bool(shards)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO, cast
 
 from pipeline.command_line.errors import one_line
-from pipeline.dataset.content_digest import blocks
 from pipeline.dataset.duplicates import HashWriter
-from pipeline.dataset.manifest import ShardRecord
-from pipeline.dataset.shard_plan import DatasetSettings, Shard
+from pipeline.dataset.manifest import ShardEntry
+from pipeline.dataset.shard_plan import Shard
+from pipeline.definition import Definition
 from pipeline.generation.shard_summary import ShardSummary, Summarizer
-from pipeline.moving_line.encodings import ENCODINGS
-from pipeline.moving_line.lines import sample_sequences
 from pipeline.storage import files
+from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES, read_records
 from pipeline.verification.damage import Problem, find_problems
+from pipeline.verification.expected import Expected, expected_records
 
 _READ_BYTES = 2**20
 # After inserted or lost bytes every later record may be reported: the first ones tell enough.
@@ -88,41 +89,58 @@ def _unreadable() -> Iterator[None]:
 
 
 def check_shard(
-    listed: tuple[Shard, ShardRecord], settings: DatasetSettings, directory: str, hashes_directory: str
+    listed: tuple[Shard, ShardEntry], definition: Definition, directory: str, hashes_directory: str
 ) -> ShardCheck:
     """Read a shard to its end.
 
     Args:
-        listed: which sequences it should hold, and what the manifest says of it.
-        settings: of the data set.
+        listed: which examples it should hold, and what the manifest says of it.
+        definition: of the data set.
         directory: of the data set.
-        hashes_directory: where the hashes of its sequences go, to a file of the shard's name; see
+        hashes_directory: where the hashes of its contents go, to a file of the shard's name; see
             `pipeline.dataset.duplicates`.
 
     Raises:
         OSError: if the hashes cannot be written.
     """
-    shard, record = listed
-    path = files.join(directory, record.file)
+    shard, entry = listed
+    path = files.join(directory, entry.file)
     if not files.file_exists(path) and not files.directory_exists(path):
-        return ShardCheck((Problem(record.file, "is missing"),), None)
+        return ShardCheck((Problem(entry.file, "is missing"),), None)
+    expected, problems = _expected(listed, definition, directory)
     try:
         with _hash_writer(hashes_directory, shard) as hashes:
-            summarizer = Summarizer(settings, shard, hashes)
+            summarizer = Summarizer(definition, shard, hashes)
             with _Reader(path) as reader:
-                good, offset = _compare(reader, shard, settings, summarizer)
+                if definition.is_pure:
+                    good, offset = _compare(reader, shard, definition, summarizer)
+                else:
+                    good, offset = _read(reader, definition, shard, expected, summarizer)
                 whole = good == shard.num_sequences and not reader.read(1)
-            if not whole or reader.sha256 != record.sha256:
-                if problems := _look_closely(path, shard, record, settings, good, offset):
+            if not whole or reader.sha256 != entry.sha256:
+                problems += _look_closely(path, listed, definition, expected, good, offset)
+                if problems:
                     return ShardCheck(problems, None)
                 # The right sequences, but another zlib compressed them.
-                for first, count in blocks(shard.first_sequence + good, shard.num_sequences - good):
-                    summarizer.add(
-                        *sample_sequences(settings.seed, shard.split, settings.image_size, first, count)
-                    )
-        return ShardCheck((), summarizer.summary())
+                first = shard.first_sequence + good
+                for block in definition.blocks(shard.split, first, shard.num_sequences - good):
+                    summarizer.add(block)
+        return ShardCheck(problems, None if problems else summarizer.summary())
     except _UnreadableError as error:
-        return ShardCheck((Problem(record.file, f"cannot be read ({error})"),), None)
+        return ShardCheck((*problems, Problem(entry.file, f"cannot be read ({error})")), None)
+
+
+def _expected(
+    listed: tuple[Shard, ShardEntry], definition: Definition, directory: str
+) -> tuple[Expected | None, tuple[Problem, ...]]:
+    """What the shard should hold; None, and why, if the digests of its records are damaged."""
+    name = listed[0].digests_name
+    path = files.join(directory, name)
+    try:
+        return expected_records(definition, listed, lambda: files.read_bytes(path)), ()
+    except (OSError, ValueError) as error:
+        reason = one_line(error) if files.file_exists(path) else "is missing"
+        return None, (Problem(name, reason),)
 
 
 @contextmanager
@@ -136,37 +154,63 @@ def _hash_writer(directory: str, shard: Shard) -> Iterator[HashWriter]:
 
 
 def _compare(
-    reader: _Reader, shard: Shard, settings: DatasetSettings, summarizer: Summarizer
+    reader: _Reader, shard: Shard, definition: Definition, summarizer: Summarizer
 ) -> tuple[int, int]:
     """Compare a shard with what this program would write, block by block, and sum up what is the same.
 
     Returns:
         How many records, and bytes, lie before the first block that differs.
     """
-    encode = ENCODINGS[settings.encoding].encode
     good = offset = 0
-    for first, count in blocks(shard.first_sequence, shard.num_sequences):
-        paths, labels = sample_sequences(settings.seed, shard.split, settings.image_size, first, count)
-        expected = encode(paths, labels)
-        if reader.read(len(expected)) != expected:
+    for block in definition.blocks(shard.split, shard.first_sequence, shard.num_sequences):
+        records = block.records()
+        if reader.read(len(records)) != records:
             break
-        summarizer.add(paths, labels)
-        good, offset = good + count, offset + len(expected)
+        summarizer.add(block)
+        good, offset = good + len(block.contents), offset + len(records)
+    return good, offset
+
+
+def _read(
+    reader: _Reader, definition: Definition, shard: Shard, expected: Expected | None, summarizer: Summarizer
+) -> tuple[int, int]:
+    """Read records, compare each with its digest, if that is known, and sum up those that are right.
+
+    Returns:
+        How many records, and bytes, lie before the first one that is wrong.
+    """
+    good = offset = 0
+    with suppress(ValueError):
+        for payload in islice(read_records(cast(BinaryIO, reader)), shard.num_sequences):
+            block = definition.block_of(shard.first_sequence + good, [payload])
+            if expected is not None and not expected.places(block.contents.tobytes(), good, good + 1):
+                break
+            summarizer.add(block)
+            good, offset = good + 1, offset + HEADER_BYTES + len(payload) + FOOTER_BYTES
     return good, offset
 
 
 def _look_closely(
-    path: str, shard: Shard, record: ShardRecord, settings: DatasetSettings, good: int, offset: int
+    path: str,
+    listed: tuple[Shard, ShardEntry],
+    definition: Definition,
+    expected: Expected | None,
+    good: int,
+    offset: int,
 ) -> tuple[Problem, ...]:
     """What is wrong from a record on that begins at ``offset``; nothing if the file is the manifest's."""
+    entry = listed[1]
+    problems: tuple[Problem, ...] = ()
+    reason = "the bytes are not those that the manifest knows"
     with _Reader(path) as reader:
-        reader.skip(offset)
-        found = find_problems(cast(BinaryIO, reader), shard, record, settings, good, offset)
-        problems = tuple(islice(found, MAX_PROBLEMS_PER_SHARD))
-        if not problems and reader.sha256 != record.sha256:
-            reason = (
-                "every sequence is right, but the bytes are not those that the manifest knows:"
-                " another program or another zlib wrote them"
-            )
-            problems = (Problem(record.file, reason),)
+        if expected is None:
+            reader.skip(sys.maxsize)
+        else:
+            reader.skip(offset)
+            stream = cast(BinaryIO, reader)
+            found = find_problems(stream, listed, definition, expected, good, offset)
+            problems = tuple(islice(found, MAX_PROBLEMS_PER_SHARD))
+            reason = f"every sequence is right, but {reason}: another program or another zlib wrote them"
+        if not problems and reader.sha256 != entry.sha256:
+            problems = (Problem(entry.file, reason),)
     return problems

@@ -9,12 +9,13 @@ import pytest
 from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.reader import Dataset
-from pipeline.dataset.shard_plan import SPLITS, DatasetSettings
 from pipeline.generate import _watch, generate, main, summary
 from pipeline.generation.work_folder import Request
+from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.lines import sample_sequences
+from pipeline.moving_line.reading import read_lines
 from pipeline.storage.sealed_json import seal
-from tests.conftest import SMALL, Program, make_dataset
+from tests.conftest import SMALL, SPLITS, Program, make_dataset
 from tests.processes import children
 
 # Written down once: a change here changes the bytes of every data set that users have made.
@@ -25,8 +26,8 @@ GOLDEN_FINGERPRINTS = {
 GOLDEN_CONTENT = "sha256:a171c1d3400f03dea9164c2f605c0857658f1d1fd86f1c9eacb9c0262f248ccf"
 
 
-def _settings(**changes: object) -> DatasetSettings:
-    return DatasetSettings(**{"seed": 3, "image_size": 8, "encoding": "path", **SMALL, **changes})  # type: ignore[arg-type]
+def _settings(**changes: object) -> MovingLine:
+    return MovingLine(**{"seed": 3, "image_size": 8, "encoding": "path", **SMALL, **changes})  # type: ignore[arg-type]
 
 
 def _files(directory: Path) -> dict[str, bytes]:
@@ -40,7 +41,7 @@ def _shards(directory: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_data_set_holds_the_sequences_of_its_seed(dataset_dir: Path, split: str) -> None:
     count = SMALL[f"num_{split}"]
-    paths, labels = Dataset.open(str(dataset_dir)).read(split, 0, count)
+    paths, labels = read_lines(Dataset.open(str(dataset_dir)), split, 0, count)
     expected_paths, expected_labels = sample_sequences(3, split, 8, 0, count)
     np.testing.assert_array_equal(paths, expected_paths)
     np.testing.assert_array_equal(labels, expected_labels)
@@ -65,7 +66,9 @@ def test_sequences_do_not_depend_on_sharding_or_encoding(
     assert len(made.manifest.splits["train"].shards) == {600: 1, 200: 3, 38: 16}[per_shard]
     for split in SPLITS:
         count = SMALL[f"num_{split}"]
-        for part, expected in zip(made.read(split, 0, count), reference.read(split, 0, count), strict=True):
+        for part, expected in zip(
+            read_lines(made, split, 0, count), read_lines(reference, split, 0, count), strict=True
+        ):
             np.testing.assert_array_equal(part, expected)
 
 
@@ -127,7 +130,7 @@ def test_the_manifest_describes_the_files(dataset_dir: Path) -> None:
 
 
 def test_statistics_count_what_the_definition_draws(path_dataset_dir: Path) -> None:
-    statistics = Dataset.open(str(path_dataset_dir)).manifest.splits["train"].statistics.to_json()
+    statistics = Dataset.open(str(path_dataset_dir)).manifest.splits["train"].statistics
     paths, labels = sample_sequences(3, "train", 8, 0, SMALL["num_train"])
     assert statistics["labels"] == {"left": int((labels == 0).sum()), "right": int((labels == 1).sum())}
     assert statistics["start_rows"] == np.bincount(paths[:, 0], minlength=8).tolist()
@@ -245,7 +248,7 @@ def test_the_summary_tells_counts_bytes_rate_and_fingerprint(path_dataset_dir: P
 
 def test_large_shards_pass_through_in_blocks(tmp_path: Path) -> None:
     directory = make_dataset(tmp_path / "d", num_train=20_000, image_size=5)
-    paths, labels = Dataset.open(str(directory)).read("train", 0, 20_000)
+    paths, labels = read_lines(Dataset.open(str(directory)), "train", 0, 20_000)
     expected_paths, expected_labels = sample_sequences(3, "train", 5, 0, 20_000)
     np.testing.assert_array_equal(paths, expected_paths)
     np.testing.assert_array_equal(labels, expected_labels)
@@ -281,7 +284,7 @@ def test_a_killed_worker_is_one_line_and_the_rerun_finishes(tmp_path: Path) -> N
     assert again.returncode == 0
     for path, written in kept.items():
         assert path.stat().st_mtime_ns == written
-    paths, _ = Dataset.open(str(tmp_path / "d")).read("train", 29_990, 10)
+    paths, _ = read_lines(Dataset.open(str(tmp_path / "d")), "train", 29_990, 10)
     np.testing.assert_array_equal(paths, sample_sequences(0, "train", 50, 29_990, 10)[0])
 
 
@@ -313,7 +316,7 @@ def test_the_disk_that_a_data_set_takes_is_known_before(
 ) -> None:
     from pipeline.generation.estimate import DiskSpace
 
-    settings = DatasetSettings(0, image_size, encoding, 40 if image_size > 100 else 3000, 20, 20, 1000)
+    settings = MovingLine(0, image_size, encoding, 40 if image_size > 100 else 3000, 20, 20, 1000)
     space = DiskSpace.of(settings, str(tmp_path / "not" / "there"))
     generate(settings, str(tmp_path / "d"), direct_num_workers=1)
     taken = sum(path.stat().st_size for path in (tmp_path / "d").iterdir())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset.shard_plan import DatasetSettings
 from pipeline.generate import generate
+from pipeline.moving_line.definition import MovingLine
 from tests.object_store.store import Store
 
 HOME = "store://bucket/deep 1/lines"
@@ -48,7 +48,7 @@ def _run(store: Store, module: str, *arguments: str, code: int = 0) -> str:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     directory = tmp_path_factory.mktemp("disk") / "d"
-    generate(DatasetSettings(3, 8, "path", 300, 40, 60), str(directory), direct_num_workers=1)
+    generate(MovingLine(3, 8, "path", 300, 40, 60), str(directory), direct_num_workers=1)
     return _on_disk(directory)
 
 
@@ -95,7 +95,7 @@ def test_a_data_set_is_made_verified_repaired_and_replaced_there(
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     directory = tmp_path_factory.mktemp("disk") / "d"
-    generate(DatasetSettings(0, 50, "path", 120_000, 500, 500, 3000), str(directory), direct_num_workers=2)
+    generate(MovingLine(0, 50, "path", 120_000, 500, 500, 3000), str(directory), direct_num_workers=2)
     return _on_disk(directory)
 
 
@@ -143,10 +143,10 @@ def _written(store: Store, path: str) -> int:
 def test_an_exchange_that_was_killed_is_finished_there(
     store: Store, small: dict[str, bytes], moved: int
 ) -> None:
-    settings = DatasetSettings(3, 8, "path", 300, 40, 60)
+    settings = MovingLine(3, 8, "path", 300, 40, 60)
     generate(settings, HOME, direct_num_workers=1)
     whole = {path.removeprefix(HOME): content for path, content in store.objects(HOME).items()}
-    generate(DatasetSettings(5, 8, "frames", 40, 4, 6), HOME, direct_num_workers=1, overwrite=True)
+    generate(MovingLine(5, 8, "frames", 40, 4, 6), HOME, direct_num_workers=1, overwrite=True)
     # As a process leaves it that dies after so many objects were copied, the manifest's last.
     store.remove(f"{HOME}/manifest.json")
     store.put(f"{HOME}/.replacement/.exchange", b"")
@@ -180,5 +180,5 @@ def test_names_that_beam_takes_for_patterns_are_refused(store: Store) -> None:
 
 def test_an_object_that_stands_for_the_folder_is_no_stranger(store: Store, small: dict[str, bytes]) -> None:
     store.put(f"{HOME}/", b"")
-    generate(DatasetSettings(3, 8, "path", 300, 40, 60), HOME, direct_num_workers=1)
+    generate(MovingLine(3, 8, "path", 300, 40, 60), HOME, direct_num_workers=1)
     assert _here(store) == {**small, "": b""}

@@ -6,8 +6,10 @@ import pytest
 from matplotlib import image
 from PIL import Image
 
+from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.lines import draw_frames, sample_sequences
-from pipeline.moving_line.pictures import draw_sequences, save_atomically
+from pipeline.pictures.files import save_atomically
+from pipeline.pictures.sequences import draw_sequences
 from pipeline.preview import main, preview, preview_statistics
 
 YELLOW = np.array([0xFF, 0xD1, 0x66]) / 255
@@ -20,7 +22,7 @@ def _yellow_pixels(path: Path) -> np.ndarray:
 
 
 def test_frames_side_by_side_grow_by_a_pixel_a_frame(tmp_path: Path) -> None:
-    preview(str(tmp_path / "line.png"), image_size=5, num_sequences=1, num_frames=5)
+    preview(str(tmp_path / "line.png"), MovingLine(image_size=5), num_sequences=1, num_frames=5)
     yellow = _yellow_pixels(tmp_path / "line.png")
     areas = [part.sum() for part in np.array_split(yellow, 5, axis=1)]
     for grown, area in enumerate(areas, start=1):
@@ -28,10 +30,10 @@ def test_frames_side_by_side_grow_by_a_pixel_a_frame(tmp_path: Path) -> None:
 
 
 def test_a_picture_from_a_data_set_is_the_one_from_its_seed(path_dataset_dir: Path, tmp_path: Path) -> None:
-    preview(str(tmp_path / "a.png"), data_dir=str(path_dataset_dir), split="test", first=40)
-    preview(str(tmp_path / "b.png"), seed=3, image_size=8, split="test", first=40)
+    preview(str(tmp_path / "a.png"), str(path_dataset_dir), split="test", first=40)
+    preview(str(tmp_path / "b.png"), MovingLine(seed=3, image_size=8), split="test", first=40)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    preview(str(tmp_path / "c.png"), seed=3, image_size=8, split="test", first=41)
+    preview(str(tmp_path / "c.png"), MovingLine(seed=3, image_size=8), split="test", first=41)
     assert (tmp_path / "b.png").read_bytes() != (tmp_path / "c.png").read_bytes()
 
 
@@ -50,7 +52,7 @@ def test_a_gif_shows_every_frame(tmp_path: Path) -> None:
 
 def test_strips_show_no_more_frames_than_there_are(tmp_path: Path) -> None:
     paths, labels = sample_sequences(0, "train", 3, 0, 1)
-    draw_sequences(draw_frames(paths, labels), ["title"], str(tmp_path / "a.svg"), num_frames=9)
+    draw_sequences(list(draw_frames(paths, labels)), ["title"], str(tmp_path / "a.svg"), num_frames=9)
     assert (tmp_path / "a.svg").read_text().count("frame 3") == 1
 
 
@@ -80,7 +82,7 @@ def test_a_short_shard_is_named_and_no_picture_is_drawn(tmp_path: Path) -> None:
     shard = directory / "moving_line-train.tfrecord-00000-of-00016"
     shard.write_bytes(b"")
     with pytest.raises(WorkError, match=f"{shard.name}: has fewer records"):
-        preview(str(tmp_path / "x.png"), data_dir=str(directory))
+        preview(str(tmp_path / "x.png"), str(directory))
     assert not (tmp_path / "x.png").exists()
 
 
@@ -88,7 +90,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_old_one(tmp_path: Path) -> No
     (tmp_path / "x.png").write_text("old")
     paths, labels = sample_sequences(0, "train", 3, 0, 2)
     with pytest.raises(ValueError, match="zip"):
-        draw_sequences(draw_frames(paths, labels), ["one title too few"], str(tmp_path / "x.png"), 3)
+        draw_sequences(list(draw_frames(paths, labels)), ["one title too few"], str(tmp_path / "x.png"), 3)
     assert (tmp_path / "x.png").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 

@@ -46,7 +46,7 @@ def _records(directory: Path, shard: str) -> list[bytes]:
     manifest = Dataset.open(str(directory)).manifest
     (listed,) = [r for split in manifest.splits.values() for r in split.shards if r.file == shard]
     paths, labels = sample_sequences(3, "train", 8, listed.first_sequence, listed.num_sequences)
-    encode = ENCODINGS[manifest.settings.encoding].encode
+    encode = ENCODINGS[manifest.settings["encoding"]].encode
     records = [encode(paths[i : i + 1], labels[i : i + 1]) for i in range(len(paths))]
     assert b"".join(records) == (directory / shard).read_bytes()
     return records
@@ -74,7 +74,7 @@ def test_a_whole_data_set_passes(copied: Path) -> None:
     found = verify(str(copied))
     assert found.passed
     assert found.problems == []
-    assert len(found.fits) == 3 * 5
+    assert len(found.tests) == 3 * 5
     assert _files(copied) == before
 
 
@@ -379,7 +379,7 @@ def test_a_full_place_for_temporary_files_is_not_taken_for_damage(
     listed = next(iter(manifest.listed_shards().items()))
     (tmp_path / listed[0].file_name).symlink_to("/dev/full")
     with pytest.raises(OSError, match=r"No space left on device.*TMPDIR") as caught:
-        check_shard(listed, manifest.settings, str(directory), str(tmp_path))
+        check_shard(listed, manifest.definition, str(directory), str(tmp_path))
     assert caught.value.filename == str(tmp_path)
 
 

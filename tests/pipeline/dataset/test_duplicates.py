@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from pipeline.dataset import duplicates
-from pipeline.dataset.duplicates import Duplicates, HashWriter, count_in_range, sequence_hashes
-from pipeline.dataset.shard_plan import SPLITS, DatasetSettings
+from pipeline.dataset.duplicates import Duplicates, HashWriter, content_hashes, count_in_range
 from pipeline.generate import generate
+from pipeline.moving_line.definition import MovingLine, contents_of
 from pipeline.moving_line.lines import sample_sequences
 from pipeline.verification.dataset_check import verify
-from tests.conftest import make_dataset
+from tests.conftest import SPLITS, make_dataset
 
 
 def _keys(seed: int, split: str, image_size: int, count: int) -> list[bytes]:
@@ -30,7 +30,7 @@ def _plainly(keys: dict[str, list[bytes]]) -> Duplicates:
 @pytest.mark.parametrize("image_size", [2, 5, 8, 9, 16])
 def test_the_manifest_counts_what_a_plain_count_finds(tmp_path: Path, image_size: int) -> None:
     counts = {"train": 900, "validation": 300, "test": 400}
-    settings = DatasetSettings(1, image_size, "path", *counts.values())
+    settings = MovingLine(1, image_size, "path", *counts.values())
     manifest, _ = generate(settings, str(tmp_path / "d"), direct_num_workers=1)
     expected = _plainly({split: _keys(1, split, image_size, n) for split, n in counts.items()})
     assert manifest.duplicates == expected
@@ -55,14 +55,14 @@ def test_runs_and_ranges_have_no_influence(
             with open(path, "wb") as stream, HashWriter(stream) as writer:
                 for first in range(start, stop, 20):
                     block = slice(first, min(first + 20, stop))
-                    writer.add(rows[block], labels[block])
-    found = sum((count_in_range(paths, i, ranges) for i in range(ranges)), Duplicates.zero())
+                    writer.add(contents_of(rows[block], labels[block]))
+    found = sum((count_in_range(paths, i, ranges) for i in range(ranges)), Duplicates.zero(SPLITS))
     assert found == _plainly({split: _keys(1, split, 4, n) for split, n in counts.items()})
     assert set(found.within) == set(SPLITS)
 
 
 def test_hashes_of_a_million_sequences_are_distinct_and_spread() -> None:
-    hashes = sequence_hashes(*sample_sequences(0, "train", 50, 0, 1_000_000))
+    hashes = content_hashes(contents_of(*sample_sequences(0, "train", 50, 0, 1_000_000)))
     ordered = np.sort(hashes)
     assert (ordered[1:] != ordered[:-1]).all()
     tops = np.bincount((hashes >> np.uint64(56)).astype(np.int64), minlength=256)
@@ -72,7 +72,7 @@ def test_hashes_of_a_million_sequences_are_distinct_and_spread() -> None:
 
 def test_the_label_is_part_of_a_sequence() -> None:
     paths, _ = sample_sequences(0, "train", 20, 0, 100)
-    left, right = (sequence_hashes(paths, np.full(100, label)) for label in (0, 1))
+    left, right = (content_hashes(contents_of(paths, np.full(100, label))) for label in (0, 1))
     assert not set(left.tolist()) & set(right.tolist())
 
 

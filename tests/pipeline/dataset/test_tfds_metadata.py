@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from pipeline.dataset.shard_plan import SPLITS
 from pipeline.moving_line.lines import draw_frames, sample_sequences
-from tests.conftest import SMALL
+from tests.conftest import SMALL, SPLITS
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset.shard_plan import plan_shards
 from pipeline.generate import generate
 from pipeline.generation.shard_writer import Publisher, make_shard
 from pipeline.generation.work_folder import Request, Workspace
@@ -74,7 +73,7 @@ def test_a_shard_that_is_not_taken_leaves_no_file(tmp_path: Path) -> None:
         raise OSError(5, "Input/output error", "an earlier shard")
 
     with pytest.raises(OSError, match="an earlier shard"):
-        make_shard(plan_shards(settings)[0], settings, str(tmp_path), refuse)
+        make_shard(settings.shards()[0], settings, str(tmp_path), refuse)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["request.json"]
 
 

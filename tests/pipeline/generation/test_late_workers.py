@@ -8,12 +8,12 @@ import pytest
 from pipeline.command_line.errors import WorkError
 from pipeline.dataset.duplicates import Duplicates
 from pipeline.dataset.reader import Dataset
-from pipeline.dataset.shard_plan import DatasetSettings, plan_shards
 from pipeline.generate import generate
 from pipeline.generation.beam_job import _count_duplicates, _finish
 from pipeline.generation.shard_writer import make_shard
 from pipeline.generation.work_folder import Request, Workspace
-from tests.conftest import make_dataset
+from pipeline.moving_line.definition import MovingLine
+from tests.conftest import SPLITS, make_dataset
 
 
 @pytest.fixture
@@ -21,8 +21,10 @@ def directory(tmp_path: Path) -> Path:
     return make_dataset(tmp_path / "d")
 
 
-def _settings(directory: Path) -> DatasetSettings:
-    return Dataset.open(str(directory)).manifest.settings
+def _settings(directory: Path) -> MovingLine:
+    definition = Dataset.open(str(directory)).manifest.definition
+    assert isinstance(definition, MovingLine)
+    return definition
 
 
 def _content(directory: Path) -> dict[str, tuple[bytes, int]]:
@@ -32,7 +34,7 @@ def _content(directory: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_every_step_may_be_done_again_after_the_last(directory: Path) -> None:
     before, settings = _content(directory), _settings(directory)
-    for shard in plan_shards(settings):
+    for shard in settings.shards():
         assert make_shard(shard, settings, str(directory)) == shard.file_name
     counts = [_count_duplicates(0, settings, str(directory))]
     _finish(counts, settings, str(directory))
@@ -44,9 +46,9 @@ def test_a_worker_of_an_earlier_request_writes_nothing_into_a_later_one(director
     late = replace(settings, seed=settings.seed + 1)
     before = _content(directory)
     for step in (
-        lambda: make_shard(plan_shards(late)[0], late, str(directory)),
+        lambda: make_shard(late.shards()[0], late, str(directory)),
         lambda: _count_duplicates(0, late, str(directory)),
-        lambda: _finish([Duplicates.zero()], late, str(directory)),
+        lambda: _finish([Duplicates.zero(SPLITS)], late, str(directory)),
     ):
         with pytest.raises(WorkError, match="no longer being filled for this request"):
             step()
@@ -59,7 +61,7 @@ def test_a_shard_of_an_earlier_request_is_not_taken_for_a_later_ones(tmp_path: P
     early, workspace = replace(settings, seed=settings.seed + 1), Workspace(str(tmp_path / "d"))
     workspace.make_state()
     workspace.write_request(Request.of(early))
-    for shard in plan_shards(early):
+    for shard in early.shards():
         make_shard(shard, early, workspace.directory)
     workspace.write_request(Request.of(settings))
     generate(settings, workspace.directory, direct_num_workers=1)
@@ -75,7 +77,7 @@ def test_a_worker_that_loses_its_place_leaves_nothing(
     # It looked before the data set was finished, and goes on now.
     monkeypatch.setattr("pipeline.generation.work_folder.Workspace.finished_manifest", lambda *_: None)
     monkeypatch.setattr("pipeline.generation.work_folder.Workspace.check_request", lambda *_: None)
-    shard = plan_shards(settings)[0]
+    shard = settings.shards()[0]
     with pytest.raises(FileNotFoundError, match=shard.file_name):
         make_shard(shard, settings, str(directory))
     assert _content(directory) == before

@@ -19,7 +19,7 @@ from tests.processes import stopping_at_their_start, wait_for_stopped
 def test_overwrite_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
     generate(_settings(), str(tmp_path / "d"), direct_num_workers=1)
     manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
-    assert manifest.settings.seed == 4
+    assert manifest.settings["seed"] == 4
     assert Dataset.open(str(tmp_path / "d")).manifest.fingerprint == manifest.fingerprint
     assert os.listdir(tmp_path) == ["d"]
 
@@ -55,7 +55,7 @@ def test_a_replacement_that_was_given_up_makes_room_for_another(
     make_dataset(tmp_path / "d")
     _interrupt(tmp_path / "d" / ".replacement", monkeypatch, after=5)
     manifest, _ = generate(_settings(seed=4), str(tmp_path / "d"), direct_num_workers=1, overwrite=True)
-    assert manifest.settings.seed == 4
+    assert manifest.settings["seed"] == 4
     assert os.listdir(tmp_path) == ["d"]
 
 
@@ -131,10 +131,10 @@ def test_an_exchange_that_was_killed_is_finished_by_the_next_run(
         (directory / "manifest.json").unlink()
         for name in sorted(wanted, key=lambda name: (name == "manifest.json", name))[:moved]:
             (directory / ".replacement" / name).replace(directory / name)
-    old_request = {"settings": _settings(num_train=900), "overwrite": False}
+    old_request = {"definition": _settings(num_train=900), "overwrite": False}
     if moved is None and again == "the old request":
         assert not generate(output_dir=str(directory), direct_num_workers=1, **old_request)[1]  # type: ignore[arg-type]
-        assert Dataset.open(str(directory)).manifest.settings.seed == 3
+        assert Dataset.open(str(directory)).manifest.settings["seed"] == 3
         return
     if again == "the old request":
         with pytest.raises(RequestError, match="seed 4, not 3"):
@@ -160,7 +160,7 @@ def test_a_half_made_data_set_is_not_given_up_before_it_is_replaced(
     assert _shards(directory) == _shards(path_dataset_dir)
     assert {name: (directory / name).stat().st_ino for name in kept} == kept
     generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
-    assert Dataset.open(str(directory)).manifest.settings.seed == 4
+    assert Dataset.open(str(directory)).manifest.settings["seed"] == 4
     assert not (directory / ".replacement").exists()
 
 

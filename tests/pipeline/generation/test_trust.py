@@ -5,19 +5,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.reader import Dataset
-from pipeline.dataset.shard_plan import plan_shards
 from pipeline.generate import generate
 from pipeline.generation.shard_writer import make_shard
 from pipeline.generation.work_folder import Request, Workspace
 from pipeline.storage.sealed_json import seal, unseal
 from pipeline.verification.dataset_check import verify
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SPLITS
 from tests.pipeline.test_generate import _files, _interrupt, _settings, _shards
 
 SHARD = "moving_line-train.tfrecord-00003-of-00016"
@@ -100,10 +100,11 @@ def test_versions_that_decide_no_byte_are_no_part_of_a_request() -> None:
 def test_a_worker_of_another_version_writes_nothing(tmp_path: Path) -> None:
     workspace, settings = Workspace(str(tmp_path)), _settings()
     workspace.make_state()
-    claimed = Request(settings, {**Request.of(settings).versions, "definition": "2"})
+    own = Request.of(settings)
+    claimed = replace(own, versions={**own.versions, "definition": "2"})
     workspace.write_request(claimed)
     with pytest.raises(WorkError, match=r"definition 2, not 1\); install the same versions everywhere"):
-        make_shard(plan_shards(settings)[0], settings, str(tmp_path))
+        make_shard(settings.shards()[0], settings, str(tmp_path))
     assert _shards(tmp_path) == {}
 
 
@@ -183,7 +184,7 @@ def test_a_shard_that_vanished_is_not_listed(tmp_path: Path) -> None:
     workspace, settings = Workspace(str(tmp_path)), _settings()
     workspace.make_state()
     workspace.write_request(Request.of(settings))
-    for shard in plan_shards(settings):
+    for shard in settings.shards():
         make_shard(shard, settings, str(tmp_path))
     whole = (tmp_path / SHARD).read_bytes()
     for content, reason in ((None, "is missing"), (whole[:-1], f"has {len(whole) - 1} bytes")):
@@ -191,5 +192,5 @@ def test_a_shard_that_vanished_is_not_listed(tmp_path: Path) -> None:
         if content is not None:
             (tmp_path / SHARD).write_bytes(content)
         with pytest.raises(WorkError, match=f"{SHARD}: {reason}"):
-            _finish([Duplicates.zero()], settings, str(tmp_path))
+            _finish([Duplicates.zero(SPLITS)], settings, str(tmp_path))
         assert not (tmp_path / "manifest.json").exists()

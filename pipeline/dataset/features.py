@@ -1,0 +1,242 @@
+"""The features of a record: their dtypes and shapes, and how ``tf.train.Example`` stores them.
+
+Each kind of feature is stored as TFDS stores the feature connector of the same name, so that
+``tfds.builder_from_directory`` decodes it.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.storage.tf_example import Value, Values, decode_example, encode_example
+from pipeline.storage.tfrecord import MAX_PAYLOAD_BYTES
+
+BYTES, ZLIB, NONE = "bytes", "zlib", "none"
+
+_ZLIB_LEVEL = 6
+
+
+class Feature(ABC):
+    """How one feature of a record is stored."""
+
+    @abstractmethod
+    def encode(self, value: Any) -> Value:
+        """What `encode_example` takes for a value.
+
+        Raises:
+            ValueError: if the value is not of this feature's dtype and shape.
+        """
+
+    @abstractmethod
+    def decode(self, values: Values) -> Any:
+        """The inverse of `encode`, from what `decode_example` gives.
+
+        Raises:
+            ValueError: if they are not stored values of this feature.
+        """
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest; `feature_from_json` is the inverse."""
+
+
+@dataclass(frozen=True)
+class Tensor(Feature):
+    """An array of numbers.
+
+    Attributes:
+        dtype: NumPy's name of it; a boolean, integer or floating type.
+        shape: of the array; None where a dimension varies, which one dimension at most may do.
+        encoding: "bytes" stores the array's bytes in C order, little-endian; "zlib" the same, compressed;
+            "none" a number each, float32 or whole.
+
+    Raises:
+        ValueError: if there is no such dtype or encoding, or if several dimensions vary.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...]
+    encoding: str = BYTES
+
+    def __post_init__(self) -> None:
+        if np.dtype(self.dtype).kind not in "biuf":
+            raise ValueError(f"dtype {self.dtype}: a tensor holds numbers")
+        if self.encoding not in (BYTES, ZLIB, NONE):
+            raise ValueError(f"encoding {self.encoding}: give {BYTES}, {ZLIB} or {NONE}")
+        if self.encoding == NONE and self.dtype in ("float16", "float64", "uint64"):
+            raise ValueError(f"encoding {NONE}: keeps no {self.dtype}; give {BYTES} or {ZLIB}")
+        if self.shape.count(None) > 1:
+            raise ValueError(f"shape {self.shape}: at most one dimension may vary")
+
+    def encode(self, value: Any) -> Value:
+        """See `Feature.encode`; takes what ``numpy.asarray`` makes an array of."""
+        array = np.asarray(value)
+        if array.dtype != self.dtype or not self._fits(array.shape):
+            raise ValueError(
+                f"{array.dtype} of shape {array.shape}, expected {self.dtype} of shape {self.shape}"
+            )
+        if self.encoding == NONE:
+            return array.ravel()
+        raw = array.astype(self._stored_dtype, copy=False).tobytes()
+        return raw if self.encoding == BYTES else zlib.compress(raw, _ZLIB_LEVEL)
+
+    def decode(self, values: Values) -> npt.NDArray[Any]:
+        """See `Feature.decode`: an array of this dtype and shape."""
+        if self.encoding == NONE:
+            if any(isinstance(value, bytes) for value in values):
+                raise ValueError("bytes, expected numbers")
+            array = np.array(values)
+            if not array.size:
+                array = array.astype(self.dtype)
+            if not np.array_equal(array.astype(self.dtype), array):
+                raise ValueError(f"a number that is no {self.dtype}")
+            return self._shaped(array.astype(self.dtype))
+        raw = _single(values, bytes)
+        if self.encoding == ZLIB:
+            raw = decompress(raw, self._most_bytes())
+        if len(raw) % np.dtype(self.dtype).itemsize:
+            raise ValueError(f"{len(raw)} bytes, which are no whole {self.dtype}")
+        return self._shaped(np.frombuffer(raw, self._stored_dtype).astype(self.dtype, copy=False))
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Feature.to_json`."""
+        return {"kind": "tensor", "dtype": self.dtype, "shape": list(self.shape), "encoding": self.encoding}
+
+    @property
+    def _stored_dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    def _fits(self, shape: Sequence[int]) -> bool:
+        return len(shape) == len(self.shape) and all(
+            wanted in (None, size) for size, wanted in zip(shape, self.shape, strict=True)
+        )
+
+    def _shaped(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        shape = [-1 if size is None else size for size in self.shape]
+        try:
+            return array.reshape(shape)
+        except ValueError as error:
+            raise ValueError(f"{array.size} numbers, expected an array of shape {self.shape}") from error
+
+    def _most_bytes(self) -> int | None:
+        """Bytes of an array, if its shape is fixed."""
+        if None in self.shape:
+            return None
+        return math.prod(size for size in self.shape if size) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class ClassLabel(Feature):
+    """A class by its number.
+
+    Attributes:
+        names: of the classes, in the order of their numbers.
+    """
+
+    names: tuple[str, ...]
+
+    def encode(self, value: Any) -> Value:
+        """See `Feature.encode`; takes the class' number."""
+        if int(value) not in range(len(self.names)):
+            raise ValueError(f"class {value}, expected 0 to {len(self.names) - 1}")
+        return int(value)
+
+    def decode(self, values: Values) -> int:
+        """See `Feature.decode`: the class' number."""
+        label = int(_single(values, int))
+        if label not in range(len(self.names)):
+            raise ValueError(f"class {label}, expected 0 to {len(self.names) - 1}")
+        return label
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Feature.to_json`."""
+        return {"kind": "class_label", "names": list(self.names)}
+
+
+def feature_from_json(document: Mapping[str, Any]) -> Feature:
+    """The inverse of `Feature.to_json`.
+
+    Raises:
+        ValueError, LookupError, TypeError: if it is not what `to_json` gives.
+    """
+    if document["kind"] == "class_label":
+        return ClassLabel(tuple(map(str, document["names"])))
+    if document["kind"] == "tensor":
+        return Tensor(document["dtype"], tuple(document["shape"]), document["encoding"])
+    raise ValueError(f"no kind of feature: {document['kind']!r}")
+
+
+def encode(features: Mapping[str, Feature], example: Mapping[str, Any]) -> bytes:
+    """Serialize an example.
+
+    Args:
+        features: of every example.
+        example: a value for each of them.
+
+    Raises:
+        ValueError: naming the feature that is missing, unknown, or not of its dtype and shape.
+    """
+    if example.keys() != features.keys():
+        raise ValueError(f"features {sorted(example)}, expected {sorted(features)}")
+    encoded = {}
+    for name, feature in features.items():
+        try:
+            encoded[name] = feature.encode(example[name])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"feature {name}: {error}") from error
+    return encode_example(encoded)
+
+
+def decode(features: Mapping[str, Feature], payload: bytes) -> dict[str, Any]:
+    """The inverse of `encode`.
+
+    Raises:
+        ValueError: naming what is wrong with the record.
+    """
+    values = decode_example(payload)
+    if values.keys() != features.keys():
+        raise ValueError(f"features {sorted(values)}, expected {sorted(features)}")
+    decoded = {}
+    for name, feature in features.items():
+        try:
+            decoded[name] = feature.decode(values[name])
+        except ValueError as error:
+            raise ValueError(f"feature {name}: {error}") from error
+    return decoded
+
+
+def decompress(compressed: bytes, most_bytes: int | None) -> bytes:
+    """Decompress a zlib stream; few bytes can ask for any amount of memory, so no more than a bound.
+
+    Args:
+        compressed: the stream.
+        most_bytes: that it may hold; None for as many as a record may have.
+
+    Raises:
+        ValueError: if it is damaged or holds more.
+    """
+    bound = MAX_PAYLOAD_BYTES if most_bytes is None else most_bytes
+    decompressor = zlib.decompressobj()
+    try:
+        raw = decompressor.decompress(compressed, bound + 1)
+    except zlib.error as error:
+        raise ValueError(f"cannot be decompressed ({error})") from error
+    if len(raw) > bound:
+        raise ValueError(f"more than the expected {bound} bytes")
+    if not decompressor.eof:
+        raise ValueError("cannot be decompressed (incomplete stream)")
+    return raw
+
+
+def _single(values: Values, kind: type[Any]) -> Any:
+    if len(values) != 1 or not isinstance(values[0], kind):
+        raise ValueError(f"{len(values)} values, expected a single one of type {kind.__name__}")
+    return values[0]

@@ -1,0 +1,115 @@
+"""Pictures of sequences: strips of frames side by side, and animations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from pipeline.command_line.errors import RequestError
+from pipeline.pictures.files import save_atomically
+
+# Frames of a sequence: uint8 (T, H, W, C) with C = 1 or 3.
+Video = npt.NDArray[np.uint8]
+
+MAX_SEQUENCES = 64  # More would be too small to be seen.
+_GIF_FRAMES_PER_SECOND = 12
+_INCHES_PER_FRAME = 1.3
+
+
+def check_num_sequences(count: int) -> None:
+    """Refuse more sequences than a picture can show.
+
+    Raises:
+        RequestError: for more than `MAX_SEQUENCES`.
+    """
+    if count > MAX_SEQUENCES:
+        raise RequestError(f"--num_sequences {count}: a picture shows at most {MAX_SEQUENCES}")
+
+
+def draw_sequences(
+    videos: Sequence[Video],
+    titles: Sequence[str],
+    path: str,
+    num_frames: int,
+    palette: Sequence[str] | None = None,
+) -> None:
+    """Draw sequences one below the other: as strips, or moving if the path ends in ``.gif``.
+
+    Args:
+        videos: the frames of every sequence.
+        titles: one for every sequence.
+        path: where the picture goes; see `check_picture_path`.
+        num_frames: how many frames a strip shows, evenly spaced from first to last.
+        palette: colours of the pixels' values 0, 1, ... where there is one channel; None draws shades of gray
+            from 0 to 255.
+    """
+    if path.endswith(".gif"):
+        save_atomically(path, lambda temporary: _animate(videos, titles, temporary, palette))
+    else:
+        save_atomically(path, lambda temporary: _draw_strips(videos, titles, temporary, num_frames, palette))
+
+
+def _draw_strips(
+    videos: Sequence[Video], titles: Sequence[str], path: str, num_frames: int, palette: Sequence[str] | None
+) -> None:
+    rows, columns = len(videos), min(num_frames, max(map(len, videos)))
+    figure = Figure(
+        figsize=(_INCHES_PER_FRAME * columns, (_INCHES_PER_FRAME + 0.45) * rows), layout="constrained"
+    )
+    strips = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+    for strip, title, video in zip(strips, titles, videos, strict=True):
+        shown = np.linspace(0, len(video) - 1, min(num_frames, len(video))).round().astype(int)
+        strip.suptitle(title, fontsize=10, x=0.01, ha="left", weight="bold")
+        places = strip.subplots(1, columns, squeeze=False)[0]
+        for axes in places[len(shown) :]:
+            axes.set_axis_off()
+        for axes, timestep in zip(places, shown, strict=False):
+            _show(axes, video[timestep], palette)
+            axes.set_xlabel(f"frame {timestep + 1}", fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
+def _animate(
+    videos: Sequence[Video], titles: Sequence[str], path: str, palette: Sequence[str] | None
+) -> None:
+    count, timesteps = len(videos), max(map(len, videos))
+    columns = min(count, 4)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(2.2 * columns, 2.5 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    images = []
+    for axes, title, video in zip(grid, titles, videos, strict=False):
+        images.append(_show(axes, video[0], palette))
+        axes.set_title(title, fontsize=9)
+
+    def update(timestep: int) -> list[AxesImage]:
+        for image, video in zip(images, videos, strict=True):
+            image.set_data(_pixels(video[min(timestep, len(video) - 1)]))
+        return images
+
+    # The last frame is shown for a second before the first one comes again.
+    order = [*range(timesteps), *[timesteps - 1] * _GIF_FRAMES_PER_SECOND]
+    animation = FuncAnimation(figure, update, frames=order, blit=False)
+    animation.save(path, writer=PillowWriter(fps=_GIF_FRAMES_PER_SECOND), dpi=80)
+
+
+def _show(axes: Axes, frame: Video, palette: Sequence[str] | None) -> AxesImage:
+    colors, highest = ("gray", 255) if palette is None else (ListedColormap(palette), len(palette) - 1)
+    image = axes.imshow(_pixels(frame), cmap=colors, vmin=0, vmax=highest, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return image
+
+
+def _pixels(frame: Video) -> Video:
+    """What Matplotlib takes for a frame (H, W, C): without the axis of a single channel."""
+    return frame[:, :, 0] if frame.shape[2] == 1 else frame
