@@ -83,10 +83,10 @@ test-data-service: install-dev  ## Only training through a tf.data service: a di
 test-flink: install-dev $(FLINK)/ready  ## Only on Flink: embedded, and a cluster of three JVMs; fetches 400 MB.
 	$(RUN) pytest tests/engines --engine flink
 
-$(FLINK)/ready: deploy/flink/pom.xml | $(VENV)/installed-dev
+$(FLINK)/ready: tests/engines/flink/pom.xml | $(VENV)/installed-dev
 	@for tool in java mvn; do command -v $$tool >/dev/null || { echo "$$tool is missing: install a JDK (17) and Maven"; exit 1; }; done
 	@rm -rf $(FLINK) && mkdir -p $(FLINK)
-	mvn --quiet --batch-mode --file deploy/flink/pom.xml package -DbuildDirectory=$(CURDIR)/$(FLINK)/maven
+	mvn --quiet --batch-mode --file tests/engines/flink/pom.xml package -DbuildDirectory=$(CURDIR)/$(FLINK)/maven
 	mv $(FLINK)/maven/flink-job-server.jar $(FLINK)/job-server.jar
 	$(RUN) pip download --disable-pip-version-check --quiet --no-deps --dest $(FLINK) apache-flink-libraries==$(FLINK_VERSION)
 	tar --extract --gzip --strip-components 2 --directory $(FLINK) --file $(FLINK)/apache-flink-libraries-$(FLINK_VERSION).tar.gz \

@@ -17,13 +17,13 @@ from typing import Any
 from benchmarks.jobs import command, seconds_of
 from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
-from deploy.beam_workers import boot_script, worker_pools
-from deploy.local_dask import dask_cluster
-from deploy.local_flink import FLINK_VERSION, flink_cluster
 from pipeline.command_line.arguments import ArgumentParser, positive_int
 from pipeline.command_line.errors import WorkError
 from pipeline.command_line.program import run
 from pipeline.dataset.reader import Dataset
+from tests.engines.beam_workers import boot_script, worker_pools
+from tests.engines.local_dask import dask_cluster
+from tests.engines.local_flink import FLINK_VERSION, flink_cluster
 
 PROGRAM = "benchmarks.engines"
 

@@ -62,7 +62,7 @@ def test_a_figure_edited_by_hand_is_found(path: Path) -> None:
 )
 def test_files_that_are_named_are_there(path: Path) -> None:
     text = path.read_text()
-    for named in re.findall(r"`((?:tests|pipeline|model|trainer|benchmarks|docs|deploy)/[\w./]+)`", text):
+    for named in re.findall(r"`((?:tests|pipeline|model|trainer|benchmarks|docs)/[\w./]+)`", text):
         assert (ROOT / named).exists() or "NAME" in named, named
     for linked in re.findall(r"\]\((?!http)([\w./-]+)[#)]", text):
         assert (path.parent / linked).exists(), linked

@@ -17,7 +17,7 @@ DOCUMENTS = [
 # <!-- not run: why --> in the line before a fence: no browser shows it, and the next block is not run.
 _NOT_RUN = re.compile(r"<!-- not run: (\S.*?) *-->")
 _FENCE = re.compile(r"( *)```(.*)")
-_PROGRAM = re.compile(r"(pipeline|trainer|benchmarks|deploy)\.\w+ --")
+_PROGRAM = re.compile(r"(pipeline|trainer|benchmarks)\.\w+ --")
 _ALTERNATIVES = re.compile(r"or (\w+(?:, or \w+)*)")
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from deploy.servers import Servers, free_ports
 from tests.commands.documents import Block, Command, programs
 from tests.conftest import ROOT
+from tests.engines.servers import Servers, free_ports
 from tests.processes import environment
 
 # No flag gets more than this; one that a command leaves out is added. For make the same as variables.

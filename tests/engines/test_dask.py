@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local_dask import DaskCluster, dask_cluster
 from tests.engines.generation import Generation, Made
+from tests.engines.local_dask import DaskCluster, dask_cluster
 from tests.processes import environment
 
 pytestmark = pytest.mark.engine("dask")

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from deploy.servers import Servers
 from tests.conftest import ROOT, Program, make_dataset
+from tests.engines.servers import Servers
 from tests.processes import environment
 
 pytestmark = pytest.mark.engine("data-service")

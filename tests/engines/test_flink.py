@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.beam_workers import boot_script, booted_processes, worker_pools
-from deploy.local_flink import FLINK_VERSION, FlinkCluster, flink_cluster
 from tests.conftest import ROOT
+from tests.engines.beam_workers import boot_script, booted_processes, worker_pools
 from tests.engines.generation import Generation, Made
+from tests.engines.local_flink import FLINK_VERSION, FlinkCluster, flink_cluster
 from tests.processes import descendants, environment, listening_addresses, wait_until_gone
 
 pytestmark = pytest.mark.engine("flink")
@@ -109,7 +109,9 @@ def test_a_cluster_whose_workers_build_the_project(
         output = generation.finish(seconds=180)
     assert reference.fingerprint in output
     assert Made.of(tmp_path / "d") == reference
-    assert list(Path(scratch["TMPDIR"]).glob("moving-lines-*/*/site/pipeline/job.py")), "no worker built it"
+    assert list(Path(scratch["TMPDIR"]).glob("moving-lines-*/*/site/pipeline/generation/beam_job.py")), (
+        "no worker built it"
+    )
 
 
 def test_a_task_manager_is_killed(

@@ -28,7 +28,7 @@ from apache_beam.portability.api import (
 )
 from google.protobuf import json_format
 
-from deploy.worker_boot import install, own_directory
+from pipeline.workers.worker_boot import install, own_directory
 from tests.conftest import ROOT
 from tests.processes import environment
 
@@ -132,7 +132,12 @@ def serving() -> Iterator[str]:
 def boot(endpoint: str, folder: Path) -> "subprocess.Popen[str]":
     """Start a worker as an engine does: with nothing of this project but the one file."""
     return subprocess.Popen(
-        [sys.executable, ROOT / "deploy" / "worker_boot.py", "--id=1", f"--provision_endpoint={endpoint}"],
+        [
+            sys.executable,
+            ROOT / "pipeline" / "workers" / "worker_boot.py",
+            "--id=1",
+            f"--provision_endpoint={endpoint}",
+        ],
         cwd=folder,
         env=environment(PYTHONPATH="", TMPDIR=str(folder), TOLD=str(folder.parent / "told-")),
         stdout=subprocess.PIPE,

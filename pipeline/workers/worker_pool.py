@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", required=True, help="HOST:PORT to listen at")
     parser.add_argument(
-        "--container_executable", required=True, help="starts a worker; see deploy.worker_boot"
+        "--container_executable", required=True, help="starts a worker; see pipeline.workers.worker_boot"
     )
     flags = parser.parse_args()
     pool = BeamFnExternalWorkerPoolServicer(True, flags.container_executable)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.servers import Servers, free_ports
+import pipeline.workers
+from tests.engines.servers import Servers, free_ports
 
 POOL_NAME = "beam-workers"
 
@@ -34,7 +35,7 @@ def worker_pools(
             command = [
                 sys.executable,
                 "-m",
-                "deploy.worker_pool",
+                "pipeline.workers.worker_pool",
                 f"--address={pool_address(number)}:{port}",
             ]
             servers.start(f"pool-{number}", [*command, f"--container_executable={boot}"], environment)
@@ -44,14 +45,14 @@ def worker_pools(
 
 
 def boot_script(directory: Path, python: Path) -> Path:
-    """Write a program that boots a worker by `deploy.worker_boot`.
+    """Write a program that boots a worker by `pipeline.workers.worker_boot`.
 
     Args:
         directory: for the script; made if it is not there.
         python: of the workers; has Beam, and need not have this project.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    script, boot = directory / "boot.sh", Path(__file__).with_name("worker_boot.py")
+    script, boot = directory / "boot.sh", Path(pipeline.workers.__file__).with_name("worker_boot.py")
     script.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec "{python}" "{boot}" "$@"\n')
     script.chmod(0o755)
     return script

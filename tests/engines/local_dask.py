@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from deploy.servers import Servers, free_ports
+from tests.engines.servers import Servers, free_ports
 
 
 class DaskCluster(NamedTuple):

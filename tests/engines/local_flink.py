@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deploy.beam_workers import POOL_NAME, pool_address
-from deploy.servers import Servers, free_ports
+from tests.engines.beam_workers import POOL_NAME, pool_address
+from tests.engines.servers import Servers, free_ports
 
 FLINK_VERSION = "1.19"
 
