@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.command_line.errors import RequestError
-from trainer.prediction.array_header import ArrayHeader, read_array_header
+from trainer.prediction.array_header import MAX_HEADER_BYTES, read_array_header
 from trainer.prediction.stored_sequences import StoredSequence, check_size, damage_named
 
 PREFERRED_MEMBER = "frames"
@@ -34,9 +34,9 @@ class ArrayFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        with self._opened() as (_, header):
-            self._header = header
-        self.num_sequences: int | None = header.shape[0]
+        with damage_named(path), _opened_array(path) as (stream, size):
+            self._header = read_array_header(stream.read(MAX_HEADER_BYTES), size)
+        self.num_sequences: int | None = self._header.shape[0]
 
     def check(self, image_size: int) -> None:
         """See `SequenceFile.check`."""
@@ -44,8 +44,9 @@ class ArrayFile:
 
     def sequences(self, image_size: int) -> Iterator[StoredSequence]:
         """See `SequenceFile.sequences`."""
-        with self._opened() as (stream, header):
-            if header != self._header:
+        header = self._header
+        with damage_named(self.path), _opened_array(self.path) as (stream, size):
+            if size != header.file_bytes or stream.read(len(header.content)) != header.content:
                 raise ValueError("was changed while it was read")
             count, timesteps, *_ = header.shape
             # A byte of a bool other than 0 and 1 would be true, and larger than 1 as a number.
@@ -58,12 +59,6 @@ class ArrayFile:
                 self._check_values(index, values)
                 frames = values.astype(np.float32)
                 yield StoredSequence(self.path, index, timesteps, {"frames": frames})
-
-    @contextmanager
-    def _opened(self) -> Iterator[tuple[IO[bytes], ArrayHeader]]:
-        """The file at its first value, and its header; all errors inside the block name the file."""
-        with damage_named(self.path), _opened_array(self.path) as (stream, size):
-            yield stream, read_array_header(stream, size)
 
     def _check_values(self, index: int, values: npt.NDArray[Any]) -> None:
         low, high = values.min(), values.max()

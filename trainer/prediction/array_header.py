@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from pipeline.command_line.errors import one_line
 
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}
-_MAX_HEADER_BYTES = 10_000  # NumPy's own limit.
+# NumPy parses 10,000 bytes at most, but reads whatever number the file claims before it says so.
+MAX_HEADER_BYTES = np.lib.format.MAGIC_LEN + 4 + 10_000
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class ArrayHeader:
     Attributes:
         shape: (n, T, S, S), each at least 1.
         dtype: of bool, integers or floats.
-        num_bytes: of the header.
+        content: the header's bytes.
     """
 
     shape: tuple[int, int, int, int]
     dtype: np.dtype[Any]
-    num_bytes: int
+    content: bytes
 
     @property
     def sequence_bytes(self) -> int:
@@ -35,50 +35,44 @@ class ArrayHeader:
         _, timesteps, rows, columns = self.shape
         return timesteps * rows * columns * self.dtype.itemsize
 
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.content) + self.shape[0] * self.sequence_bytes
 
-def read_array_header(stream: IO[bytes], size: int) -> ArrayHeader:
-    """Read the header, up to the first value.
+
+def read_array_header(start: bytes, size: int) -> ArrayHeader:
+    """Read the header.
 
     Args:
-        stream: at the beginning of a ``.npy`` file.
+        start: of a ``.npy`` file, its first `MAX_HEADER_BYTES` or all it has.
         size: of the file in bytes.
 
     Raises:
         ValueError: if it is no such file, its values are not sequences of numbers in C order, or the file's
             size is not that of the header and its values.
     """
-    content = _read_header(stream)
+    stream = io.BytesIO(start)
     try:
-        header = io.BytesIO(content)
-        shape, is_fortran, dtype = _READERS[np.lib.format.read_magic(header)](header)
+        version = np.lib.format.read_magic(stream)
+    except ValueError as error:
+        raise ValueError("is not a .npy array; save it with np.save") from error
+    if version not in _READERS:
+        raise ValueError(f"has format {version}, which is not of plain numbers; save it with np.save")
+    try:
+        shape, is_fortran, dtype = _READERS[version](stream)
     except Exception as error:  # NumPy passes on those of Python's parser and tokenizer.
         raise ValueError(f"has a damaged header ({one_line(error)[:120]}); save it with np.save") from error
     if dtype.hasobject:
         raise ValueError("holds pickled Python objects, which are never loaded; save an array of numbers")
     if dtype.kind not in "biuf":
         raise ValueError(f"holds values of type {dtype}, expected bool, integers or floats")
-    array = ArrayHeader(_sequences(shape), dtype, len(content))
+    array = ArrayHeader(_sequences(shape), dtype, start[: stream.tell()])
     if is_fortran:
         raise ValueError("is in Fortran order, which cannot be streamed; save np.ascontiguousarray(x)")
-    expected = array.num_bytes + array.shape[0] * array.sequence_bytes
-    if size != expected:
-        raise ValueError(f"has {size} bytes, its header says {expected}; save it again")
+    if size != array.file_bytes:
+        raise ValueError(f"has {size} bytes, its header says {array.file_bytes}; save it again")
     return array
-
-
-def _read_header(stream: IO[bytes]) -> bytes:
-    """The header's bytes, as many as NumPy would parse; it would read any number of them to see that."""
-    start = stream.read(np.lib.format.MAGIC_LEN)
-    magic, version = start[:-2], tuple(start[-2:])
-    if magic != np.lib.format.MAGIC_PREFIX or len(version) < 2:
-        raise ValueError("is not a .npy array; save it with np.save")
-    if version not in _READERS:
-        raise ValueError(f"has format {version}, which is not of plain numbers; save it with np.save")
-    length = stream.read(_LENGTH_BYTES[version])
-    num_bytes = int.from_bytes(length, "little")
-    if num_bytes > _MAX_HEADER_BYTES:
-        raise ValueError(f"has a damaged header ({num_bytes} bytes); save it with np.save")
-    return start + length + stream.read(num_bytes)
 
 
 def _sequences(shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -98,7 +98,7 @@ UNFIT: list[tuple[str, bytes, str]] = [
     ("a.npy", NPY.replace(b"'descr'", b"'d[((('"), "damaged header"),
     ("a.npy", b"\x93NUMPY\x01\x00\xd0\x07" + b"(" * 2000, "damaged header"),
     ("a.npy", b"\x93NUMPY\x03\x00" + NPY[8:], r"format \(3, 0\)"),
-    ("a.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + NPY[10:], r"damaged header \(2147483647 bytes\)"),
+    ("a.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + NPY[10:], r"damaged header .*2147483647 bytes"),
     ("a.npy", _npy(FRAMES, shape=(-70, -8, 8, 8)), "shape"),
     ("a.npy", _npy(FRAMES, shape=(2**62, 2**62, 8, 8)), "its header says"),
     ("a.npy", _npy(OBJECTS), "pickled Python objects, which are never loaded"),
