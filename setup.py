@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 _TRAIN = [
     "tensorflow>=2.20",
     "keras>=3.12",
+    "jinja2>=3.1",
     "matplotlib>=3.9",
     "pillow>=10",
     "pyyaml>=6",
@@ -30,6 +31,7 @@ setup(
     python_requires=">=3.11,<3.14",
     classifiers=["Operating System :: MacOS", "Operating System :: POSIX :: Linux"],
     packages=find_packages(include=["pipeline*", "model*", "trainer*"]),
+    package_data={"trainer.evaluation": ["*.jinja"]},
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.12",

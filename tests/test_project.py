@@ -109,6 +109,23 @@ def test_setup_finds_every_folder_with_modules() -> None:
     assert folders <= set(find_packages(str(ROOT), include=ast.literal_eval(include)))
 
 
+def test_setup_packages_every_other_file() -> None:
+    (data,) = re.findall(r"package_data=(\{.*?\})", (ROOT / "setup.py").read_text())
+    packaged = {
+        path
+        for package, patterns in ast.literal_eval(data).items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    others = {
+        path
+        for room in ("pipeline", "model", "trainer")
+        for path in (ROOT / room).rglob("*.*")
+        if path.suffix not in (".py", ".pyc")
+    }
+    assert packaged == others != set()
+
+
 def test_beam_is_the_version_that_was_tested() -> None:
     """`pipeline.workers.local_workers` builds upon parts that Beam may change in any version."""
     (needed,) = re.findall(r'"apache-beam([^"]+)"', (ROOT / "setup.py").read_text())

@@ -20,7 +20,7 @@ _OTHER_SYSTEM = f"runs on Linux and on macOS, not on {sys.platform}; on Windows,
 
 # What `setup.py` installs with an extra only.
 _EXTRAS = {
-    "train": ("tensorflow", "keras", "matplotlib", "PIL", "yaml", "tensorboard"),
+    "train": ("tensorflow", "keras", "matplotlib", "PIL", "yaml", "tensorboard", "jinja2"),
     "jax": ("jax",),
     "export": ("ai_edge_litert", "onnx", "onnxruntime", "tf2onnx"),
     "dask": ("dask", "distributed"),
