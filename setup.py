@@ -38,6 +38,7 @@ setup(
         "apache-beam>=2.77,<2.78",  # Parts of its runner that may change are built upon.
         "google-crc32c>=1.5",
         "loky>=3.4",
+        "protobuf>=4.22",
         "tqdm>=4.66",
     ],
     extras_require={

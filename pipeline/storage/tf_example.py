@@ -1,28 +1,69 @@
 """``tf.train.Example`` messages without TensorFlow.
 
-Wire format (protobuf, ``tensorflow/core/example/example.proto`` and ``feature.proto``):
-``Example{features=1}``, ``Features{map<string, Feature> feature=1}``,
-``Feature{bytes_list=1 | float_list=2 | int64_list=3}``, each list with its values in field 1, numbers packed.
-Features are written in the order of their names, as deterministic protobuf serialization does, so equal
-examples give equal bytes.
+They are written here, in the order of their features' names, as deterministic protobuf serialization does, so
+that equal examples give equal bytes whatever the version of protobuf. They are read by the protobuf library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf.message import DecodeError
 
 # What a feature is written from: one value, several byte strings, or numbers of shape (n,), of which floats
 # become float32 and all others int64.
 Value = bytes | int | list[bytes] | npt.NDArray[Any]
 Values = list[bytes] | list[int] | list[float]
 
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+# As in tensorflow/core/example/example.proto and feature.proto, but the map stands as what it is on the wire,
+# a list of entries: from a map, protobuf leaves out entries with fields that it does not know.
+_SCHEMA = """
+name: "example.proto" package: "tensorflow" syntax: "proto3"
+message_type {
+  name: "BytesList" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_BYTES }
+}
+message_type {
+  name: "FloatList" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_FLOAT }
+}
+message_type {
+  name: "Int64List" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_INT64 }
+}
+message_type {
+  name: "Feature" oneof_decl { name: "kind" }
+  field { name: "bytes_list" number: 1 oneof_index: 0 type: TYPE_MESSAGE type_name: "BytesList" }
+  field { name: "float_list" number: 2 oneof_index: 0 type: TYPE_MESSAGE type_name: "FloatList" }
+  field { name: "int64_list" number: 3 oneof_index: 0 type: TYPE_MESSAGE type_name: "Int64List" }
+}
+message_type {
+  name: "FeatureEntry"
+  field { name: "key" number: 1 type: TYPE_STRING }
+  field { name: "value" number: 2 type: TYPE_MESSAGE type_name: "Feature" }
+}
+message_type {
+  name: "Features"
+  field { name: "feature" number: 1 label: LABEL_REPEATED type: TYPE_MESSAGE type_name: "FeatureEntry" }
+}
+message_type {
+  name: "Example" field { name: "features" number: 1 type: TYPE_MESSAGE type_name: "Features" }
+}
+"""
+_LENGTH = 2  # The wire type of what is preceded by its length.
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 _SMALL_VARINTS = [bytes([value]) for value in range(0x80)]
+
+
+def _example_class() -> Any:
+    """The class of Examples; in a pool of its own, for TensorFlow adds its own class to protobuf's."""
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
+
+
+_Example = _example_class()
 
 
 def encode_example(features: Mapping[str, Value]) -> bytes:
@@ -40,11 +81,16 @@ def decode_example(message: bytes) -> dict[str, Values]:
     Raises:
         ValueError: if the message is not a well-formed Example.
     """
+    try:
+        example = _Example.FromString(message)
+    except DecodeError as error:
+        raise ValueError(f"is no Example ({error})") from error
     features: dict[str, Values] = {}
-    for content in _length_fields(message, 1):
-        for entry in _length_fields(content, 1):
-            name = b"".join(_length_fields(entry, 1)).decode()
-            features[name] = _decode_feature(b"".join(_length_fields(entry, 2)))
+    for entry in example.features.feature:
+        kind = entry.value.WhichOneof("kind")
+        if kind is None:
+            raise ValueError("a feature holds no values")
+        features[entry.key] = list(getattr(entry.value, kind).value)
     return features
 
 
@@ -58,58 +104,6 @@ def _encode_feature(value: Value) -> bytes:
     if value.dtype.kind == "f":
         return _field(_FLOAT_LIST, _field(1, value.astype("<f4").tobytes()))
     return _field(_INT64_LIST, _field(1, b"".join(map(_varint, value.tolist()))))
-
-
-def _decode_feature(message: bytes) -> Values:
-    for number, _, content in _fields(message):
-        if number == _BYTES_LIST and isinstance(content, bytes):
-            return list(_length_fields(content, 1))
-        if number == _INT64_LIST and isinstance(content, bytes):
-            return list(_int64_values(content))
-        if number == _FLOAT_LIST and isinstance(content, bytes):
-            floats = np.frombuffer(b"".join(_length_fields(content, 1)), "<f4")
-            return list(map(float, floats))
-    raise ValueError("a feature holds no values")
-
-
-def _int64_values(message: bytes) -> Iterator[int]:
-    for number, _, content in _fields(message):
-        if number != 1:
-            continue
-        if isinstance(content, int):
-            yield _signed(content)
-            continue
-        position = 0
-        while position < len(content):
-            value, position = _read_varint(content, position)
-            yield _signed(value)
-
-
-def _length_fields(message: bytes, wanted: int) -> Iterator[bytes]:
-    for number, wire_type, content in _fields(message):
-        if number == wanted and wire_type == _LENGTH and isinstance(content, bytes):
-            yield content
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
-    position = 0
-    while position < len(message):
-        tag, position = _read_varint(message, position)
-        number, wire_type = tag >> 3, tag & 7
-        if wire_type == _VARINT:
-            value, position = _read_varint(message, position)
-            yield number, wire_type, value
-            continue
-        if wire_type == _LENGTH:
-            size, position = _read_varint(message, position)
-        elif wire_type in (_FIXED64, _FIXED32):
-            size = 8 if wire_type == _FIXED64 else 4
-        else:
-            raise ValueError(f"unknown wire type {wire_type}")
-        if position + size > len(message):
-            raise ValueError("the message is cut short")
-        yield number, wire_type, message[position : position + size]
-        position += size
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -126,19 +120,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
-
-
-def _read_varint(message: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < len(message) and shift < 70:
-        byte = message[position]
-        value |= (byte & 0x7F) << shift
-        position += 1
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise ValueError("a varint is cut short")
-
-
-def _signed(value: int) -> int:
-    return value - 2**64 if value >= 2**63 else value
