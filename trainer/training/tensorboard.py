@@ -48,6 +48,8 @@ class Scalars(keras.callbacks.Callback):
 
 def forget_events_after(directory: str, step: int) -> None:
     """Take events of later steps, and what a kill left half-written, out of a directory's event files."""
+    # TensorBoard's own way is an event SessionLog.START, but only its Python loader leaves out the events
+    # before it. Its data server and `event_accumulator` show TensorFlow 2's scalars nevertheless.
     for where, _, names in tf.io.gfile.walk(directory):
         for name in names:
             if "tfevents" in name:
