@@ -230,12 +230,11 @@ class Definition(ABC):
         return ", ".join(labels)
 
     def draw_statistics(self, splits: Mapping[str, Statistics], path: str) -> None:
-        """Draw the statistics of a data set's splits into a picture.
+        """Draw statistics by split into a picture; by default, bars of classes and lengths."""
+        # It needs Matplotlib, which workers do without.
+        from pipeline.pictures.example_counts import draw_example_counts
 
-        Raises:
-            RequestError: if this kind has no such picture.
-        """
-        raise RequestError(f"--statistics: there is no picture of the statistics of {self.name}")
+        draw_example_counts(splits, path)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as they stand in the manifest."""

@@ -195,7 +195,6 @@ def _parser(kind: type[Definition]) -> ArgumentParser:
     add = parser.add_argument
     add("--output_dir", required=True, type=path_text, help="directory to fill; a local path, gs://, ...")
     add_dataset_flag(parser)
-    add_setting_flags(parser, kind)
     add("--overwrite", action="store_true", help="replace a data set of other settings")
     add("--dry_run", action="store_true", help="say what it would take, and whether it fits; write nothing")
     add("--runner", help="Beam runner (default: local, on every core; downloads nothing)")
@@ -205,6 +204,7 @@ def _parser(kind: type[Definition]) -> ArgumentParser:
         choices=("in_memory", "multi_threading", "multi_processing"),
         help="how local workers run (default: multi_processing for more than one)",
     )
+    add_setting_flags(parser.add_argument_group(f"settings of {kind.name}"), kind)
     return parser
 
 

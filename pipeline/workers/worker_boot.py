@@ -1,8 +1,9 @@
 """Boots a Beam worker on a machine that has Beam but not this project; needs nothing but this file.
 
 A runner starts it by Beam's container contract (``--environment_type=PROCESS``, or a worker pool's
-``--container_executable``). It asks the runner what the job brought along (``--setup_file ./setup.py``),
-builds and installs that beside the machine's own packages, once a version, and becomes Beam's Python worker.
+``--container_executable``). It asks the runner what the job brought along (``--setup_file``,
+``--extra_package``), builds and installs that beside the machine's own packages, once a version, and becomes
+Beam's Python worker.
 
 What it installs is kept below the temporary folder, where anybody may put anything: in a directory that is of
 this user alone, and used only while every file is what was installed.
@@ -56,10 +57,10 @@ def main() -> None:
         "LOGGING_API_SERVICE_DESCRIPTOR": _descriptor(flags.logging_endpoint or info.logging_endpoint.url),
         "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
     }
-    package = _fetch(flags.artifact_endpoint or info.artifact_endpoint.url, info.dependencies, worker)
+    packages = _fetch(flags.artifact_endpoint or info.artifact_endpoint.url, info.dependencies, worker)
     base = own_directory()
-    if package is not None:
-        environment["PYTHONPATH"] = str(install(package, base))
+    if packages:
+        environment["PYTHONPATH"] = os.pathsep.join(str(install(package, base)) for package in packages)
     command = [sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"]
     os.chdir(base)  # Python looks for packages where it is started.
     os.execve(sys.executable, command, environment)
@@ -77,17 +78,19 @@ def _descriptor(url: str) -> str:
     return text
 
 
-def _fetch(endpoint: str, dependencies: Iterable[object], worker: list[tuple[str, str]]) -> bytes | None:
-    """The package that the job brought along, if any."""
+def _fetch(endpoint: str, dependencies: Iterable[object], worker: list[tuple[str, str]]) -> list[bytes]:
+    """The packages that the job brought along: ``--setup_file``, and every ``--extra_package X.tar.gz``."""
+    packages = []
     with grpc.insecure_channel(endpoint) as channel:
         stub = beam_artifact_api_pb2_grpc.ArtifactRetrievalServiceStub(channel)
         wanted = beam_artifact_api_pb2.ResolveArtifactsRequest(artifacts=dependencies)
         for artifact in stub.ResolveArtifacts(wanted, metadata=worker).replacements:
             staged = beam_runner_api_pb2.ArtifactStagingToRolePayload.FromString(artifact.role_payload)
-            if os.path.basename(staged.staged_name) == _PACKAGE:
+            if staged.staged_name.endswith(".tar.gz"):
                 request = beam_artifact_api_pb2.GetArtifactRequest(artifact=artifact)
-                return b"".join(block.data for block in stub.GetArtifact(request, metadata=worker))
-    return None
+                blocks = stub.GetArtifact(request, metadata=worker)
+                packages.append(b"".join(block.data for block in blocks))
+    return packages
 
 
 def own_directory() -> Path:

@@ -1,6 +1,7 @@
 """A run of `pipeline.generate` with more than 200 shards, watched while it works."""
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,14 @@ from tests.processes import environment
 # 206 shards; frames, so that a shard takes an engine's worker a moment.
 COUNTS = ("--num_train=20000", "--num_validation=300", "--num_test=300", "--sequences_per_shard=100")
 SHAPE = ("--image_size=24", "--encoding=frames")
+
+
+# A kind of one's own, which the engine's workers are to know; 103 shards.
+BALLS = (
+    "--dataset=bouncing_balls:BouncingBalls",
+    *("--num_train=2000", "--num_validation=30", "--num_test=30", "--sequences_per_shard=20"),
+)
+BALLS_PATH = os.pathsep.join([str(ROOT), str(ROOT / "examples" / "bouncing_balls")])
 
 
 class Made(NamedTuple):
@@ -37,9 +46,22 @@ class Made(NamedTuple):
 
 
 class Generation:
-    """The generator in a process of its own; ended with the block."""
+    """The generator in a process of its own; ended with the block.
 
-    def __init__(self, directory: Path, flags: Sequence[str], **more: str) -> None:
+    Args:
+        directory: the data set's.
+        flags: of the runner.
+        request: what to make.
+        more: variables of its environment.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        flags: Sequence[str],
+        request: Sequence[str] = (*COUNTS, *SHAPE),
+        **more: str,
+    ) -> None:
         self.directory = directory
         self._errors = directory.with_name(f"{directory.name}.err")
         command = [
@@ -47,8 +69,7 @@ class Generation:
             "-m",
             "pipeline.generate",
             f"--output_dir={directory}",
-            *COUNTS,
-            *SHAPE,
+            *request,
             *flags,
         ]
         with open(self._errors, "w") as errors:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.generation import Generation, Made
+from tests.engines.generation import BALLS, BALLS_PATH, Generation, Made
 from tests.engines.local_dask import DaskCluster, dask_cluster
 from tests.processes import environment
 
@@ -61,6 +61,18 @@ def test_a_worker_that_was_given_up_comes_back_late(
         time.sleep(0.1)
     assert zombie.poll() is not None or _cpu_seconds(zombie.pid) > before, "it never went on"
     assert Made.of(tmp_path / "d") == reference
+
+
+def test_a_kind_of_ones_own(tmp_path: Path, balls: Made) -> None:
+    known = {"PYTHONPATH": BALLS_PATH}
+    with (
+        dask_cluster(tmp_path / "dask", environment(**known)) as cluster,
+        Generation(tmp_path / "d", cluster.flags, BALLS, **known) as generation,
+    ):
+        generation.wait_for_shards(10, seconds=120)
+        cluster.workers[0].kill()
+        generation.finish(seconds=180)
+    assert Made.of(tmp_path / "d") == balls
 
 
 def test_a_cluster_without_the_project_is_one_line(tmp_path: Path) -> None:

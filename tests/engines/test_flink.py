@@ -1,8 +1,10 @@
 """The generator on Flink: Beam's embedded one, and a session cluster of three JVMs."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.engines.beam_workers import boot_script, booted_processes, worker_pools
-from tests.engines.generation import Generation, Made
+from tests.engines.generation import BALLS, BALLS_PATH, Generation, Made
 from tests.engines.local_flink import FLINK_VERSION, FlinkCluster, flink_cluster
 from tests.processes import descendants, environment, listening_addresses, wait_until_gone
 
@@ -112,6 +114,30 @@ def test_a_cluster_whose_workers_build_the_project(
     assert list(Path(scratch["TMPDIR"]).glob("moving-lines-*/*/site/pipeline/generation/beam_job.py")), (
         "no worker built it"
     )
+
+
+def test_a_kind_of_ones_own(
+    tmp_path: Path, balls: Made, scratch: dict[str, str], cluster: FlinkCluster, boot: Path
+) -> None:
+    """Its module comes with ``--setup_file``, this project as a package besides."""
+    sdist = [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(tmp_path / "dist")]
+    subprocess.run([*sdist], cwd=_copy_of_the_project(tmp_path / "sources"), check=True, timeout=120)
+    (package,) = (tmp_path / "dist").glob("*.tar.gz")
+    setup_file = ROOT / "examples" / "bouncing_balls" / "setup.py"
+    staged = [f"--setup_file={setup_file}", f"--extra_package={package}"]
+    flags = [*cluster.flags, *booted_processes(boot), *staged]
+    with Generation(tmp_path / "d", flags, BALLS, **{**scratch, "PYTHONPATH": BALLS_PATH}) as generation:
+        generation.finish(seconds=240)
+    assert Made.of(tmp_path / "d") == balls
+
+
+def _copy_of_the_project(directory: Path) -> Path:
+    """What its package is made of; making one leaves files behind."""
+    for name in ("pipeline", "model", "trainer"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, directory)
+    return directory
 
 
 def test_a_task_manager_is_killed(

@@ -15,26 +15,39 @@ import pytest
 
 from pipeline.dataset.reader import Dataset
 from tests.conftest import ROOT
-from tests.processes import children, wait_until_gone
+from tests.processes import children, environment, wait_until_gone
 
 pytestmark = pytest.mark.storm
 
 NUM_KILLS = 20
-# Some seconds of work in many shards.
-COUNTS = ["--num_train=3000000", "--num_validation=50000", "--num_test=50000", "--sequences_per_shard=25000"]
+# Some seconds of work in many shards, of a built-in kind and of one's own.
+REQUESTS = {
+    "lines": [
+        *("--num_train=3000000", "--num_validation=50000", "--num_test=50000"),
+        "--sequences_per_shard=25000",
+    ],
+    "balls": [
+        "--dataset=bouncing_balls:BouncingBalls",
+        *("--num_train=5000", "--num_validation=100", "--num_test=100", "--sequences_per_shard=50"),
+    ],
+}
 
 
 class Reference(NamedTuple):
-    """The uninterrupted run: digests of its shards, and its fingerprint."""
+    """The uninterrupted run: its request, digests of its shards, and its fingerprint."""
 
+    request: list[str]
     shards: dict[str, str]
     fingerprint: str
 
 
-def _start(directory: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "pipeline.generate", f"--output_dir={directory}", *COUNTS]
+def _start(directory: Path, request: list[str]) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "pipeline.generate", f"--output_dir={directory}", *request]
     command.append("--direct_num_workers=2")
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    known = environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "examples" / "bouncing_balls")]))
+    return subprocess.Popen(
+        command, cwd=ROOT, env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def _wait(job: "subprocess.Popen[str]", directory: Path, shards: int, seconds: float) -> None:
@@ -59,13 +72,13 @@ def _finished(directory: Path) -> dict[Path, tuple[int, int]]:
     return {shard: (shard.stat().st_ino, shard.stat().st_mtime_ns) for shard in shards}
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    directory = tmp_path_factory.mktemp("reference") / "d"
-    job = _start(directory)
+@pytest.fixture(scope="module", params=REQUESTS)
+def reference(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    directory, wanted = tmp_path_factory.mktemp("reference") / "d", REQUESTS[request.param]
+    job = _start(directory, wanted)
     _, errors = job.communicate(timeout=240)
     assert job.returncode == 0, errors
-    made = Reference(_digests(directory), Dataset.open(str(directory)).manifest.fingerprint)
+    made = Reference(wanted, _digests(directory), Dataset.open(str(directory)).manifest.fingerprint)
     shutil.rmtree(directory)
     return made
 
@@ -78,7 +91,7 @@ def test_a_killed_run_is_finished_by_the_same_command(
     directory = tmp_path / "d"
     # At any moment, from the first shard under way to the count of duplicates at the end.
     generator = random.Random(f"{killed} {number}")
-    job = _start(directory)
+    job = _start(directory, reference.request)
     _wait(job, directory, generator.randint(0, len(reference.shards)), generator.uniform(0, 0.1))
     workers = children(job.pid, "pipeline.workers.local_worker")
     while killed == "worker" and job.poll() is None and not workers:  # Killed as soon as it is there.
@@ -95,7 +108,7 @@ def test_a_killed_run_is_finished_by_the_same_command(
     kept = _finished(directory)
     assert {shard.name: reference.shards[shard.name] for shard in kept}.items() <= _digests(directory).items()
 
-    again = _start(directory)
+    again = _start(directory, reference.request)
     output, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
     assert reference.fingerprint in output

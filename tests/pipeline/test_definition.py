@@ -1,0 +1,87 @@
+"""Finding a kind of data set by name, and its settings as flags and in the manifest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bouncing_balls import BouncingBalls
+
+from pipeline.command_line.errors import RequestError
+from pipeline.dataset.features import ClassLabel, Feature, Tensor
+from pipeline.definition import Definition, find_kind, reference_to, setting
+from pipeline.generate import main
+from pipeline.moving_line.definition import MovingLine
+
+
+@dataclass(frozen=True)
+class Flagged(Definition):
+    """Settings of every type; one has the name of a flag of the programs'."""
+
+    name = "flagged"
+    rate: float = setting(0.5, "a number")
+    mode: str = setting("a", "one of two", choices=("a", "b"))
+    is_on: bool = setting(False, "a switch")
+    runner: str = setting("x", "a flag of pipeline.generate")
+
+    @property
+    def features(self) -> dict[str, Feature]:
+        return {"x": Tensor("uint8", (1,)), "label": ClassLabel(("one",))}
+
+
+def test_kinds_are_found_by_their_reference() -> None:
+    for kind, reference in [(MovingLine, "moving_line"), (BouncingBalls, "bouncing_balls:BouncingBalls")]:
+        assert reference_to(kind) == reference
+        assert find_kind(reference) is kind
+
+
+@pytest.mark.parametrize(
+    ("dataset", "named"),
+    [
+        ("moving_lines", "give moving_line, or MODULE:NAME"),
+        ("", "give moving_line, or MODULE:NAME"),
+        ("no_such_module:Kind", "No module named 'no_such_module'"),
+        ("bouncing_balls:Kind", "has no attribute 'Kind'"),
+        ("bouncing_balls:COLORS", "no dataclass that derives from Definition"),
+        ("pipeline.definition:Definition", "no dataclass that derives from Definition"),
+        ("broken:Kind", "ZeroDivisionError"),
+    ],
+)
+def test_what_is_no_kind_is_one_line(
+    dataset: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(RequestError, match=named) as caught:
+        main(["--output_dir", str(tmp_path / "d"), "--dataset", dataset])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_setting_with_the_name_of_a_flag_is_named(tmp_path: Path) -> None:
+    reference = f"{Flagged.__module__}:Flagged"
+    with pytest.raises(RequestError, match="setting runner of Flagged: a flag has this name"):
+        main(["--output_dir", str(tmp_path / "d"), "--dataset", reference])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seed": 1.0}, {"seed": True}, {"sequences_per_shard": "3"}, {"height": None}, {"other": 1}],
+)
+def test_settings_of_other_types_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        BouncingBalls.from_json({**BouncingBalls().to_json(), **wrong})
+
+
+def test_settings_come_back_from_the_manifest() -> None:
+    kinds = [BouncingBalls(seed=4, sequences_per_shard=9), MovingLine(image_size=7), Flagged(is_on=True)]
+    for definition in kinds:
+        assert type(definition).from_json(definition.to_json()) == definition
+
+
+def test_counts_do_not_change_an_example() -> None:
+    one, other = BouncingBalls(), BouncingBalls(num_train=7, num_test=3, sequences_per_shard=2)
+    another = BouncingBalls(seed=1)
+    number = [each.random("train", 5).integers(2**62) for each in (one, other, another)]
+    assert number[0] == number[1] != number[2]
+    assert one.random("train", 6).integers(2**62) != number[0] != one.random("test", 5).integers(2**62)
