@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from benchmarks.jobs import data_set
 from pipeline.command_line.arguments import ArgumentParser, positive_int
 from pipeline.command_line.errors import RequestError, one_line
-from pipeline.command_line.program import print_at_once, run
+from pipeline.command_line.program import print_flushed, run
 
 PROGRAM = "benchmarks.gpu_backend"
 
@@ -106,7 +106,7 @@ def add_flags(parser: ArgumentParser) -> None:
 
 
 def _tell(**found: Any) -> None:
-    print_at_once(f"{json.dumps(found)}\n")
+    print_flushed(f"{json.dumps(found)}\n")
 
 
 def _attempt(what: str, call: Callable[[], _Result]) -> _Result | None:

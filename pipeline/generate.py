@@ -214,7 +214,7 @@ def main(arguments: Sequence[str]) -> int:
     kind = kind_of(arguments)
     parser = _parser(kind)
     flags, beam_flags = parser.parse_known_args(arguments)
-    parser.check_passed_on(beam_flags)
+    parser.check_unknown_flags(beam_flags)
     definition = kind(**settings_given(flags, kind))
     # The one line of a failed run is printed here; Beam would print its traceback several times first.
     for name in ("apache_beam", "root"):  # Of jobs that run elsewhere, the root logger tells.

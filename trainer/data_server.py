@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text
 from pipeline.command_line.errors import RequestError, WorkError, one_line
-from pipeline.command_line.program import print_at_once, run
+from pipeline.command_line.program import print_flushed, run
 from trainer.command_line.flags import check_dispatcher
 
 PROGRAM = "trainer.data_server"
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     server, address = _worker(flags) if is_worker else _dispatcher(flags)
     # TensorFlow's servers cannot be told an address to listen at.
     print(f"{PROGRAM}: listens at every address of this machine; {_WARNING}", file=sys.stderr, flush=True)
-    print_at_once(f"serving: {address}\n")
+    print_flushed(f"serving: {address}\n")
     while not stopped.wait(1.0):  # Signals are seen between the waits.
         pass
     del server  # It serves as long as something refers to it.
@@ -62,7 +62,7 @@ def _wait_for(dispatcher: str, stopped: threading.Event) -> bool:
 
     TensorFlow would wait, too, but in C++, where no signal is seen.
     """
-    print_at_once(f"waiting for {dispatcher}\n")
+    print_flushed(f"waiting for {dispatcher}\n")
     host, _, port = dispatcher.removeprefix("grpc://").rpartition(":")
     while not stopped.wait(0.2):
         with suppress(OSError), socket.create_connection((host, int(port)), timeout=1.0):

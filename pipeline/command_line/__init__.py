@@ -1,1 +1,1 @@
-"""What every program shares: errors, exit codes, flags, progress."""
+"""Shared by all programs: errors, exit codes, the argument parser, progress output."""

@@ -1,4 +1,4 @@
-"""The argument parser of every program, and the types of its flags."""
+"""The argument parser of all programs, and types of flags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from pipeline.command_line.errors import RequestError
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse with defaults in the help, no abbreviated flags and one-line errors."""
+    """`argparse.ArgumentParser` with defaults in the help text, no abbreviated flags, and one-line errors.
+
+    Args:
+        program: module name, as in ``pipeline.generate``.
+        description: shown at the top of the help text.
+        example: a command line, shown at the end of the help text.
+    """
 
     def __init__(self, program: str, description: str, example: str) -> None:
         super().__init__(
@@ -22,11 +28,14 @@ class ArgumentParser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
-    def check_passed_on(self, flags: Sequence[str]) -> None:
-        """Refuse what is left over after `parse_known_args` but cannot be meant for somebody else.
+    def check_unknown_flags(self, flags: Sequence[str]) -> None:
+        """Check unknown arguments before they are passed on to Beam.
+
+        Args:
+            flags: the arguments that `parse_known_args` did not recognise.
 
         Raises:
-            RequestError: for values without a flag and for flags that are nearly one of ours.
+            RequestError: for a value without a flag, and for a flag spelled almost like one of this parser.
         """
         own = [flag for action in self._actions for flag in action.option_strings]
         for before, flag in zip(["", *flags], flags, strict=False):
@@ -37,7 +46,7 @@ class ArgumentParser(argparse.ArgumentParser):
                 self.error(f"unexpected argument {flag!r}")
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print and exit for."""
+        """Raise RequestError, where argparse would print the message and exit."""
         raise RequestError(f"{message}; see {self.prog} --help")
 
 
@@ -49,17 +58,17 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
 
 
 def positive_int(text: str) -> int:
-    """Argparse type: a whole number from 1 to 2**40."""
+    """Argparse type: an integer from 1 to 2**40."""
     return _bounded_int(text, 1, 2**40)
 
 
 def non_negative_int(text: str) -> int:
-    """Argparse type: a whole number from 0 to 2**63 - 1."""
+    """Argparse type: an integer from 0 to 2**63 - 1."""
     return _bounded_int(text, 0, 2**63 - 1)
 
 
 def path_text(text: str) -> str:
-    """Argparse type: a path; an empty one is refused, for it is a shell variable that was never set."""
+    """Argparse type: a path that is not empty. An empty one usually comes from an unset shell variable."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; name a path")
     return text

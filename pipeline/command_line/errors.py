@@ -1,4 +1,4 @@
-"""The errors of every program: a wrong request, work that failed; and any error as one line."""
+"""The two errors of all programs, and the text of any error as one line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ WORKER_DIED = "a worker process died (killed, or out of memory)"
 
 
 class RequestError(ValueError):
-    """The request was wrong. The message is one line: what, where, what to do. Exit code 2."""
+    """The user's request is wrong. The message is one line: what, where, what to do. Exit code 2."""
 
 
 class WorkError(RuntimeError):
-    """The request was right but the work failed. The message is one line. Exit code 1."""
+    """The request is valid, but the work failed. The message is one line. Exit code 1."""
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line: what the system says and, for OSError, of which file."""
+    """The error's message on one line; for OSError, the file's name and the system's message."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"

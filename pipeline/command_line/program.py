@@ -1,6 +1,6 @@
-"""Runs a command-line program: its exit codes, and one line on stderr where it fails.
+"""Runs a command-line program, sets its exit code, and prints an error as one line on stderr.
 
-Exit codes: 0 done; 1 the work failed or a check did not hold; 2 the request was wrong.
+Exit codes: 0 success; 1 the work or a check failed; 2 the request is wrong.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from pipeline.command_line.errors import RequestError, WorkError, one_line
 
 TRACEBACK_VARIABLE = "MOVING_LINES_TRACEBACK"
 
-
 _SYSTEMS = ("linux", "darwin")
 _OTHER_SYSTEM = f"runs on Linux and on macOS, not on {sys.platform}; on Windows, use WSL or a Linux container"
 
-# What `setup.py` installs with an extra only.
+# Packages by the extra of `setup.py` that installs them.
 _EXTRAS = {
     "train": ("tensorflow", "keras", "matplotlib", "PIL", "yaml", "tensorboard", "jinja2"),
     "jax": ("jax",),
@@ -30,8 +29,17 @@ _EXTRAS = {
 def run(
     program: str, main: Callable[[Sequence[str]], int], leave: Callable[[int], object] = sys.exit
 ) -> None:
-    """Run ``main(arguments)`` and leave as the module's docstring says, without a traceback."""
-    # Beam warns on import of packages that it does not need here; what matters reaches the user as an error.
+    """Run a program and end the process with its exit code; see the module's docstring.
+
+    An exception is printed as one line. A traceback is printed only for an unexpected exception, and only if
+    the environment variable ``MOVING_LINES_TRACEBACK`` is set.
+
+    Args:
+        program: module name, printed in front of an error.
+        main: takes the command line's arguments and returns the exit code.
+        leave: ends the process with an exit code.
+    """
+    # On import, Beam logs warnings about packages that are not needed here.
     logging.basicConfig(level=logging.ERROR)
     leave(_exit_code(program, main) if sys.platform in _SYSTEMS else _fail(program, _OTHER_SYSTEM, 2))
 
@@ -39,7 +47,7 @@ def run(
 def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
     try:
         code = main(sys.argv[1:])
-        print_at_once("")
+        print_flushed("")
         return code
     except RequestError as error:
         return _fail(program, str(error), 2)
@@ -49,7 +57,7 @@ def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
         return _fail(program, "interrupted; what was finished is kept, the same command goes on", 1)
     except ModuleNotFoundError as error:
         extra = next((extra for extra, needs in _EXTRAS.items() if error.name in needs), "")
-        return _fail(program, f"the package {error.name} is not installed; {installing(extra)}", 1)
+        return _fail(program, f"the package {error.name} is not installed; {install_command(extra)}", 1)
     except OSError as error:
         return _fail(program, one_line(error), 1)
     except Exception as error:
@@ -59,22 +67,22 @@ def _exit_code(program: str, main: Callable[[Sequence[str]], int]) -> int:
         return _fail(program, hint, 1)
 
 
-def installing(extra: str) -> str:
-    """The command that installs this project with an extra, or with none if it is empty."""
+def install_command(extra: str) -> str:
+    """The command that installs this project with an extra; with none if ``extra`` is empty."""
     wanted = f"[{extra}]" if extra else ""
     return f"pip install 'moving-lines{wanted}', or '.{wanted}' in its sources"
 
 
-def print_at_once(text: str) -> None:
-    """Print text as it is and bring it, and what was printed before, to where it goes.
+def print_flushed(text: str) -> None:
+    """Print text without a newline and flush stdout.
 
     Raises:
-        WorkError: if stdout takes no more: a pipe whose reader has gone, or a full disk.
+        WorkError: if stdout cannot be written: a closed pipe, or a full disk.
     """
     try:
         print(text, end="", flush=True)
     except OSError as error:
-        # Python would try once more at exit, and print a traceback.
+        # Python flushes stdout again at exit, which would fail again and print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise WorkError(f"stdout takes no more lines ({one_line(error)})") from error
 

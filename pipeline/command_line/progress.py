@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with rate and time left on a terminal, plain lines elsewhere."""
+"""Progress of long work on stderr: a bar on a terminal, a line every 5 seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Counts items towards a total; use it as a context manager.
+    """Shows items done, rate and time left; use it as a context manager.
 
     Args:
-        what: shown in front.
-        total: how many items there are.
-        unit: what the items are.
-        done: how many were done before, so that the rate counts only the new ones.
+        progress_label: shown in front.
+        total: number of items.
+        unit: name of the items, in plural.
+        done: items done before the start; the rate does not count them.
     """
 
-    def __init__(self, what: str, total: int, unit: str = "sequences", done: int = 0) -> None:
-        self._what, self._total, self._unit = what, total, unit
+    def __init__(self, progress_label: str, total: int, unit: str = "sequences", done: int = 0) -> None:
+        self._label, self._total, self._unit = progress_label, total, unit
         self._initial = self._done = done
         self._start = self._last_line = time.monotonic()
         self._bar: tqdm | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(
-                desc=what, total=total, initial=done, unit=f" {unit}", unit_scale=True, file=sys.stderr
+                desc=progress_label,
+                total=total,
+                initial=done,
+                unit=f" {unit}",
+                unit_scale=True,
+                file=sys.stderr,
             )
 
     def __enter__(self) -> Progress:
@@ -46,7 +51,7 @@ class Progress:
             self._print_line()
 
     def set(self, done: int) -> None:
-        """Say how many items are done by now; never counts backwards."""
+        """Set the number of items done; a number below an earlier one is ignored."""
         done = max(done, self._done)
         if self._bar is not None:
             self._bar.update(done - self._done)
@@ -60,7 +65,7 @@ class Progress:
         rate = (self._done - self._initial) / seconds
         left = f"{(self._total - self._done) / rate:,.0f} s left" if rate else "time left unknown"
         print(
-            f"{self._what}: {self._done:,} of {self._total:,} {self._unit}, {rate:,.0f}/s, {left}",
+            f"{self._label}: {self._done:,} of {self._total:,} {self._unit}, {rate:,.0f}/s, {left}",
             file=sys.stderr,
             flush=True,
         )

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from model.execution import choose_compiler
 from pipeline.command_line.errors import RequestError
-from pipeline.command_line.program import installing
+from pipeline.command_line.program import install_command
 from pipeline.workers.cores import usable_cores
 from trainer.command_line.startup import check_backend
 
@@ -77,7 +77,7 @@ def _no_gpu_seen(backend: str) -> str:
     library, extra = _LIBRARIES[backend]
     if _hides_gpus(backend):
         return f"{library} sees no GPU, for this process hides them (CUDA_VISIBLE_DEVICES, JAX_PLATFORMS)"
-    return f"{library} sees no GPU here: {installing(extra)} (TF_CPP_MIN_LOG_LEVEL=0 shows why)"
+    return f"{library} sees no GPU here: {install_command(extra)} (TF_CPP_MIN_LOG_LEVEL=0 shows why)"
 
 
 def compute_batches_side_by_side() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.command_line.errors import RequestError
-from pipeline.command_line.program import print_at_once
+from pipeline.command_line.program import print_flushed
 from pipeline.moving_line.lines import CLASS_NAMES
 from pipeline.storage.atomic_files import write_atomically
 from pipeline.storage.files import check_output
@@ -113,4 +113,4 @@ def print_answers(batches: Iterable[Sequence[Answer]]) -> None:
         WorkError: if stdout takes no more of them.
     """
     for answers in batches:
-        print_at_once("".join(map(_json_line, answers)))
+        print_flushed("".join(map(_json_line, answers)))
