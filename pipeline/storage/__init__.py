@@ -1,1 +1,1 @@
-"""Files, local and remote: atomic writes, locks, TFRecord framing, messages, damaged files."""
+"""Local and remote files: atomic writes, directory locks, TFRecord framing, Example messages."""

@@ -1,4 +1,7 @@
-"""Files that appear when they are whole, and survive a power cut, here and on other places alike."""
+"""Writes files atomically and durably, locally and on object stores.
+
+A file appears under its name only when all its bytes are written; a local one survives a power cut.
+"""
 
 from __future__ import annotations
 
@@ -15,43 +18,47 @@ from pipeline.storage import files
 TEMPORARY_SUFFIX = ".tmp"
 
 
-def sync(path: str, known_as: str | None = None) -> None:
-    """Bring a local file, or the entries of a local directory, from the system's memory to the disk.
+def sync(path: str, shown_path: str | None = None) -> None:
+    """Flush a local file, or the entries of a local directory, to the disk (``fsync``).
 
-    Object stores answer only when an object is stored for good: nothing is done for them.
+    Does nothing for a remote path: an object store acknowledges a write only when it is durable. Does nothing
+    either where the file may not be opened for reading or its file system has no ``fsync``.
 
     Args:
-        path: of the file or directory.
-        known_as: a path for the error, where this one is temporary.
+        path: the file or directory.
+        shown_path: path for the error message, if ``path`` is temporary.
 
     Raises:
-        OSError: if it cannot be, naming the path.
+        OSError: if the flush fails, with the path.
     """
     if not files.is_local(path):
         return
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # A directory that may be written to need not be readable.
+    except PermissionError:  # A directory can be writable without being readable.
         return
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # The file system has nothing to sync.
-            raise OSError(error.errno, error.strerror, known_as or path) from error
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # Not supported by this file system.
+            raise OSError(error.errno, error.strerror, shown_path or path) from error
     finally:
         os.close(descriptor)
 
 
 class AtomicFile:
-    """A file that appears under its name only when it is whole; use it as a context manager.
+    """A file that appears under its name only when it is complete; use it as a context manager.
 
-    The bytes go to ``stream``, under a unique name in a temporary directory of the same file system. After
-    the block, `publish` puts the file in its place. If the block fails, the temporary file is removed. Two
-    writers of one file do not disturb each other: the last one wins.
+    Inside the block, write to ``stream``: a temporary file of a unique name. After the block, call `publish`
+    to rename it to ``path``. If the block raises, the temporary file is removed. Of two concurrent writers of
+    one path, the last to publish wins.
 
     Args:
-        path: where the file is to be.
-        temporary_directory: where it is until then.
+        path: final path of the file.
+        temporary_directory: directory of the temporary file, on the same file system as ``path``.
+
+    Attributes:
+        stream: the temporary file, open for writing inside the block.
     """
 
     stream: BinaryIO
@@ -80,11 +87,14 @@ class AtomicFile:
             self.discard()
 
     def publish(self, *, durable: bool = True) -> None:
-        """Put the file in its place.
+        """Rename the temporary file to its final path.
 
         Args:
-            durable: bring the bytes to the disk before the name is there, so that a power cut cannot leave a
-                file of zeros under it. That the name itself survives is for `sync_directory_of`.
+            durable: flush the bytes to the disk before the rename, so that a power cut cannot leave a file
+                of zeros. To make the new name durable too, call `sync_directory_of` afterwards.
+
+        Raises:
+            OSError: if it fails; the temporary file is removed.
         """
         try:
             if durable:
@@ -95,23 +105,25 @@ class AtomicFile:
             raise
 
     def discard(self) -> None:
-        """Remove the temporary file, if it is there and can be: what went wrong before is what is told."""
+        """Remove the temporary file, if it exists. Errors are ignored: the caller reports an earlier one."""
         with suppress(Exception):
             if files.file_exists(self._temporary):
                 files.delete_file(self._temporary)
 
 
 def sync_directory_of(path: str) -> None:
-    """Bring a local file's name to the disk; see `sync`."""
+    """Flush the directory entry of a local file to the disk; see `sync`."""
     if files.is_local(path):
         sync(os.path.dirname(path) or ".")
 
 
 @contextmanager
 def write_atomically(path: str, temporary_directory: str, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name when the block ends well; see `AtomicFile`.
+    """Yield a stream; publish what was written to it when the block ends without an error.
 
-    With ``durable``, file and name survive a power cut.
+    Args:
+        path, temporary_directory: see `AtomicFile`.
+        durable: flush file and directory entry to the disk, so that both survive a power cut.
     """
     with AtomicFile(path, temporary_directory) as file:
         yield file.stream
@@ -121,6 +133,6 @@ def write_atomically(path: str, temporary_directory: str, *, durable: bool = Tru
 
 
 def write_bytes(path: str, content: bytes, temporary_directory: str, *, durable: bool = True) -> None:
-    """Write a small file atomically; see `write_atomically`."""
+    """Write ``content`` to a file atomically; see `write_atomically`."""
     with write_atomically(path, temporary_directory, durable=durable) as stream:
         stream.write(content)

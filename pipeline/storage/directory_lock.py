@@ -1,4 +1,4 @@
-"""One process at a time writes into a directory."""
+"""A lock on a directory, so that one process at a time writes into it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from contextlib import contextmanager
 from pipeline.command_line.errors import WorkError, one_line
 from pipeline.storage import files
 
-# What file systems without locks answer. The last one is NFS, which wants a descriptor that is open for
-# writing; a directory's never is.
+# Errors of file systems that do not support flock. EBADF comes from NFS, which needs a descriptor open for
+# writing; a directory cannot be opened so.
 _NOT_SUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF)
 
 
 @contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """Hold a local directory that exists, until the block ends or the process does, however it ends.
+    """Hold an exclusive lock on an existing directory for the duration of the block.
 
-    The lock is the system's, on the directory itself: it leaves no file behind, and follows the directory
-    where it is renamed. Object stores (``gs://`` and the like) have no such locks: nothing is held there.
-    Nor is it in a file system that knows none, which a line on stderr says; on others that hosts share it may
-    keep processes of one host apart only.
+    The lock is ``flock`` on the directory itself: it leaves no file, follows a rename, and ends with the
+    process. It is not taken on object stores, and not where the file system does not support it; the latter
+    is reported on stderr. On a network file system it may exclude only processes of the same host.
 
     Raises:
-        OSError: if the lock fails otherwise.
-        WorkError: if another process holds it.
+        OSError: if the directory cannot be opened or locked for another reason.
+        WorkError: if another process holds the lock.
     """
     if not files.is_local(directory):
         yield
@@ -44,7 +43,7 @@ def _open(directory: str) -> int:
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             _lock(descriptor, directory)
-            # The one that held it before may have put another directory in its place.
+            # The previous holder may have replaced the directory: then lock the new one.
             if os.path.exists(directory) and os.path.samestat(os.fstat(descriptor), os.stat(directory)):
                 return descriptor
         except BaseException:
@@ -54,7 +53,7 @@ def _open(directory: str) -> int:
 
 
 def _lock(descriptor: int, directory: str) -> None:
-    import fcntl  # Windows has none, and is to be told so in one line.
+    import fcntl  # Not on Windows, where the program ends with its own message; see `run`.
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

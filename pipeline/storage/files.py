@@ -1,12 +1,11 @@
-"""Files of this machine, and by Beam's ``FileSystems`` those of ``gs://`` and other places, alike.
+"""File operations for local paths, and for remote ones (``gs://`` and the like) through Beam.
 
-Beam takes seconds to import and turns clear errors of the local file system into unclear ones, so it is asked
-only for paths with a scheme.
+Beam's ``FileSystems`` takes seconds to import, and its errors for local files are less clear than Python's.
+So it is used only for paths with a scheme.
 
-The contract is what an object store can keep. It has no directories: a name is an object's or nobody's, and
-what lies "in a directory" is known only by listing the names that begin with a prefix. So files and
-directories are asked for by different functions, sizes come from one listing, and a tree is removed by its
-prefix.
+The functions promise no more than an object store can do. An object store has no directories: a directory is
+a prefix of object names, and its content is found by listing that prefix. So there are separate functions
+for files and for directories, sizes come from one listing, and a tree is removed by its prefix.
 """
 
 from __future__ import annotations
@@ -27,35 +26,39 @@ _PATTERN_CHARACTERS = re.compile(r"[][*?]")
 
 
 def is_local(path: str) -> bool:
-    """Whether a path is of this machine's own file system."""
+    """Whether a path has no scheme, so that it is of the local file system."""
     return "://" not in path
 
 
 def join(directory: str, *names: str) -> str:
-    """A path below a directory."""
+    """The path of ``names`` below a directory."""
     return os.path.join(directory, *names) if is_local(directory) else _beam().join(directory, *names)
 
 
 def file_exists(path: str) -> bool:
-    """Whether a file is there; on an object store, an object of this very name."""
+    """Whether a file exists; on an object store, an object of exactly this name."""
     return os.path.isfile(path) if is_local(path) else bool(_beam().exists(path))
 
 
 def directory_exists(path: str) -> bool:
-    """Whether a directory is there; on an object store, anything under its prefix."""
+    """Whether a directory exists; on an object store, any object under its prefix."""
     return os.path.isdir(path) if is_local(path) else bool(_list_remote(path, limit=1))
 
 
 def is_pattern(path: str) -> bool:
-    """Whether Beam would take a path of another place for a pattern, as it does to delete a file."""
+    """Whether Beam would read a remote path as a glob pattern. Beam does so when it deletes files."""
     return not is_local(path) and _PATTERN_CHARACTERS.search(path) is not None
 
 
 def check_file_system(path: str, named: str) -> None:
-    """See whether a path's file system is known, before anything is asked of it.
+    """Check that Beam supports a path's file system.
+
+    Args:
+        path: any path; a local one always passes.
+        named: the path as the user gave it, for the error.
 
     Raises:
-        RequestError: if it is not, or its library is not installed.
+        RequestError: if Beam does not, or the file system's library is not installed.
     """
     if not is_local(path):
         try:
@@ -65,10 +68,10 @@ def check_file_system(path: str, named: str) -> None:
 
 
 def open_binary(path: str) -> BinaryIO:
-    """Open a file's bytes for reading, as they are, whatever its name ends in.
+    """Open a file for reading bytes, without decompression by its suffix.
 
     Raises:
-        OSError: if it cannot be opened; reading raises it, too.
+        OSError: if it cannot be opened, or later read.
     """
     if is_local(path):
         return open(path, "rb")
@@ -78,43 +81,47 @@ def open_binary(path: str) -> BinaryIO:
 
 
 def read_bytes(path: str) -> bytes:
-    """A whole file."""
+    """Read a whole file."""
     with open_binary(path) as stream:
         return stream.read()
 
 
 def resolve(path: str) -> str:
-    """A local path without links and dots; others as they are."""
+    """A local path, absolute and without symbolic links; a remote one without a trailing slash."""
     return os.path.realpath(path) if is_local(path) else path.rstrip("/")
 
 
 def nearest_existing(path: str) -> str:
-    """A local path, or the lowest one above it that is there."""
+    """A local path if it exists, else its nearest existing parent."""
     while not os.path.lexists(path):
         path = os.path.dirname(path) or "."
     return path
 
 
 def list_names(directory: str) -> set[str]:
-    """Names of what lies directly in a directory; none if it is not there."""
+    """Names of the entries of a directory; empty if it does not exist."""
     if is_local(directory):
         return set(os.listdir(directory)) if os.path.isdir(directory) else set()
     return {name.split("/")[0] for name in _list_remote(directory)}
 
 
 def list_sizes(directory: str) -> dict[str, int]:
-    """Sizes in bytes of all files below a directory, by their path in it, from one listing.
+    """Sizes in bytes of all files below a directory, by path relative to it; empty if it does not exist.
 
-    What vanishes meanwhile is left out. A directory that is not there has no files.
+    Takes one listing on an object store. Files removed during the listing are left out.
     """
     return _list_local(directory) if is_local(directory) else _list_remote(directory)
 
 
 def check_output(path: str, flag: str = "--output") -> None:
-    """See whether a local file, given with a flag, can be written, before the work that ends there.
+    """Check that a local file can be written, before the work whose result it takes.
+
+    Args:
+        path: the file.
+        flag: the flag that gave the path, for the error.
 
     Raises:
-        RequestError: if not.
+        RequestError: if it cannot.
     """
     directory = os.path.dirname(path) or "."
     if not os.path.isdir(directory) or os.path.isdir(path):
@@ -125,10 +132,14 @@ def check_output(path: str, flag: str = "--output") -> None:
 
 
 def check_directory(path: str, flag: str) -> None:
-    """See whether files can be put into a local directory, given with a flag, that may have to be made.
+    """Check that files can be written into a local directory, which need not exist yet.
+
+    Args:
+        path: the directory.
+        flag: the flag that gave the path, for the error.
 
     Raises:
-        RequestError: if not.
+        RequestError: if they cannot.
     """
     above = nearest_existing(os.path.abspath(path))
     if not os.path.isdir(above):
@@ -154,30 +165,30 @@ def delete_file(path: str) -> None:
 
 
 def delete_tree(directory: str) -> None:
-    """Remove a directory with all that is in it; on an object store, all objects under its prefix.
+    """Remove a directory and its content; on an object store, all objects under its prefix.
 
     Raises:
-        OSError: if something of it is left.
+        OSError: if anything remains.
     """
     if is_local(directory):
         shutil.rmtree(directory)
         return
     with _readable_errors():
-        _beam().delete([directory.rstrip("/") + "/"])  # Without the slash it would be an object's name.
+        _beam().delete([directory.rstrip("/") + "/"])  # Without the slash: the object of that name.
     if left := _list_remote(directory, limit=1):
         raise OSError(f"{directory}: {min(left)} cannot be removed")
 
 
 def make_directory(path: str) -> None:
-    """Make a directory and those above it, if need be; object stores have none."""
+    """Make a local directory and its parents, if they do not exist. Does nothing on an object store."""
     if is_local(path):
         os.makedirs(path, exist_ok=True)
 
 
 def rename(moves: Mapping[str, str]) -> None:
-    """Move files, sources to destinations; existing ones at the destinations are replaced.
+    """Rename files, given as source to destination; existing destinations are replaced.
 
-    An object store copies and then deletes each: after a kill an object may be at both places.
+    An object store copies, then deletes: after a kill an object may exist at both paths.
     """
     if all(map(is_local, moves)):
         for source, destination in moves.items():
@@ -188,28 +199,28 @@ def rename(moves: Mapping[str, str]) -> None:
 
 
 class _NamedFile(io.FileIO):
-    """A file whose failed writes say of which file: the system's error does not."""
+    """A file that names its path in errors of `write`, which Python does not."""
 
-    def __init__(self, path: str, known_as: str) -> None:
+    def __init__(self, path: str, shown_path: str) -> None:
         super().__init__(path, "wb")
-        self._known_as = known_as
+        self._shown_path = shown_path
 
     def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except OSError as error:
-            raise OSError(error.errno, error.strerror, self._known_as) from error
+            raise OSError(error.errno, error.strerror, self._shown_path) from error
 
 
-def create_binary(path: str, known_as: str) -> BinaryIO:
-    """Create a file for writing; errors name it by the path under which it is known."""
+def create_binary(path: str, shown_path: str) -> BinaryIO:
+    """Create a file for writing bytes; errors of a local one name ``shown_path``."""
     if is_local(path):
-        return cast(BinaryIO, io.BufferedWriter(_NamedFile(path, known_as)))
+        return cast(BinaryIO, io.BufferedWriter(_NamedFile(path, shown_path)))
     return cast(BinaryIO, _beam().create(path, compression_type=_uncompressed()))
 
 
 class _RemoteFile(io.RawIOBase):
-    """A file of another place that is being read."""
+    """A remote file, open for reading."""
 
     def __init__(self, path: str, stream: BinaryIO) -> None:
         self._path, self._stream = path, stream
@@ -231,7 +242,7 @@ class _RemoteFile(io.RawIOBase):
 
 @contextmanager
 def _os_errors(path: str) -> Iterator[None]:
-    """What the library of an object store raises is of classes of its own: raise OSError instead."""
+    """Raise OSError for any exception: libraries of object stores have exception classes of their own."""
     try:
         yield
     except Exception as error:
@@ -249,15 +260,15 @@ def _list_local(directory: str) -> dict[str, int]:
 
 
 def _list_remote(directory: str, limit: int | None = None) -> dict[str, int]:
-    """Sizes by path below a prefix, of at most so many objects."""
+    """Sizes in bytes by path below a prefix, of at most ``limit`` objects."""
     prefix = directory.rstrip("/") + "/"
-    # Patterns have no quoting: what would be taken for one stands for any character, and is compared below.
+    # Patterns cannot be quoted: `?` matches any pattern character here, and names are compared below.
     pattern = _PATTERN_CHARACTERS.sub("?", prefix) + "**"
     (match,) = _beam().match([pattern], None if pattern != prefix + "**" else [limit])
     return {
         file.path.removeprefix(prefix): int(file.size_in_bytes)
         for file in match.metadata_list
-        if file.path.startswith(prefix) and file.path != prefix  # An object that stands for the folder.
+        if file.path.startswith(prefix) and file.path != prefix  # Leave out the folder's own object.
     }
 
 
@@ -275,7 +286,7 @@ def _uncompressed() -> str:
 
 @contextmanager
 def _readable_errors() -> Iterator[None]:
-    """Beam reports failed renames and deletions as a dictionary of causes: raise the first cause."""
+    """Raise OSError with the first cause where Beam reports failed renames and deletions by path."""
     from apache_beam.io.filesystem import BeamIOError
 
     try:

@@ -1,8 +1,8 @@
-"""All that can be read of a TFRecord file, damaged or not.
+"""Reads all undamaged records of a damaged TFRecord file.
 
-A strict reader stops at the first damaged record. This one goes on at the next place where a record
-begins: behind a damaged payload, whose length is still known, or else at the next header whose own checksum
-holds. A false header would need a 32-bit checksum to match by chance, and its payload's too.
+`pipeline.storage.tfrecord.read_records` stops at the first damaged record. This scanner goes on at the next
+record: after a damaged payload if its length is intact, else at the next header whose checksum matches. Bytes
+that are no header pass only if two 32-bit checksums, of header and payload, match by chance.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from pipeline.storage.tfrecord import (
 )
 
 _READ_BYTES = 2**20
-# Arrays of that many places stay in the processor's cache.
-_PLACES_AT_ONCE = 2**14
+# Offsets tested at once: arrays of this length stay in the processor's cache.
+_OFFSETS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record whose checksums hold.
+    """A record whose checksums match.
 
     Attributes:
-        record: its number in the file, from 0.
-        offset_bytes: where it starts in the file.
-        payload: its content.
+        record: number of the record in the file, from 0.
+        offset_bytes: offset of the record in the file.
+        payload: content of the record.
     """
 
     record: int
@@ -45,12 +45,12 @@ class Record:
 
 @dataclass(frozen=True)
 class Damage:
-    """Bytes that are no record.
+    """A stretch of bytes without a valid record.
 
     Attributes:
-        record: number of the first record that is lost here, from 0.
-        offset_bytes: where the damage starts in the file.
-        reason: what is wrong.
+        record: number of the first record lost, from 0.
+        offset_bytes: offset of the damage in the file.
+        reason: what is wrong with the first record lost.
     """
 
     record: int
@@ -59,16 +59,17 @@ class Damage:
 
 
 class RecordScanner:
-    """Finds the records of a file, and the stretches of damage between them, in order.
+    """Yields the records of a file and the stretches of damage between them, in order.
 
     Args:
-        stream: the file, at the start of a record.
-        record_bytes: the mean size of a record, framing included: by it a stretch of damage is counted as so
-            many records. Without it, a stretch counts as one.
-        first_record, offset_bytes: number and place of the record where the stream stands.
+        stream: the file, positioned at the start of a record.
+        record_bytes: mean size of a record, framing included. A stretch of damage counts as its length
+            divided by this, rounded, at least 1 record; if None, as 1 record.
+        first_record: number of the record at the stream's position.
+        offset_bytes: offset of that record in the file.
 
     Attributes:
-        record: number of the next record; who knows better may set it.
+        record: number of the next record. A caller that can tell the number after damage may set it.
     """
 
     def __init__(
@@ -84,15 +85,15 @@ class RecordScanner:
 
     @property
     def offset_bytes(self) -> int:
-        """Where the next record starts in the file."""
+        """Offset of the next record in the file."""
         return self._window.offset_bytes
 
     def peek(self, num_bytes: int) -> bytes:
         """The next bytes, fewer at the end of the file."""
         return self._window.peek(num_bytes)
 
-    def pass_over(self, num_records: int, num_bytes: int) -> None:
-        """Go on behind records that were seen by `peek`."""
+    def skip_records(self, num_records: int, num_bytes: int) -> None:
+        """Skip records that the caller has read by `peek`."""
         self._window.skip(num_bytes)
         self.record += num_records
 
@@ -112,7 +113,7 @@ class RecordScanner:
             elif struct.unpack("<I", body[size:])[0] != masked_crc32c(body[:size]):
                 reason = "the payload's checksum does not match"
             else:
-                self.pass_over(1, HEADER_BYTES + size + FOOTER_BYTES)
+                self.skip_records(1, HEADER_BYTES + size + FOOTER_BYTES)
                 return Record(record, offset, body[:size])
         whole = HEADER_BYTES + size + FOOTER_BYTES
         if size and _begins_record_or_ends(window.peek(whole + HEADER_BYTES)[whole:]):
@@ -125,7 +126,7 @@ class RecordScanner:
 
 
 class _Window:
-    """A stream with a view ahead."""
+    """A stream whose next bytes can be read without moving on."""
 
     def __init__(self, stream: BinaryIO, offset_bytes: int) -> None:
         self._stream = stream
@@ -136,7 +137,7 @@ class _Window:
     def peek(self, count: int) -> bytes:
         """The next bytes, fewer at the end of the file."""
         while len(self._ahead) - self._start < count:
-            # An absurd length must not ask for that much memory at once: the file may end before.
+            # Read in parts: a damaged length may be far larger than the rest of the file.
             more = self._stream.read(max(_READ_BYTES, min(count, 64 * _READ_BYTES)))
             if not more:
                 break
@@ -145,7 +146,7 @@ class _Window:
         return self._ahead[self._start : self._start + count]
 
     def skip(self, count: int) -> None:
-        """Pass over bytes that were seen."""
+        """Move on by ``count`` bytes that `peek` has returned."""
         self._start += count
         self.offset_bytes += count
 
@@ -176,22 +177,22 @@ def _resynchronise(window: _Window) -> None:
 
 
 def _first_header(content: bytes) -> int | None:
-    """Where the first header in at least `HEADER_BYTES` bytes starts, if there is one.
+    """Offset of the first header in at least `HEADER_BYTES` bytes; None if there is none.
 
-    All places are looked at, many at once: a file may be zeros, or any pattern, from here on.
+    Tests many offsets at once as arrays, so that files of zeros or of repeated patterns stay fast.
     """
-    for start in range(0, len(content) - HEADER_BYTES + 1, _PLACES_AT_ONCE):
-        words = _words(content[start : start + _PLACES_AT_ONCE + HEADER_BYTES - 1])
-        if not words.any():  # Not even length 0: its checksum is not 0.
+    for start in range(0, len(content) - HEADER_BYTES + 1, _OFFSETS_AT_ONCE):
+        words = _words(content[start : start + _OFFSETS_AT_ONCE + HEADER_BYTES - 1])
+        if not words.any():  # No header: the checksum of length 0 is not 0.
             continue
         count = len(words) - (HEADER_BYTES - 2)
-        # Of a length's eight bytes the upper four are zero, and the two below no more than the largest's.
+        # A length is at most MAX_PAYLOAD_BYTES: its upper four bytes are zero, the two below are small.
         is_length = (words[4 : 4 + count] | words[6 : 6 + count]) == 0
         is_length &= words[2 : 2 + count] <= MAX_PAYLOAD_BYTES >> 16
         places = np.flatnonzero(is_length)
         if len(places) < count // 4:
             low, high, low_crc, high_crc = (words[places + offset] for offset in (0, 2, 8, 10))
-        else:  # Picking most of them out takes longer than looking at all.
+        else:  # Testing all offsets is faster than selecting most of them.
             places = np.arange(count)
             low, high, low_crc, high_crc = (words[offset : offset + count] for offset in (0, 2, 8, 10))
         crc = _FIRST_WORD_CRCS.take(low) ^ _SECOND_WORD_CRCS.take(high)
@@ -203,7 +204,7 @@ def _first_header(content: bytes) -> int | None:
 
 
 def _words(block: bytes) -> npt.NDArray[np.uint16]:
-    """Two bytes from every place on as a little-endian number, uint16 (len(block) - 1,)."""
+    """The two bytes at every offset as a little-endian number: uint16 (len(block) - 1,)."""
     words = np.empty(len(block) - 1, np.uint16)
     words[::2] = np.frombuffer(block, "<u2", len(block) // 2)
     words[1::2] = np.frombuffer(block, "<u2", (len(block) - 1) // 2, 1)
@@ -211,9 +212,10 @@ def _words(block: bytes) -> npt.NDArray[np.uint16]:
 
 
 def _word_crcs(byte: int) -> npt.NDArray[np.uint32]:
-    """What each value of two bytes of a length, the given one and the next, adds to its CRC: uint32 (65536,).
+    """Table of what bytes ``byte`` and ``byte + 1`` of a length contribute to its CRC: uint32 (65536,).
 
-    A CRC is affine over exclusive or, so the CRC of a length is the one of length 0, exclusive-or these.
+    CRC-32C is affine over exclusive or: the CRC of a length below 2**32 is the exclusive or of its entries
+    in the tables for bytes 0 and 2. The table for byte 0 includes the CRC of length 0.
     """
     low, high = (
         np.array([crc32c(struct.pack("<Q", value << 8 * place)) for value in range(256)], np.uint32)

@@ -1,4 +1,4 @@
-"""JSON files that carry their own digest, so that damage is noticed before anything is believed."""
+"""JSON files that contain their own digest, so that damage is detected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def seal(document: Any) -> bytes:
-    """A file's content: the document, and the SHA-256 of its canonical JSON (sorted keys, no spaces)."""
+    """A file's content: ``document``, a JSON value, and the SHA-256 of its JSON (sorted keys, no spaces)."""
     return json.dumps({"sha256": _digest(document), "document": document}).encode()
 
 
@@ -16,7 +16,7 @@ def unseal(content: bytes) -> Any:
     """The document in a file's content.
 
     Raises:
-        ValueError: if this is not what `seal` made of any document.
+        ValueError: if the content is not one that `seal` returned.
     """
     sealed = json.loads(content)
     if not isinstance(sealed, dict) or set(sealed) != {"sha256", "document"}:

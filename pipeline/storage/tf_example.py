@@ -110,7 +110,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    if 0 <= value < 0x80:  # Nearly all of them.
+    if 0 <= value < 0x80:  # The usual case, made fast.
         return _SMALL_VARINTS[value]
     value &= 2**64 - 1
     encoded = bytearray()

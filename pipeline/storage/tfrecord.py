@@ -1,8 +1,8 @@
 """TFRecord framing without TensorFlow.
 
-A record is: length, uint64 little-endian; masked CRC-32C of those 8 bytes, uint32; the payload; masked
-CRC-32C of the payload, uint32. The mask is the one of TensorFlow's ``record_writer.cc``: the CRC rotated
-right by 15 bits plus 0xa282ead8.
+A record is: the payload's length, uint64 little-endian; the masked CRC-32C of these 8 bytes, uint32; the
+payload; the masked CRC-32C of the payload, uint32. A CRC is masked as in TensorFlow's ``record_writer.cc``:
+rotated right by 15 bits, plus 0xa282ead8.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ HEADER_BYTES = 12
 FOOTER_BYTES = 4
 MASK_DELTA = 0xA282EAD8
 
-# A length beyond this is damage that its checksum missed; believing it would ask for that much memory.
+# A larger length counts as damage, so that no reader allocates that much memory.
 MAX_PAYLOAD_BYTES = 2**31
 
 
 class CorruptRecordError(ValueError):
-    """A record's bytes do not hold together.
+    """A record is incomplete or fails a checksum.
 
     Attributes:
         record: number of the record in its file, from 0.
-        offset_bytes: where the record starts in its file.
+        offset_bytes: offset of the record in its file.
         reason: what is wrong with it.
     """
 
@@ -46,18 +46,18 @@ def crc32c(data: bytes) -> int:
 
 
 def mask_crc32c(crc: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Checksums as TFRecord files store them: uint32 of any shape."""
+    """Mask CRCs as TFRecord files store them: uint32 of any shape, the same shape returned."""
     return (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(MASK_DELTA)
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum of bytes as TFRecord files store it, uint32."""
+    """The masked CRC-32C of bytes, uint32."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF
 
 
 def frame_record(payload: bytes) -> bytes:
-    """One payload with its framing around it."""
+    """A payload as a framed record."""
     length = struct.pack("<Q", len(payload))
     return b"".join(
         (
@@ -70,10 +70,10 @@ def frame_record(payload: bytes) -> bytes:
 
 
 def read_records(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the payloads of a TFRecord file, with both checksums of each verified.
+    """Yield the payloads of a TFRecord file after verifying both checksums of each.
 
     Raises:
-        CorruptRecordError: at the first record that is cut short or fails a checksum.
+        CorruptRecordError: at the first record that is incomplete or fails a checksum.
     """
     offset = record = 0
     while header := stream.read(HEADER_BYTES):

@@ -125,7 +125,7 @@ def classify_records(
             if count:
                 num_right += count
                 unsure = None if num_right >= _RECORDS_TO_BE_SURE else unsure
-                scanner.pass_over(count, len(records))
+                scanner.skip_records(count, len(records))
                 yield Classified(number, offset, None, count, records)
                 continue
         item = scanner.next()
