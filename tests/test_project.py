@@ -127,7 +127,7 @@ def test_setup_packages_every_other_file() -> None:
 
 
 def test_beam_is_the_version_that_was_tested() -> None:
-    """`pipeline.workers.local_workers` builds upon parts that Beam may change in any version."""
+    """`pipeline.workers.worker_environment` builds upon parts that Beam may change in any version."""
     (needed,) = re.findall(r'"apache-beam([^"]+)"', (ROOT / "setup.py").read_text())
     (tested,) = re.findall(r"^apache-beam==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     major, minor, _ = Version(tested).release

@@ -20,8 +20,8 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.workers.cores import usable_cores
-from pipeline.workers.local_workers import LocalWorkerEnvironment
-from pipeline.workers.loopback import keep_to_loopback
+from pipeline.workers.loopback import listen_on_loopback_only
+from pipeline.workers.worker_environment import LocalWorkerEnvironment
 
 _LOCAL_NAMES = (
     "direct",
@@ -52,7 +52,7 @@ def choose_runner(
     Raises:
         RequestError: if there is no such runner, or Beam does not take a flag.
     """
-    keep_to_loopback()
+    listen_on_loopback_only()
     if name is None or is_local_runner(name):
         workers = num_local_workers(num_workers, running_mode)
         mode = running_mode or ("multi_processing" if workers > 1 else "in_memory")

@@ -1,1 +1,1 @@
-"""The processes that do the work, on this machine and on an engine's."""
+"""Worker processes on this machine: their number, pools, Beam's local workers and their servers."""

@@ -1,14 +1,13 @@
-"""How many cores this process may use."""
+"""The number of cores that this process may use."""
 
 from __future__ import annotations
 
 
 def usable_cores() -> int:
-    """The machine's cores, or fewer where affinity or the quota of a container allows fewer; at least 1.
+    """Number of cores, limited by CPU affinity and by a container's CPU quota; at least 1.
 
-    ``os.cpu_count()`` knows of neither: in a container for two cores of a large machine, as many workers as
-    the machine has cores would share these two, and the memory.
+    ``os.cpu_count()`` ignores both limits: in a container it would lead to too many workers.
     """
-    import loky  # Only those who ask wait for its import.
+    import loky  # Slow to import, so imported only when needed.
 
     return int(loky.cpu_count())

@@ -1,4 +1,4 @@
-"""Processes on every core that can be used, for work that needs no Beam."""
+"""A pool of processes, one per usable core, for work without Beam."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 class Pool:
-    """Calls functions in worker processes, or in this one."""
+    """Calls a function for many items in worker processes; without an executor, in this process."""
 
     def __init__(self, executor: Executor | None) -> None:
         self._executor = executor
@@ -28,7 +28,7 @@ class Pool:
     def run(
         self, function: Callable[..., Result], items: Iterable[Item], *arguments: Any
     ) -> Iterator[tuple[Item, Result]]:
-        """Yield every item with ``function(item, *arguments)``, in whatever order they are done.
+        """Yield every item with the result of ``function(item, *arguments)``, in the order of completion.
 
         Raises:
             WorkError: if a worker process died.
@@ -49,12 +49,12 @@ class Pool:
 
 @contextmanager
 def local_pool(parallel: bool) -> Iterator[Pool]:
-    """A pool with a process for every usable core; without ``parallel``, everything runs in this process."""
+    """Yield a pool with a process per usable core. If not ``parallel``, its work runs in this process."""
     workers = usable_cores()
     if not parallel or workers == 1:
         yield Pool(None)
         return
-    # Spawned, not forked: a fork copies locks that other threads may hold.
+    # Spawn, because a fork copies locks that other threads may hold.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start_worker) as executor:
         try:
@@ -65,13 +65,13 @@ def local_pool(parallel: bool) -> Iterator[Pool]:
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the main process, and do not outlive it."""
+    """Ignore Ctrl-C, which the main process handles, and exit when the main process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
-    def follow() -> None:
+    def exit_with_parent() -> None:
         if parent is not None:
             parent.join()
             os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()

@@ -1,6 +1,6 @@
-"""Worker process of a local run: Beam's own SDK worker without its log and tracebacks on the terminal.
+"""Worker process of a local run: Beam's SDK worker, without log and tracebacks on stderr.
 
-Errors are not lost: they travel to the main process, which reports them in one line.
+Errors are sent to the main process, which reports them in one line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     from apache_beam.runners.worker import sdk_worker_main
 
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # Stays open as long as the process lives.
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # Open until the process ends.
     sdk_worker_main.main(sys.argv)
-    # Taking Beam's modules down takes as long as small jobs do, and there is nothing left to save.
+    # Skip the interpreter's shutdown: with Beam's modules it takes as long as a small job.
     os._exit(0)

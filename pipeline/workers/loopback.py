@@ -1,8 +1,8 @@
-"""Keeps the servers that Beam starts in this process from everybody who is not on this machine.
+"""Binds the gRPC servers that Beam starts in this process to the loopback interface.
 
-Beam's runner of local workers, and the pool by which an engine's job server uses this process for a worker,
-have their servers listen at every address of the machine, without asking who comes. Whoever reaches them can
-read files as this user and have code run. Their clients are here: Beam itself tells them ``localhost``.
+By default these servers (of local workers, and of the worker pool that an engine's job server uses) listen on
+all addresses of the machine without authentication, so anyone who can connect can run code and read files as
+this user. All their clients run on this machine and connect to ``localhost``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EVERY_ADDRESS = "[::]:"
 
 
 class _LoopbackGrpc:
-    """The module ``grpc`` to one of Beam's, but its servers listen at the loopback interface only."""
+    """Stands in for the module ``grpc`` in Beam's modules; its servers listen on loopback only."""
 
     def __init__(self, grpc: Any) -> None:
         self._grpc = grpc
@@ -27,15 +27,15 @@ class _LoopbackGrpc:
         return getattr(self._grpc, name)
 
     def server(self, *arguments: Any, **named: Any) -> Any:
-        """As ``grpc.server``."""
+        """Return ``grpc.server(...)``, with its insecure ports on loopback."""
         server = self._grpc.server(*arguments, **named)
         add_port = server.add_insecure_port
         server.add_insecure_port = lambda address: add_port(address.replace(_EVERY_ADDRESS, "localhost:"))
         return server
 
 
-def keep_to_loopback() -> None:
-    """Let Beam's servers in this process listen at the loopback interface, from now on."""
+def listen_on_loopback_only() -> None:
+    """Bind all servers that Beam starts in this process from now on to loopback."""
     for module in _MODULES:
         if not isinstance(module.grpc, _LoopbackGrpc):
             module.grpc = _LoopbackGrpc(module.grpc)

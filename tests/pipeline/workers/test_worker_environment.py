@@ -23,11 +23,11 @@ from tests.processes import (
 JOB = """
 import apache_beam as beam
 from pipeline.generation.runners import choose_runner
-from tests.pipeline.workers import test_local_workers
+from tests.pipeline.workers import test_worker_environment
 if __name__ == "__main__":
     runner, options = choose_runner(None, 2, None, [])
     pipeline = beam.Pipeline(runner=runner, options=options)
-    _ = pipeline | beam.Create([1, 2]) | beam.Reshuffle() | beam.Map(test_local_workers.{step})
+    _ = pipeline | beam.Create([1, 2]) | beam.Reshuffle() | beam.Map(test_worker_environment.{step})
     try:
         pipeline.run().wait_until_finish()
     except RuntimeError as error:

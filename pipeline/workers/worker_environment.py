@@ -1,7 +1,7 @@
-"""Worker processes of a local run, whose death is noticed whatever they were doing.
+"""Beam worker processes on this machine; a job fails when one of them dies.
 
-Beam's own handler of subprocesses learns of a death by the stream of data, and only there: a worker that
-dies before it connects, or in a step that hands nothing on, is waited for without end.
+Beam's own `SubprocessSdkWorkerHandler` notices a death only through the data stream. If a worker dies before
+it connects, or in a step without output, the job waits forever.
 """
 
 from __future__ import annotations
@@ -21,41 +21,42 @@ from apache_beam.utils.sentinel import Sentinel
 from pipeline.command_line.errors import WORKER_DIED
 
 _URN = "moving_lines:environment:local_worker:v1"
-_SECONDS_BETWEEN_LOOKS = 0.2
+_ABORT_INTERVAL_SECONDS = 0.2
 
 
 class LocalWorkerEnvironment(SubprocessSDKEnvironment):
-    """Workers are processes of this interpreter with ``pipeline.workers.local_worker``."""
+    """Beam environment whose workers run ``pipeline.workers.local_worker`` in this Python interpreter."""
 
     def __init__(self) -> None:
-        # Beam starts it through a shell; exec leaves no shell behind that would outlive or speak for it.
+        # Beam starts the command in a shell. `exec` replaces the shell, so that signals and the exit code are
+        # the worker's own.
         super().__init__(f"exec {shlex.quote(sys.executable)} -m pipeline.workers.local_worker")
 
     def to_runner_api_parameter(self, context: object) -> tuple[str, bytes]:
-        """The environment as Beam's runner hands it to `_LocalWorkerHandler`."""
+        """URN and payload, from which Beam's runner selects and constructs `_LocalWorkerHandler`."""
         return _URN, self.command_string.encode()
 
 
 @WorkerHandler.register_environment(_URN, bytes)
 class _LocalWorkerHandler(SubprocessSdkWorkerHandler):
-    """Ends what waits for a worker as soon as its process has ended."""
+    """Aborts the requests to a worker as soon as its process has ended."""
 
     def start_worker(self) -> None:
         self._closed = threading.Event()
         super().start_worker()
-        threading.Thread(target=self._follow, daemon=True).start()
+        threading.Thread(target=self._abort_after_exit, daemon=True).start()
 
     def close(self) -> None:
         self._closed.set()
-        # Ends a worker, too, that connects only now, after another one has failed: Beam would wait for it.
+        # Also stops a worker that connects after another one has failed, for which Beam would wait.
         self.control_conn.push(Sentinel.sentinel)
         super().close()
 
-    def _follow(self) -> None:
+    def _abort_after_exit(self) -> None:
         self.worker_thread.join()
-        with contextlib.suppress(Exception):  # It raises what broke the stream, which is this death.
+        with contextlib.suppress(Exception):  # Raises the error of the broken stream.
             self.data_conn.close()
-        # More than once: a request may be on its way while the first ones are being ended.
-        while not self._closed.wait(_SECONDS_BETWEEN_LOOKS):
-            with contextlib.suppress(RuntimeError):  # The requests changed while they were gone through.
+        # Repeat: a request may be added while the earlier ones are aborted.
+        while not self._closed.wait(_ABORT_INTERVAL_SECONDS):
+            with contextlib.suppress(RuntimeError):  # The requests changed during iteration.
                 self.control_conn.abort(RuntimeError(WORKER_DIED))
