@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     add_flags(parser)
     flags = parser.parse_args(arguments)
 
-    from trainer.command_line.startup import import_tensorflow_quietly, settle_keras
+    from trainer.command_line.startup import import_tensorflow_quietly, reset_keras_settings
 
     import_tensorflow_quietly()
     import keras
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 
     limit("copy", partial(_best_rate, _copy, lambda count: 8 * count, 2**20))
     for precision, dtype in list(_PRECISIONS.items())[: 1 if flags.device == "cpu" else None]:
-        settle_keras(tf32=precision != "float32")
+        reset_keras_settings(tf32=precision != "float32")
         limit(precision, partial(_best_rate, partial(_multiply, dtype), lambda size: 2 * size**3, 2**9))
         for batch_size in flags.batch_sizes:
             _tell(training=_training(flags, data, precision, batch_size, limits))

@@ -1,1 +1,1 @@
-"""Flags that programs share, and what is settled before TensorFlow is imported."""
+"""Flags that several programs share, and the set-up of TensorFlow and Keras."""

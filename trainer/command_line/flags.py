@@ -1,4 +1,4 @@
-"""Flags that programs share, and flags out of a file."""
+"""Flags that several programs share, and flags read from a file."""
 
 from __future__ import annotations
 
@@ -24,24 +24,32 @@ def add_on_corrupt(parser: ArgumentParser, default: str | None = ON_CORRUPT[0]) 
 
 
 def check_dispatcher(flag: str, address: str) -> None:
-    """See whether an address can be that of a tf.data service's dispatcher.
+    """Check the form of the address of a tf.data service's dispatcher.
+
+    Args:
+        flag: the flag that gave the address, for the error.
+        address: must be ``grpc://HOST:PORT``.
 
     Raises:
-        RequestError: naming the flag.
+        RequestError: if it has another form.
     """
     if not re.fullmatch(r"grpc://[^/\s:]+:\d{1,5}", address):
         raise RequestError(f"{flag} {address}: give grpc://HOST:PORT of a dispatcher")
 
 
 def arguments_of_file(path: str) -> list[str]:
-    """Flags as a YAML or JSON file gives them, to stand before those of the command line.
+    """Read flags from a YAML or JSON file.
 
     Args:
-        path: of a mapping from flags, without dashes, to values; true and false for flags that take none.
-            Also a run's ``config.json``, for its settings and data.
+        path: a file with a mapping from flag names, without dashes, to values. True and false stand for
+            ``--flag`` and ``--no-flag``; null leaves the flag out. Or a run's ``config.json``, whose settings
+            and data directory are taken.
+
+    Returns:
+        Arguments, to put before those of the command line, which override them.
 
     Raises:
-        RequestError: if the file cannot be read or is no such mapping.
+        RequestError: if the file cannot be read or holds no such mapping.
     """
     try:
         with open(path, encoding="utf-8") as stream:

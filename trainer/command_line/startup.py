@@ -1,4 +1,4 @@
-"""What has to be settled before TensorFlow and Keras are imported, and as they are."""
+"""Imports TensorFlow and Keras with settings that do not depend on the user's configuration."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from pipeline.workers.cores import usable_cores
 
 BACKENDS = ("tensorflow", "jax")
 
-# What limits the runs of Keras, or changes its layers, by the environment.
-_VARIABLES = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
+# Environment variables by which Keras limits training, or changes its layers.
+_KERAS_VARIABLES = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
 
 
 def import_tensorflow_quietly() -> None:
-    """Import TensorFlow and Keras; call it before anything else does.
+    """Import TensorFlow and Keras without their messages; call it before any other import of them.
 
-    While it is imported, TensorFlow writes notes on instruction sets straight to file descriptor 2, and later
-    an error wherever it finds no GPU; they would drown a program's one line. Set ``TF_CPP_MIN_LOG_LEVEL=0``
-    to see all of it.
+    TensorFlow writes messages about instruction sets and missing GPUs to file descriptor 2. They are hidden
+    unless ``TF_CPP_MIN_LOG_LEVEL=0`` is set.
 
-    Of what the user's ``keras.json`` says, the backend is taken and nothing else; see `settle_keras`.
+    Of the user's ``keras.json`` only the backend is used; for all else see `reset_keras_settings`.
 
     Raises:
-        RequestError: for a backend that is not supported.
+        RequestError: if the backend is not supported.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _keep_to_quota()
+    _limit_threads_to_quota()
     backend, chosen_by = _chosen_backend()
     check_backend(backend, chosen_by)
     os.environ["KERAS_BACKEND"] = backend
-    for name in _VARIABLES:
+    for name in _KERAS_VARIABLES:
         os.environ.pop(name, None)
     with quiet_stderr(), _without_keras_json():
         import keras  # noqa: F401
@@ -41,10 +40,14 @@ def import_tensorflow_quietly() -> None:
 
 
 def check_backend(backend: str, chosen_by: str) -> None:
-    """Refuse a Keras backend that is not supported.
+    """Check that a Keras backend is supported.
+
+    Args:
+        backend: name of the backend.
+        chosen_by: the setting that chose it, for the error.
 
     Raises:
-        RequestError: saying what chose it.
+        RequestError: if it is not.
     """
     if backend not in BACKENDS:
         raise RequestError(
@@ -53,15 +56,15 @@ def check_backend(backend: str, chosen_by: str) -> None:
         )
 
 
-def settle_keras(tf32: bool = False) -> None:
-    """Set all that ``keras.json`` and the environment may set to what Keras does by itself.
+def reset_keras_settings(tf32: bool = False) -> None:
+    """Set all settings that ``keras.json`` and the environment can change to Keras' defaults.
 
-    Weights and metrics depend on it, and a run is to be the same whoever starts it. It holds for the whole
-    process. The backend stays what it is.
+    Weights and metrics depend on them, and a run must not depend on who starts it. The settings hold for the
+    whole process. The backend is not changed.
 
     Args:
-        tf32: whether GPUs may round float32 numbers to 10 bits (TF32) before they multiply them, as both
-            libraries let them by themselves. Without it float32 is float32 on every device.
+        tf32: whether GPUs may round the factors of float32 products to 10 mantissa bits (TF32), which is the
+            default of TensorFlow and of JAX. If False, float32 is computed as float32 on every device.
     """
     import keras
     import tensorflow as tf
@@ -81,7 +84,7 @@ def settle_keras(tf32: bool = False) -> None:
 
 
 def _chosen_backend() -> tuple[str, str]:
-    """The backend that Keras would choose, and what chooses it, for people."""
+    """The backend that Keras would choose, and a phrase for errors that says which setting chose it."""
     if backend := os.environ.get("KERAS_BACKEND"):
         return backend, f"KERAS_BACKEND={backend}"
     folder = os.environ.get("KERAS_HOME")
@@ -92,14 +95,14 @@ def _chosen_backend() -> tuple[str, str]:
     try:
         with open(path, encoding="utf-8") as stream:
             backend = json.load(stream)["backend"]
-    except (OSError, ValueError, LookupError, TypeError):  # Not there, no JSON, or not with a backend.
+    except (OSError, ValueError, LookupError, TypeError):  # No such file, no JSON, or no backend in it.
         return BACKENDS[0], "Keras"
     return str(backend), f"{path} chooses the backend {backend}"
 
 
 @contextmanager
 def _without_keras_json() -> Iterator[None]:
-    """Let Keras find no ``keras.json``: while it is imported, its directory is one that cannot hold any."""
+    """Hide ``keras.json`` from Keras, by a ``KERAS_HOME`` that cannot contain files."""
     home = os.environ.get("KERAS_HOME")
     os.environ["KERAS_HOME"] = os.devnull
     try:
@@ -110,8 +113,8 @@ def _without_keras_json() -> Iterator[None]:
             os.environ["KERAS_HOME"] = home
 
 
-def _keep_to_quota() -> None:
-    """Let TensorFlow start no more threads than a container's quota has cores; of affinity it knows."""
+def _limit_threads_to_quota() -> None:
+    """Limit TensorFlow's threads to a container's CPU quota. TensorFlow respects only the affinity."""
     cores = usable_cores()
     if hasattr(os, "sched_getaffinity") and cores < len(os.sched_getaffinity(0)):
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cores))
@@ -120,19 +123,19 @@ def _keep_to_quota() -> None:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Send file descriptor 2 nowhere, unless ``TF_CPP_MIN_LOG_LEVEL`` is 0.
+    """Discard writes to file descriptor 2 inside the block, unless ``TF_CPP_MIN_LOG_LEVEL`` is 0.
 
-    What really fails inside the block is raised as an exception besides.
+    Failures still reach the caller, as exceptions.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
         yield
         return
     stderr = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null_device = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null_device, 2)
         yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
-        os.close(nowhere)
+        os.close(null_device)

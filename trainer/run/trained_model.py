@@ -14,7 +14,7 @@ import model as _registers_layers  # noqa: F401  # Keras finds the custom layers
 from model import Observation, without_cudnn
 from model.execution import by_xla
 from pipeline.command_line.errors import RequestError, WorkError, one_line
-from trainer.command_line.startup import settle_keras
+from trainer.command_line.startup import reset_keras_settings
 from trainer.distributed.device_errors import device_errors_named
 from trainer.run.run_directory import RunDirectory, file_sha256, private_copy
 from trainer.training.checkpoints import read_state
@@ -87,7 +87,7 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
         RequestError: if there is none, or it cannot be read.
         WorkError: if the device fails.
     """
-    settle_keras()
+    reset_keras_settings()
     path = path or run.model_path
     if not tf.io.gfile.exists(path):
         if path != run.model_path:

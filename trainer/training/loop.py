@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError
-from trainer.command_line.startup import settle_keras
+from trainer.command_line.startup import reset_keras_settings
 from trainer.distributed.device_errors import device_errors_named
 from trainer.distributed.devices import make_deterministic, settle_compiler
 from trainer.distributed.strategy import Distribution, distributed, find_cluster
@@ -88,7 +88,7 @@ def train(
         WorkError: if the data is damaged, the device fails, the loss is not finite, or a signal stopped it;
             checkpoints written before are kept.
     """
-    settle_keras(tf32=settings.precision != "float32")
+    reset_keras_settings(tf32=settings.precision != "float32")
     settle_compiler(execution.compile, settings.deterministic)
     cluster = find_cluster(execution.distribution)
     manifest = read_manifest(data_dir)
