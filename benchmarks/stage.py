@@ -142,11 +142,11 @@ def _evaluate(data_dir: str, _count: int, *, model_dir: str, **_: str) -> Figure
     from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.distributed.devices import choose_device, compute_batches_side_by_side
+    from trainer.distributed.devices import choose_device, use_one_core_per_operation
     from trainer.evaluation.judging import EvaluationRequest, judge
 
     device = choose_device("cpu")
-    compute_batches_side_by_side()
+    use_one_core_per_operation()
     document = judge(EvaluationRequest(data_dir=data_dir, model_dir=model_dir), device=device).document
     # As the evaluator counts it: from the first record to the last sum.
     return {

@@ -33,10 +33,10 @@ def main(arguments: Sequence[str]) -> int:
     from trainer.command_line.startup import import_tensorflow_quietly
 
     import_tensorflow_quietly()
-    from trainer.distributed.devices import choose_device, compute_batches_side_by_side
+    from trainer.distributed.devices import choose_device, use_one_core_per_operation
 
     device = choose_device(flags.device)
-    compute_batches_side_by_side()
+    use_one_core_per_operation()
     if flags.reproduce is not None:
         return _reproduce(flags, device)
     return _evaluate(flags, device)

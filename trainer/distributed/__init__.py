@@ -1,1 +1,1 @@
-"""Devices, replicas and processes that train together."""
+"""Devices, replicas, and the processes of a cluster that trains one model."""

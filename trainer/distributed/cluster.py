@@ -1,4 +1,4 @@
-"""The processes that train together, as ``TF_CONFIG`` names them."""
+"""The processes of a cluster, as given by ``TF_CONFIG``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _VARIABLE = "TF_CONFIG"
 
 @dataclass(frozen=True)
 class Cluster:
-    """Who trains together.
+    """The processes that train one model together.
 
     Attributes:
         addresses: HOST:PORT of every process, the chief's first.
-        index: which of them this process is.
+        index: position of this process in ``addresses``.
     """
 
     addresses: tuple[str, ...]
@@ -35,12 +35,15 @@ class Cluster:
 
 
 def read_cluster() -> Cluster | None:
-    """The cluster in the environment variable ``TF_CONFIG``; None if it names fewer than two processes.
+    """Read the cluster from the environment variable ``TF_CONFIG``.
 
-    The chief is the task of type "chief", or worker 0 where there is none, as in TensorFlow.
+    As in TensorFlow, the chief is the task of type "chief", or worker 0 if there is none.
+
+    Returns:
+        The cluster; None if the variable is not set or names fewer than two processes.
 
     Raises:
-        RequestError: if the variable does not say who this process is.
+        RequestError: if the variable is malformed, names parameter servers, or does not contain this process.
     """
     text = os.environ.get(_VARIABLE, "").strip()
     if not text:

@@ -1,4 +1,4 @@
-"""Errors of the device, and of the libraries that drive it, as one line with a remedy."""
+"""Turns errors of TensorFlow, JAX and the device into one line with a remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 from pipeline.command_line.errors import WorkError
 from pipeline.command_line.program import TRACEBACK_VARIABLE
 
-# By what the libraries say: the first that is found.
+# Remedies by a pattern in the library's message; the first match counts.
 _REMEDIES = {
     r"out of memory|OOM when allocating|RESOURCE_EXHAUSTED|failed to allocate": (
         "the memory does not suffice: give a smaller --batch_size, or end what else holds the GPU's memory"
@@ -31,8 +31,8 @@ _REMEDIES = {
 }
 _ANY_OTHER = f"if it comes of a GPU, --device cpu runs without one; a traceback: {TRACEBACK_VARIABLE}=1"
 
-# What TensorFlow and Keras add to an error on its way: whole lines, and parts of them.
-_AROUND = re.compile(
+# Lines, and parts of lines, that TensorFlow and Keras add around the message of an error.
+_ADDED_TEXT = re.compile(
     r"^\s*(Graph execution error:|Detected at node |File \"|<stack traces unavailable>|\d+ root error"
     r"|Exception encountered when calling |\[\[).*"
     r"|Error in user-defined function passed to .* with iterator: \S+ "
@@ -41,21 +41,21 @@ _AROUND = re.compile(
 
 
 @contextmanager
-def device_errors_named() -> Iterator[None]:
-    """Turn what a library raises while it computes into one line that says what to do.
+def device_errors_explained() -> Iterator[None]:
+    """Replace an error that TensorFlow or JAX raises while it computes by one line with a remedy.
 
-    Whoever looks for the cause sets ``MOVING_LINES_TRACEBACK``: then errors stay as they are. So do those of
-    files, which TensorFlow raises too.
+    Errors of files, which TensorFlow raises too, are not replaced. If ``MOVING_LINES_TRACEBACK`` is set, no
+    error is.
 
     Raises:
-        WorkError: with what the library said, and the remedy.
+        WorkError: with the library's message and the remedy.
     """
     try:
         yield
-    except _of_libraries() as error:
-        text = said(error)
+    except _library_errors() as error:
+        text = library_message(error)
         remedy = next((_REMEDIES[each] for each in _REMEDIES if re.search(each, text, re.IGNORECASE)), None)
-        # Only what an operation raises ends with its name.
+        # An error of an operation ends with the operation's name; an error of a file does not.
         if remedy is None and (not isinstance(error, tf.errors.OpError) or "[Op:" in str(error)):
             remedy = _ANY_OTHER
         if remedy is None or os.environ.get(TRACEBACK_VARIABLE):
@@ -64,13 +64,13 @@ def device_errors_named() -> Iterator[None]:
         raise WorkError(f"{library} failed ({text}); {remedy}") from error
 
 
-def said(error: BaseException) -> str:
-    """What a library said: the first line of an error that is not about the way it took."""
-    lines = (_AROUND.sub("", line).strip() for line in str(error).splitlines())
+def library_message(error: BaseException) -> str:
+    """The first line of an error that is not part of a traceback, at most 300 characters."""
+    lines = (_ADDED_TEXT.sub("", line).strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)[:300]
 
 
-def _of_libraries() -> tuple[type[Exception], ...]:
+def _library_errors() -> tuple[type[Exception], ...]:
     if keras.backend.backend() != "jax":
         return (tf.errors.OpError,)
     import jax

@@ -1,4 +1,7 @@
-"""Chooses the device before a model exists: Keras picks its LSTM kernel by the GPUs that it sees then."""
+"""Chooses the device and the compiler.
+
+Call `choose_device` before a model is built: Keras selects the LSTM kernel by the GPUs visible then.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ from pipeline.command_line.program import install_command
 from pipeline.workers.cores import usable_cores
 from trainer.command_line.startup import check_backend
 
-# By backend: its name, and the extra with which it uses a GPU.
+# By backend: the library's name, and the extra that installs its GPU support.
 _LIBRARIES = {"tensorflow": ("TensorFlow", "gpu"), "jax": ("JAX", "jax-cuda")}
 
 
 def backend_in_use() -> str:
-    """The Keras backend in use.
+    """Name of the Keras backend in use.
 
     Raises:
-        RequestError: for one that is not supported.
+        RequestError: if it is not supported.
     """
     backend: str = keras.backend.backend()
     check_backend(backend, f"Keras runs on {backend}")
@@ -34,23 +37,22 @@ def backend_in_use() -> str:
 
 
 def choose_device(device: str) -> str:
-    """Make ``device`` the one that everything after runs on; call it before building a model.
+    """Choose the device of this process; call it before building a model.
 
-    GPU memory is then taken as needed instead of all at once, so that others can share the GPU; what has
-    started TensorFlow in this process before has decided that already. On another backend than TensorFlow,
-    TensorFlow only reads data and is kept off the GPUs.
+    GPU memory is allocated as needed, so that other programs can share the GPU; if TensorFlow has already
+    started in this process, its way of allocating stays. On JAX, TensorFlow only reads data and sees no GPU.
 
-    Where "auto" finds no GPU on a machine that has one, a line on stderr says what is missing.
+    If "auto" finds no GPU that the backend can use on a machine that has one, a line on stderr says why.
 
     Args:
-        device: "cpu", "gpu", or "auto" for a GPU where there is one.
+        device: "cpu", "gpu", or "auto": a GPU if there is one, else the CPU.
 
     Returns:
-        What it is, for people: "CPU" or "2 GPU (their name)"; on JAX it may be another accelerator's kind.
+        A description for users: "CPU" or "2 GPU (name)"; on JAX the kind may be another accelerator.
 
     Raises:
-        RequestError: if a GPU is asked for and there is none, if the CPU is and this process has started on a
-            GPU before, or for another backend.
+        RequestError: if "gpu" is asked for and there is none, if "cpu" is asked for and this process already
+            runs on a GPU, or if the backend is not supported.
     """
     backend = backend_in_use()
     kind, names = _chosen_for_jax(device) if backend == "jax" else _chosen_for_tensorflow(device)
@@ -73,25 +75,29 @@ def choose_device(device: str) -> str:
 
 
 def _no_gpu_seen(backend: str) -> str:
-    """What to say, and what to do, where a backend sees no GPU."""
+    """Why a backend sees no GPU, and what to do, for a message."""
     library, extra = _LIBRARIES[backend]
     if _hides_gpus(backend):
         return f"{library} sees no GPU, for this process hides them (CUDA_VISIBLE_DEVICES, JAX_PLATFORMS)"
     return f"{library} sees no GPU here: {install_command(extra)} (TF_CPP_MIN_LOG_LEVEL=0 shows why)"
 
 
-def compute_batches_side_by_side() -> None:
-    """Let an operation use one core, so that as many batches as there are cores go on side by side.
+def use_one_core_per_operation() -> None:
+    """Let TensorFlow use one core for an operation, so that batches can be computed in parallel instead.
 
-    For a model of many small operations that is quicker than all cores on every operation, and its results do
-    not depend on their number. It does nothing once TensorFlow has run an operation.
+    For a model of many small operations this is faster than several cores for each, and results do not
+    depend on the number of cores. Has no effect once TensorFlow has run an operation.
     """
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
-def batches_at_once() -> int:
-    """How many batches to work on at once: as many as cores, where a core works on each."""
+def num_parallel_batches() -> int:
+    """Number of batches to compute in parallel.
+
+    Returns:
+        The number of usable cores, if TensorFlow computes on the CPU with one core for an operation; else 1.
+    """
     on_one_core = tf.config.threading.get_intra_op_parallelism_threads() == 1
     if backend_in_use() != "tensorflow" or not on_one_core or tf.config.get_visible_devices("GPU"):
         return 1
@@ -99,7 +105,7 @@ def batches_at_once() -> int:
 
 
 def make_deterministic() -> None:
-    """Let only operations run that give the same bits every time; call it before any runs."""
+    """Allow only operations with bitwise reproducible results; call it before any operation runs."""
     if backend_in_use() == "jax":
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
@@ -107,11 +113,15 @@ def make_deterministic() -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def settle_compiler(compiler: str, deterministic: bool) -> None:
-    """Decide what carries out the models of a training; see `model.execution`.
+def choose_training_compiler(compiler: str, deterministic: bool) -> None:
+    """Set the compiler of the models in a training; see `model.execution.choose_compiler`.
+
+    Args:
+        compiler: one of `model.execution.COMPILERS`.
+        deterministic: whether the training is deterministic, for which TensorFlow does not use XLA.
 
     Raises:
-        RequestError: if it cannot be had.
+        RequestError: if the backend, or determinism, excludes the compiler.
     """
     if backend_in_use() == "jax":
         if compiler == "none":
@@ -126,13 +136,13 @@ def settle_compiler(compiler: str, deterministic: bool) -> None:
 
 
 def _chosen_for_tensorflow(device: str) -> tuple[str, list[str]]:
-    """The kind of device that TensorFlow runs on from here on, and the names of its devices."""
+    """Set TensorFlow's devices; return their kind, "GPU" or "CPU", and their names."""
     if device == "cpu":
-        with contextlib.suppress(RuntimeError):  # It has started: what it sees stays.
+        with contextlib.suppress(RuntimeError):  # TensorFlow has started: its devices stay.
             tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.get_visible_devices("GPU")
     for gpu in gpus:
-        # It has started, or the caller has divided the GPU: how it takes memory stays.
+        # TensorFlow has started, or the caller has divided the GPU: its allocation stays.
         with contextlib.suppress(RuntimeError, ValueError):
             tf.config.experimental.set_memory_growth(gpu, True)
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
@@ -140,10 +150,10 @@ def _chosen_for_tensorflow(device: str) -> tuple[str, list[str]]:
 
 
 def _chosen_for_jax(device: str) -> tuple[str, list[str]]:
-    """The kind of device that JAX runs on from here on, and the names of its devices."""
+    """Set JAX's devices; return their kind, as in "GPU", and their names."""
     import jax
 
-    with contextlib.suppress(RuntimeError):  # TensorFlow has started: what it sees stays.
+    with contextlib.suppress(RuntimeError):  # TensorFlow has started: its devices stay.
         tf.config.set_visible_devices([], "GPU")
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
@@ -152,23 +162,23 @@ def _chosen_for_jax(device: str) -> tuple[str, list[str]]:
 
 
 def _hides_gpus(backend: str) -> bool:
-    """Whether somebody has hidden the machine's GPUs from this process, on purpose."""
+    """Whether this process's environment or configuration hides the machine's GPUs."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return True
     if backend == "jax":
         import jax
 
         return str(jax.config.jax_platforms or "").startswith("cpu")
-    return bool(tf.config.list_physical_devices("GPU"))  # Asked where none is visible.
+    return bool(tf.config.list_physical_devices("GPU"))  # The caller has found none visible.
 
 
 def _has_gpu() -> bool:
-    """Whether the machine, or the container, has an NVIDIA GPU, whatever the backend sees."""
+    """Whether the machine, or the container, has an NVIDIA GPU, visible to the backend or not."""
     if glob.glob("/dev/nvidia[0-9]*"):
         return True
     if shutil.which("nvidia-smi") is None:
         return False
-    try:  # Under WSL there is no such device.
+    try:  # WSL has no such device files.
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -1,13 +1,13 @@
 """Connections between the chief and the other processes of a cluster.
 
-The runtimes that train together wait for a missing process without end, and leave a dead one's peers hanging
-or abort them. So before they start, every process connects to the chief, on the chief's own port: whoever
-does not come within a time is named. The connections stay, for three things:
+TensorFlow's and JAX's runtimes wait forever for a missing process, and hang or abort when one dies. So before
+they start, each process connects to the chief, on the chief's own port; a process that does not connect in
+time is named in an error. The connections stay open for three purposes:
 
-- The end of a process ends its connection at once, wherever the others stand, and they say so and leave.
-- A thread of every process sends how much is finished, so that one that is silent, or that lives but finishes
-  nothing while others wait for it, is named after a time, and all leave.
-- They carry what all do after the same step: see `Peers.agree`.
+- When a process ends, its connection closes: the others report it and exit.
+- Each process sends heartbeats with the number of steps it has finished. A process that is silent, or that
+  finishes nothing while others are further, is reported after a timeout, and all exit.
+- They carry the decision that all processes follow after the same step; see `Peers.agree`.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from typing import Any
 from pipeline.command_line.errors import RequestError, WorkError, one_line
 from trainer.distributed.cluster import Cluster
 
-# Kind; of a decision or a wish: stop, save, and steps to the next look; how much the sender has finished.
+# Kind; `Decision.stop`, `.save` and `.steps`; number of steps that the sender has finished.
 _MESSAGE = struct.Struct("!c??QQ")
-_BEAT, _AGREE, _GOODBYE = b"b", b"a", b"g"
+_HEARTBEAT, _AGREE, _GOODBYE = b"b", b"a", b"g"
 
 _RETRY_SECONDS = 0.1
 _GOODBYE_SECONDS = 10.0
-_HELLO_SECONDS = 5.0  # For what connects by mistake and says nothing.
-_BEAT_SECONDS = 10.0  # At most, between two beats.
-# Of a machine that is gone without a word: after 20 s of silence it is asked, and given up 15 s later.
+_HELLO_SECONDS = 5.0  # For a client that connects by mistake and sends nothing.
+_HEARTBEAT_SECONDS = 10.0  # The longest time between two heartbeats.
+# TCP keep-alive, for a machine that is lost: probe after 20 s of silence, give up 15 s later.
 _KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What all processes do after a step.
+    """The decision that all processes follow after a step.
 
     Attributes:
-        stop: leave, after saving.
+        stop: end the training, after saving.
         save: write a checkpoint.
-        steps: after so many more the next decision is due.
+        steps: number of steps until the next decision.
     """
 
     stop: bool = False
@@ -57,7 +57,14 @@ class Decision:
 
 
 class Peers:
-    """Connections of this process: the chief's to all others, or another's to the chief."""
+    """The connections of this process: of the chief to all others, of any other process to the chief.
+
+    Args:
+        program: name of this program, for messages.
+        cluster: the processes that train together.
+        connections: sockets by number of the process at the other end.
+        timeout: seconds after which a process that is silent, or finishes nothing, is reported.
+    """
 
     def __init__(
         self, program: str, cluster: Cluster, connections: dict[int, socket.socket], timeout: float
@@ -66,50 +73,50 @@ class Peers:
         self._cluster = cluster
         self._connections = connections
         self._timeout = timeout
-        self._beat_seconds = min(_BEAT_SECONDS, timeout / 5)
+        self._heartbeat_seconds = min(_HEARTBEAT_SECONDS, timeout / 5)
         self._finished = 0
-        self._said_that_all_rest = False
-        # Of every process that is heard here: what it has finished, since when, and when it was last heard.
+        self._reported_all_idle = False
+        # By process: steps finished, time of the last change of this number, time of the last message.
         now = time.monotonic()
         self._progress = dict.fromkeys((cluster.index, *connections), (0, now, now))
         self._decisions: dict[int, queue.Queue[Decision]] = {index: queue.Queue() for index in connections}
-        self._sending, self._leaving = threading.Lock(), threading.Lock()
-        self._parted = threading.Event()
+        self._sending, self._exiting = threading.Lock(), threading.Lock()
+        self._closed = threading.Event()
         self._threads = [
             threading.Thread(target=self._listen, args=(index,), daemon=True) for index in connections
         ]
-        for thread in (*self._threads, threading.Thread(target=self._beat, daemon=True)):
+        for thread in (*self._threads, threading.Thread(target=self._send_heartbeats, daemon=True)):
             thread.start()
 
-    def advance(self) -> None:
-        """Say that something is finished that all finish: a step, a batch of validation, an epoch."""
+    def report_progress(self) -> None:
+        """Count a finished step, validation batch or epoch; all processes finish the same ones."""
         self._finished += 1
 
     def agree(self, stop: bool, decide: Callable[[bool], Decision]) -> Decision:
-        """What all processes do; every one asks at the same point and gets the chief's answer.
+        """Return the chief's decision; all processes must call this after the same step.
 
         Args:
-            stop: whether this process wishes to.
-            decide: asked in the chief's process, whether any wishes to.
+            stop: whether this process asks to stop.
+            decide: called in the chief only, with whether any process asks to stop.
         """
         if self._cluster.is_chief:
-            wishes = [self._decisions[index].get() for index in self._connections]
-            decision = decide(stop or any(wish.stop for wish in wishes))
+            asked = [self._decisions[index].get() for index in self._connections]
+            decision = decide(stop or any(each.stop for each in asked))
             self._send(_AGREE, decision)
             return decision
         self._send(_AGREE, Decision(stop))
         return self._decisions[0].get()
 
-    def name_the_lost(self) -> None:
-        """Leave, saying who is silent, if somebody is; where the runtime has noticed and does not say who."""
-        time.sleep(3 * self._beat_seconds)
+    def exit_if_any_silent(self) -> None:
+        """Wait for 3 heartbeats; if a process has been silent for 2, end this process with its name."""
+        time.sleep(3 * self._heartbeat_seconds)
         now = time.monotonic()
         for index in self._connections:
-            if (seconds := now - self._progress[index][2]) > 2 * self._beat_seconds:
-                self._leave(self._silent(index, seconds))
+            if (seconds := now - self._progress[index][2]) > 2 * self._heartbeat_seconds:
+                self._exit(self._silent(index, seconds))
 
     def close(self) -> None:
-        """Part in good order, when everybody has come here."""
+        """Wait until all processes call this, then close the connections."""
         self.agree(False, Decision)
         self._send(_GOODBYE)
         for thread in self._threads:
@@ -118,52 +125,51 @@ class Peers:
     def _send(self, kind: bytes, decision: Decision = Decision()) -> None:
         message = _MESSAGE.pack(kind, decision.stop, decision.save, decision.steps, self._finished)
         with self._sending:
-            if self._parted.is_set():
-                return  # After the last word nobody listens any more.
+            if self._closed.is_set():
+                return  # The others no longer read after a goodbye.
             for connection in self._connections.values():
-                with contextlib.suppress(OSError):  # The thread that listens notices.
+                with contextlib.suppress(OSError):  # `_listen` reports the closed connection.
                     connection.sendall(message)
             if kind == _GOODBYE:
-                self._parted.set()
+                self._closed.set()
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         last = time.monotonic()
-        while not self._parted.wait(self._beat_seconds):
+        while not self._closed.wait(self._heartbeat_seconds):
             now = time.monotonic()
-            if (
-                now - last > self._timeout / 2
-            ):  # This process was stopped; what it knows of the others is old.
+            # This process was suspended, so its times of the others are outdated.
+            if now - last > self._timeout / 2:
                 self._progress = {index: (seen[0], now, now) for index, seen in self._progress.items()}
             last = now
-            self._note(self._cluster.index, self._finished)
-            self._send(_BEAT)
+            self._record_progress(self._cluster.index, self._finished)
+            self._send(_HEARTBEAT)
             if self._cluster.is_chief:
-                self._look_for_stragglers()
+                self._check_for_stragglers()
 
-    def _note(self, index: int, finished: int) -> None:
+    def _record_progress(self, index: int, finished: int) -> None:
         before, since, _ = self._progress[index]
         now = time.monotonic()
         self._progress[index] = finished, (since if finished == before else now), now
 
-    def _look_for_stragglers(self) -> None:
+    def _check_for_stragglers(self) -> None:
         progress = dict(self._progress)
         furthest = max(finished for finished, _, _ in progress.values())
-        # Not until now: one that is not heard may have finished more, or be stopped.
-        resting = [index for index, (_, since, heard) in progress.items() if heard - since > self._timeout]
-        behind = [index for index in resting if progress[index][0] < furthest]
+        # Up to its last message, not up to now: since then a process may have finished more.
+        idle = [index for index, (_, since, heard) in progress.items() if heard - since > self._timeout]
+        behind = [index for index in idle if progress[index][0] < furthest]
         if behind:
-            self._leave(
+            self._exit(
                 f"{self._named(behind)} of the cluster is alive but has finished nothing for"
                 f" {self._timeout:.0f} s, while others are further; see what it waits for, and"
             )
-        all_rest = len(resting) == len(progress)
-        if all_rest and not self._said_that_all_rest:  # Whom they wait for is not known here.
+        all_idle = len(idle) == len(progress)
+        if all_idle and not self._reported_all_idle:  # Which process the others wait for is unknown.
             print(
                 f"{self._program}: no process of the cluster has finished anything for {self._timeout:.0f} s",
                 file=sys.stderr,
                 flush=True,
             )
-        self._said_that_all_rest = all_rest
+        self._reported_all_idle = all_idle
 
     def _listen(self, index: int) -> None:
         try:
@@ -171,12 +177,12 @@ class Peers:
                 kind, stop, save, steps, finished = _MESSAGE.unpack(message)
                 if kind == _GOODBYE:
                     return
-                self._note(index, finished)
+                self._record_progress(index, finished)
                 if kind == _AGREE:
                     self._decisions[index].put(Decision(stop, save, steps))
         except TimeoutError:
-            self._leave(self._silent(index, self._timeout))
-        self._leave(f"{self._named([index])} of the cluster has ended;")
+            self._exit(self._silent(index, self._timeout))
+        self._exit(f"{self._named([index])} of the cluster has ended;")
 
     def _silent(self, index: int, seconds: float) -> str:
         return (
@@ -187,9 +193,9 @@ class Peers:
     def _named(self, indices: Sequence[int]) -> str:
         return _named(self._cluster, indices)
 
-    def _leave(self, why: str) -> None:
-        self._leaving.acquire()  # For good: one reason is enough.
-        # The runtime may hang or abort at any moment now, so this is the last word.
+    def _exit(self, why: str) -> None:
+        self._exiting.acquire()  # Never released: only the first reason is printed.
+        # End the process at once: the runtime may hang or abort at any moment now.
         print(
             f"{self._program}: error: {why} start all of them again:"
             " the training goes on after its last checkpoint",
@@ -201,16 +207,16 @@ class Peers:
 
 
 def _receive(connection: socket.socket, timeout: float) -> bytes:
-    """The next message; nothing if the connection has ended.
+    """Receive the next message; empty if the connection has ended.
 
     Raises:
-        TimeoutError: if nothing comes for so many seconds.
+        TimeoutError: if nothing arrives for ``timeout`` seconds.
     """
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     message = b""
     while len(message) < _MESSAGE.size:
-        # Once more, because time also passes while this process is stopped, and messages come meanwhile.
+        # Poll again: after this process was suspended, the time is over but messages may have arrived.
         if not (poll.poll(1000 * timeout) or poll.poll(0)):
             raise TimeoutError
         try:
@@ -227,19 +233,19 @@ def _receive(connection: socket.socket, timeout: float) -> bytes:
 def connected(
     program: str, cluster: Cluster, request: dict[str, Any], timeout: float, peer_timeout: float
 ) -> Iterator[Peers]:
-    """Connections between all processes of a cluster, for as long as the block lasts.
+    """Connect all processes of a cluster for the duration of the block.
 
     Args:
-        program: this program's name, for its last word.
-        cluster: who trains together.
-        request: what this process is asked to do; JSON.
-        timeout: seconds to wait for the others.
-        peer_timeout: seconds after which one that is silent, or finishes nothing, is given up; the same in
-            all processes.
+        program: name of this program, for messages.
+        cluster: the processes that train together.
+        request: JSON values that must be equal in all processes.
+        timeout: seconds to wait until all are connected.
+        peer_timeout: seconds after which a process that is silent, or finishes nothing, is reported and all
+            exit; must be the same in all processes.
 
     Raises:
-        RequestError: if the chief is asked to do something else.
-        WorkError: if one does not come.
+        RequestError: if the chief's request differs.
+        WorkError: if a process does not connect in time.
     """
     if cluster.is_chief:
         connections = _wait_for_others(cluster, request, timeout)
@@ -247,7 +253,7 @@ def connected(
         connections = {0: _connect_to_chief(cluster, request, timeout)}
     peers = Peers(program, cluster, connections, peer_timeout)
     yield peers
-    peers.close()  # Not after an error: the others shall learn of it.
+    peers.close()  # Not after an error: then this process exits, which the others report.
 
 
 def _wait_for_others(cluster: Cluster, request: dict[str, Any], timeout: float) -> dict[int, socket.socket]:
@@ -255,7 +261,7 @@ def _wait_for_others(cluster: Cluster, request: dict[str, Any], timeout: float) 
     connections: dict[int, socket.socket] = {}
     port = int(cluster.addresses[0].rpartition(":")[2])
     try:
-        # The runtime listens at this port later, so nothing must stay there but connections.
+        # Close the server when all are connected: the runtime listens on this port later.
         both = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both else socket.AF_INET
         server = socket.create_server(("", port), family=family, backlog=cluster.size, dualstack_ipv6=both)
@@ -281,7 +287,7 @@ def _wait_for_others(cluster: Cluster, request: dict[str, Any], timeout: float) 
                 )
             connections[int(theirs["index"])] = connection
         for connection in connections.values():
-            connection.sendall(b"\n")  # Everybody is there.
+            connection.sendall(b"\n")  # All processes are connected.
             _keep_alive(connection)
     return connections
 
@@ -304,14 +310,14 @@ def _connect_to_chief(cluster: Cluster, request: dict[str, Any], timeout: float)
                 _keep_alive(connection)
                 return connection
             connection.close()
-        except OSError as error:  # Perhaps it has not begun yet; a wrong address shows in the end.
+        except OSError as error:  # The chief may not have started yet: retry until the deadline.
             reason = f" ({one_line(error)})"
         time.sleep(_RETRY_SECONDS)
     raise WorkError(f"{_missing(cluster, [0], timeout)}{reason}")
 
 
 def _receive_line(connection: socket.socket, deadline: float) -> dict[str, Any] | None:
-    """A line of JSON, an empty one as {}; None if the connection ends or does not speak like this."""
+    """Receive a line of JSON, an empty line as {}; None if the connection ends or sends anything else."""
     line = b""
     try:
         while not line.endswith(b"\n"):

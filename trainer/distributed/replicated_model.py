@@ -13,27 +13,27 @@ from model.execution import by_xla
 
 
 class ReplicatedModel(keras.Model):
-    """`keras.Model` whose steps on several replicas compute what one replica computes on the whole batch.
+    """A `keras.Model` whose step on several replicas equals the step of one replica on the whole batch.
 
-    Keras clips the gradients of every replica before it adds them up; here they are added first. And `fit`
-    cannot reduce scalars that come from several processes, so losses and metrics have shape (1,) there.
+    It differs from `keras.Model` in three ways:
 
-    Keras' loop in the graph, for several steps an execution, fails with several replicas ("You must feed a
-    value for placeholder tensor", Keras 3.15 on TensorFlow 2.21). Its loop in Python, which it takes for
-    iterators that are not TensorFlow's, does not.
+    - Gradients are summed over the replicas before they are clipped; Keras clips each replica's first.
+    - With several processes, losses and metrics have shape (1,), because `fit` cannot reduce scalars there.
+    - Several steps per execution run in a loop in Python. Keras' loop in the graph fails with several
+      replicas ("You must feed a value for placeholder tensor", Keras 3.15 on TensorFlow 2.21).
     """
 
     train_function: Any
     test_function: Any
 
     def make_train_function(self, force: bool = False) -> None:
-        """Make what `fit` calls for an execution."""
+        """Make the function that `fit` calls for each execution."""
         if self.train_function is None or force:
             super().make_train_function(force)
             self.train_function = self._in_python(self.train_function)
 
     def make_test_function(self, force: bool = False) -> None:
-        """Make what validation calls for an execution."""
+        """Make the function that validation calls for each execution."""
         if self.test_function is None or force:
             super().make_test_function(force)
             self.test_function = self._in_python(self.test_function)
@@ -41,10 +41,11 @@ class ReplicatedModel(keras.Model):
     def _in_python(self, execute: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if self.steps_per_execution == 1:
             return execute
+        # Keras loops in Python over an iterator that is not TensorFlow's.
         return lambda iterator: execute(iter(iterator.__next__, None))
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One step on this replica's part of a batch, all parts of the same size."""
+        """Train on this replica's part of a batch; the parts of all replicas have the same size."""
         features, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         context = tf.distribute.get_replica_context()
         num_replicas = context.num_replicas_in_sync
@@ -53,7 +54,7 @@ class ReplicatedModel(keras.Model):
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         if (norm := self.optimizer.global_clipnorm) is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, norm)
-        # The optimizer adds up once more what is now the same everywhere.
+        # The optimizer sums over the replicas again, and all now have the same gradients.
         self.optimizer.apply([gradient / num_replicas for gradient in gradients], variables)
         for metric in self.metrics:
             if metric.name == "loss":
@@ -62,15 +63,15 @@ class ReplicatedModel(keras.Model):
 
     @functools.cached_property
     def _forward_and_back(self) -> Callable[..., tuple[Any, Any, list[Any]]]:
-        """From a replica's part of a batch to answers, loss and gradients.
+        """Function from features, labels and weights of a replica's part to answers, loss and gradients.
 
-        XLA may compile this much of a step, but not what replicas tell each other.
+        It is the part of a step that XLA can compile: communication between replicas it cannot.
         """
 
         def compute(features: Any, labels: Any, weights: Any) -> tuple[Any, Any, list[Any]]:
             with tf.GradientTape() as tape:
                 answers = self(features, training=True)
-                # Keras divides the loss by the number of replicas, so that gradients are to be added.
+                # Keras divides the loss by the number of replicas, so the sum of gradients is the batch's.
                 loss = self.compute_loss(x=features, y=labels, y_pred=answers, sample_weight=weights)
                 scaled = self.optimizer.scale_loss(loss)
             values = [variable.value for variable in self.trainable_variables]
@@ -79,11 +80,12 @@ class ReplicatedModel(keras.Model):
         return tf.function(compute, jit_compile=True) if by_xla() else compute
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Loss and metrics of this replica's part of a batch."""
+        """Compute loss and metrics of this replica's part of a batch."""
         return _reducible(super().test_step(data))
 
 
 def _reducible(logs: dict[str, Any]) -> dict[str, Any]:
+    """Logs as `fit` can reduce them: of shape (1,) with several processes."""
     if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
         return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
     return logs

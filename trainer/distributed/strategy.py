@@ -1,4 +1,4 @@
-"""Where a training runs: on one device, on several of one machine, or on those of several processes."""
+"""Runs a training on one device, on several devices of a machine, or on several processes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from trainer.training.settings import Execution
 
 
 class Distribution:
-    """One process with one device; the base of the others.
+    """A training on one device of one process; base class of the other distributions.
 
     Attributes:
-        device: what it runs on, for people.
-        cluster: the processes that train together; None for this one alone.
-        num_replicas: devices of this process that share its part of a batch.
-        model_class: of the model that is trained.
-        compiles_steps: whether XLA may compile its whole step.
+        device: description of the device, for users.
+        cluster: the processes that train together; None for a single process.
+        num_replicas: number of devices of this process that share its part of a batch.
+        model_class: class of the model to train.
+        compiles_steps: whether XLA may compile a whole step.
     """
 
     model_class: type[keras.Model] = keras.Model
@@ -43,12 +43,12 @@ class Distribution:
 
     @property
     def process(self) -> int:
-        """Number of this process."""
+        """Number of this process, from 0."""
         return self.cluster.index if self.cluster else 0
 
     @property
     def num_processes(self) -> int:
-        """How many train together."""
+        """Number of processes that train together."""
         return self.cluster.size if self.cluster else 1
 
     @property
@@ -57,41 +57,41 @@ class Distribution:
         return self.process == 0
 
     def agree(self, stop: bool, decide: Callable[[bool], Decision]) -> Decision:
-        """What all processes do; see `trainer.distributed.peers.Peers.agree`."""
+        """The decision that all processes follow; see `trainer.distributed.peers.Peers.agree`."""
         return self._peers.agree(stop, decide) if self._peers else decide(stop)
 
-    def advance(self) -> None:
-        """Say that something is finished."""
+    def report_progress(self) -> None:
+        """Count a finished step, validation batch or epoch; see `trainer.distributed.peers.Peers`."""
         if self._peers:
-            self._peers.advance()
+            self._peers.report_progress()
 
-    def part(self) -> None:
-        """Take leave of the other processes, when all have come here."""
+    def disconnect(self) -> None:
+        """Wait until all processes call this, then close the connections between them."""
         if self._peers:
             self._peers.close()
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Variables are made within, and training runs within."""
+        """The scope in which variables are made and training runs."""
         return contextlib.nullcontext()
 
-    def alone(self, work: Callable[[], None]) -> None:
-        """Let one process read and save variables without the others."""
+    def run_outside_scope(self, work: Callable[[], None]) -> None:
+        """Call ``work`` outside of `scope`, so that one process can save variables without the others."""
         work()
 
     def batches(self, make: Callable[[], tf.data.Dataset], batch_size: int) -> Any:
-        """What `fit` takes for this process' part of the batches.
+        """The input of `fit`.
 
         Args:
-            make: makes that part.
-            batch_size: sequences in this process' part of a batch.
+            make: returns this process' part of the batches.
+            batch_size: number of sequences in this process' part of a batch.
         """
-        # TensorFlow itself would send a batch when the step that wants it has begun. Under JAX it sees no GPU
-        # and Keras sends batches ahead.
+        # TensorFlow copies a batch to the GPU only after its step has begun, so copy it ahead. On JAX
+        # TensorFlow sees no GPU, and Keras copies batches ahead.
         return ahead_on(make(), next((gpu.name for gpu in tf.config.list_logical_devices("GPU")), None))
 
 
 class _TensorFlowStrategy(Distribution):
-    """Replicas by a ``tf.distribute`` strategy."""
+    """A training on the replicas of a ``tf.distribute`` strategy."""
 
     model_class = ReplicatedModel
     compiles_steps = False
@@ -107,9 +107,9 @@ class _TensorFlowStrategy(Distribution):
         scope: contextlib.AbstractContextManager[Any] = self._strategy.scope()
         return scope
 
-    def alone(self, work: Callable[[], None]) -> None:
-        # Keras makes variables while it saves, which within the scope all processes make together. Scopes are
-        # of threads.
+    def run_outside_scope(self, work: Callable[[], None]) -> None:
+        # Saving makes variables, and inside the scope that waits for all processes. A scope belongs to its
+        # thread, so another thread is outside of it.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(work).result()
 
@@ -121,18 +121,18 @@ class _TensorFlowStrategy(Distribution):
 
 
 class _JaxDataParallel(Distribution):
-    """Replicas by ``keras.distribution.DataParallel``."""
+    """A training on the replicas of ``keras.distribution.DataParallel``, for JAX."""
 
     def __init__(self, device: str, cluster: Cluster | None, peers: Peers | None) -> None:
         import jax
 
         super().__init__(device, cluster, peers, jax.local_device_count())
         names = [f"{found.platform}:{found.id}" for found in jax.devices()]
-        # Every process reads its own part.
+        # Each process reads only its own part of the data.
         self._parallel = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
         keras.distribution.set_distribution(self._parallel)
 
-    def alone(self, work: Callable[[], None]) -> None:
+    def run_outside_scope(self, work: Callable[[], None]) -> None:
         keras.distribution.set_distribution(None)
         try:
             work()
@@ -144,21 +144,21 @@ class _JaxDataParallel(Distribution):
 def distributed(
     program: str, execution: Execution, cluster: Cluster | None, request: dict[str, Any]
 ) -> Iterator[Distribution]:
-    """Start what a run is distributed over; before any operation runs and any model is built.
+    """Yield the distribution of a training; enter it before any operation runs and any model is built.
 
     Args:
-        program: this program's name.
+        program: name of this program, for messages.
         execution: how to carry out the run.
-        cluster: the processes that train together.
-        request: what every process of a cluster must have been asked for.
+        cluster: the processes that train together; None for a single process.
+        request: JSON values that must be equal in all processes of the cluster.
 
     Raises:
-        RequestError: if there is no such device, or the processes are asked for different things.
-        WorkError: if a process of the cluster does not come.
+        RequestError: if the device does not exist, or the processes' requests differ.
+        WorkError: if a process of the cluster does not connect in time.
     """
     backend = backend_in_use()
     if cluster is None:
-        yield _alone(execution, backend)
+        yield _single_process(execution, backend)
         return
     request = {**request, "addresses": list(cluster.addresses)}
     timeouts = execution.connect_timeout, execution.peer_timeout
@@ -166,7 +166,7 @@ def distributed(
         if backend == "jax":
             import jax
 
-            with _naming_the_lost(peers, jax.errors.JaxRuntimeError), _jax_cluster(cluster, execution):
+            with _naming_silent_peers(peers, jax.errors.JaxRuntimeError), _jax_cluster(cluster, execution):
                 device = choose_device(execution.device)
                 yield _JaxDataParallel(device, cluster, peers)
                 keras.distribution.set_distribution(None)
@@ -174,15 +174,15 @@ def distributed(
             device = choose_device(execution.device)
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
             gone = tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.UnavailableError
-            with _naming_the_lost(peers, *gone):
+            with _naming_silent_peers(peers, *gone):
                 yield _TensorFlowStrategy(strategy, device, cluster, peers)
 
 
 def find_cluster(distribution: str) -> Cluster | None:
-    """The cluster that ``--distribution`` means here.
+    """The cluster of ``TF_CONFIG``; None if there is none or ``distribution`` excludes it.
 
     Raises:
-        RequestError: if there is none but one is asked for, or ``TF_CONFIG`` cannot be understood.
+        RequestError: if ``distribution`` is "multi_worker" and there is none, or ``TF_CONFIG`` is wrong.
     """
     if distribution in ("none", "mirrored"):
         return None
@@ -195,7 +195,7 @@ def find_cluster(distribution: str) -> Cluster | None:
     return cluster
 
 
-def _alone(execution: Execution, backend: str) -> Distribution:
+def _single_process(execution: Execution, backend: str) -> Distribution:
     device = choose_device(execution.device)
     if execution.distribution == "none":
         return Distribution(device, None, None)
@@ -212,12 +212,12 @@ def _alone(execution: Execution, backend: str) -> Distribution:
 
 
 @contextlib.contextmanager
-def _naming_the_lost(peers: Peers, *errors: type[Exception]) -> Iterator[None]:
-    """Where the runtime gives somebody up before the peers do."""
+def _naming_silent_peers(peers: Peers, *errors: type[Exception]) -> Iterator[None]:
+    """Where the runtime reports a lost process without its name, exit with the names of silent peers."""
     try:
         yield
     except errors:
-        peers.name_the_lost()
+        peers.exit_if_any_silent()
         raise
 
 
@@ -225,12 +225,12 @@ def _naming_the_lost(peers: Peers, *errors: type[Exception]) -> Iterator[None]:
 def _jax_cluster(cluster: Cluster, execution: Execution) -> Iterator[None]:
     import jax
 
-    # SIGTERM is ours, and a lost process is noticed by its connection long before.
+    # JAX's service would catch SIGTERM, which `Interruption` handles.
     jax.config.update("jax_enable_preemption_service", False)
-    # Its service aborts the processes when one is silent, and does not say which; the peers shall be first.
-    patience = 2 * execution.peer_timeout
+    # JAX aborts all processes when one is silent, without its name. `Peers` names it, so it must come first.
+    heartbeat_timeout = 2 * execution.peer_timeout
     jax.distributed.initialize(
-        cluster.addresses[0], cluster.size, cluster.index, heartbeat_timeout_seconds=patience
+        cluster.addresses[0], cluster.size, cluster.index, heartbeat_timeout_seconds=heartbeat_timeout
     )
     yield
-    jax.distributed.shutdown()  # Not after an error: it waits for the others.
+    jax.distributed.shutdown()  # Not after an error: it waits for all processes.

@@ -15,7 +15,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.shard_plan import SPLITS
 from pipeline.storage.files import check_output
 from trainer.command_line.flags import ON_CORRUPT
-from trainer.distributed.device_errors import device_errors_named
+from trainer.distributed.device_errors import device_errors_explained
 from trainer.evaluation import lineage
 from trainer.evaluation.checks import Gate
 from trainer.evaluation.document import SCHEMA_VERSION, known_names, results
@@ -146,7 +146,7 @@ class Judge:
         """What all documents of this judge have in common: their parts request, code and dataset."""
         return dict(self._origin)
 
-    @device_errors_named()
+    @device_errors_explained()
     def judge(self, trained: TrainedModel, path: str) -> Judgement:
         """Judge a model.
 

@@ -16,7 +16,7 @@ from model import Observation, answers_by_frame, with_sequence_inputs
 from pipeline.command_line.progress import Progress
 from pipeline.moving_line.encodings import Encoding
 from pipeline.moving_line.lines import Int64Array, Uint8Array, paths_from_frames
-from trainer.distributed.devices import batches_at_once
+from trainer.distributed.devices import num_parallel_batches
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.slices import Slicing
 from trainer.input.batches import sequential_batches
@@ -40,7 +40,7 @@ class _Batch:
 class Scorer:
     """A classifier that answers after every frame, made once for any number of splits and weights.
 
-    Several batches are worked on at once where `trainer.distributed.devices.batches_at_once` says so.
+    Several batches are worked on at once where `trainer.distributed.devices.num_parallel_batches` says so.
 
     Args:
         trained: the model.
@@ -78,7 +78,7 @@ class Scorer:
             WorkError: if a shard is damaged or the answers are not finite.
         """
         evidence = Evidence(files.num_sequences, self._num_frames, files.image_size, slicings)
-        at_once = batches_at_once()
+        at_once = num_parallel_batches()
         size = min(batch_size, files.num_sequences)
         with Progress(what, files.num_sequences) as progress, ThreadPoolExecutor(at_once) as pool:
             under_way: deque[tuple[_Batch, Future[_Answers]]] = deque()

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError, one_line
 from pipeline.storage.tfrecord import CorruptRecordError, read_records
-from trainer.distributed.device_errors import said
+from trainer.distributed.device_errors import library_message
 from trainer.input.records import records_of
 from trainer.input.split_files import SplitFiles, remedy
 
@@ -54,7 +54,7 @@ def damage_named(*splits: SplitFiles) -> Iterator[None]:
     except tf.errors.OpError as error:
         if isinstance(error, tf.errors.ResourceExhaustedError) or not _OF_READING.search(str(error)):
             raise
-        raise WorkError(_found(splits, said(error))) from error
+        raise WorkError(_found(splits, library_message(error))) from error
 
 
 def _found(splits: tuple[SplitFiles, ...], reason: str) -> str:

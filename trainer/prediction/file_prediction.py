@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from model import with_sequence_inputs
 from pipeline.command_line.progress import Progress
-from trainer.distributed.device_errors import device_errors_named
+from trainer.distributed.device_errors import device_errors_explained
 from trainer.prediction.answers import Answer
 from trainer.prediction.stored_sequences import SequenceFile, StoredSequence
 from trainer.run.run_directory import RunDirectory
@@ -75,7 +75,7 @@ def _scorer(trained: TrainedModel) -> _Scorer:
         with_sequence_inputs(trained.classifier, trained.image_size, "path", trained.observation)
     )
 
-    @device_errors_named()
+    @device_errors_explained()
     def score(batch: list[StoredSequence]) -> npt.NDArray[np.float32]:
         features: dict[str, npt.NDArray[Any]] = {
             name: np.stack([sequence.features[name] for sequence in batch]) for name in batch[0].features

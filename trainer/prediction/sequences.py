@@ -13,7 +13,7 @@ from model import observed_frames
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.reader import Dataset
 from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
-from trainer.distributed.device_errors import device_errors_named
+from trainer.distributed.device_errors import device_errors_explained
 from trainer.input.batches import sequential_batches
 from trainer.input.damaged_records import damage_named
 from trainer.input.fetched_shards import tensorflow_reads
@@ -55,7 +55,7 @@ class Predictions:
         return lines
 
 
-@device_errors_named()
+@device_errors_explained()
 def predict(
     model_dir: str,
     num_sequences: int,

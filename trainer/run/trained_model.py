@@ -15,7 +15,7 @@ from model import Observation, without_cudnn
 from model.execution import by_xla
 from pipeline.command_line.errors import RequestError, WorkError, one_line
 from trainer.command_line.startup import reset_keras_settings
-from trainer.distributed.device_errors import device_errors_named
+from trainer.distributed.device_errors import device_errors_explained
 from trainer.run.run_directory import RunDirectory, file_sha256, private_copy
 from trainer.training.checkpoints import read_state
 from trainer.training.settings import TrainingSettings
@@ -98,7 +98,7 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
     # A copy: a trainer may replace the file meanwhile, and the digest is to be that of these weights.
     with private_copy(path) as copy:
         try:
-            with device_errors_named():
+            with device_errors_explained():
                 classifier = keras.models.load_model(copy)
             if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
                 raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")

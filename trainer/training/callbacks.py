@@ -202,7 +202,7 @@ class Checkpoints(keras.callbacks.Callback):
             values = self._training_model.totals  # Of all replicas, so all processes take part.
             state.totals = [float(keras.ops.convert_to_numpy(variable)) for variable in values]
         if self._distribution.is_chief:
-            self._distribution.alone(lambda: self._write(best))
+            self._distribution.run_outside_scope(lambda: self._write(best))
         self._looks.saved()
 
     def _write(self, best: bool) -> None:
@@ -220,7 +220,7 @@ class Checkpoints(keras.callbacks.Callback):
             tf.io.gfile.remove(checkpoints[step])
 
     def _stop(self) -> None:
-        self._distribution.part()  # Nobody leaves before it is saved.
+        self._distribution.disconnect()  # Waits until the chief has saved.
         name = self._interruption.signal_name or "a signal to another process"
         raise WorkError(
             f"stopped by {name} after step {self._state.step}, which is saved:"

@@ -136,13 +136,13 @@ class CallbacksAtLooks(keras.callbacks.CallbackList):
         self._state.step = self._first_step + batch + 1
         if self._looks.is_due():
             super().on_train_batch_end(batch, logs)
-        self._distribution.advance()
+        self._distribution.report_progress()
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Nobody asks for the numbers of a part of the validation."""
-        self._distribution.advance()
+        self._distribution.report_progress()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Tell of the whole epoch."""
         super().on_epoch_end(epoch, logs)
-        self._distribution.advance()
+        self._distribution.report_progress()

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError
 from trainer.command_line.startup import reset_keras_settings
-from trainer.distributed.device_errors import device_errors_named
-from trainer.distributed.devices import make_deterministic, settle_compiler
+from trainer.distributed.device_errors import device_errors_explained
+from trainer.distributed.devices import choose_training_compiler, make_deterministic
 from trainer.distributed.strategy import Distribution, distributed, find_cluster
 from trainer.input.damaged_records import damage_named
 from trainer.input.data_service import DataService, reading_through
@@ -68,7 +68,7 @@ class TrainingResult:
     weights_sha256: str | None = None
 
 
-@device_errors_named()
+@device_errors_explained()
 def train(
     settings: TrainingSettings,
     data_dir: str,
@@ -89,7 +89,7 @@ def train(
             checkpoints written before are kept.
     """
     reset_keras_settings(tf32=settings.precision != "float32")
-    settle_compiler(execution.compile, settings.deterministic)
+    choose_training_compiler(execution.compile, settings.deterministic)
     cluster = find_cluster(execution.distribution)
     manifest = read_manifest(data_dir)
     run = RunDirectory(model_dir)

@@ -15,7 +15,7 @@ from pipeline.command_line.program import TRACEBACK_VARIABLE
 from tests import failing_model
 from tests.failing_model import DNN
 from tests.processes import environment, run_python
-from trainer.distributed.device_errors import device_errors_named
+from trainer.distributed.device_errors import device_errors_explained
 from trainer.evaluate import main as evaluate_main
 from trainer.predict import main as predict_main
 from trainer.training.loop import train
@@ -120,10 +120,10 @@ def test_what_is_said_has_a_remedy(monkeypatch: pytest.MonkeyPatch, text: str, r
         tf.debugging.Assert(tf.random.uniform([]) > 1, [text])
 
     compute = tf.function(fail)
-    with pytest.raises(WorkError, match=rf"^TensorFlow failed \(.*\); .*{remedy}"), device_errors_named():
+    with pytest.raises(WorkError, match=rf"^TensorFlow failed \(.*\); .*{remedy}"), device_errors_explained():
         compute()
     monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
-    with pytest.raises(tf.errors.InvalidArgumentError), device_errors_named():
+    with pytest.raises(tf.errors.InvalidArgumentError), device_errors_explained():
         compute()
 
 
@@ -134,10 +134,10 @@ def test_lack_of_memory_in_the_middle_of_a_layer() -> None:
 
     # Keras puts words of its own around what the library says.
     told = r"^TensorFlow failed \(OOM when allocating .*smaller --batch_size"
-    with pytest.raises(WorkError, match=told), device_errors_named():
+    with pytest.raises(WorkError, match=told), device_errors_explained():
         TooLarge()(tf.constant(0.0))
 
 
 def test_errors_of_files_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(tf.errors.NotFoundError), device_errors_named():
+    with pytest.raises(tf.errors.NotFoundError), device_errors_explained():
         tf.io.gfile.GFile(str(tmp_path / "none"), "rb").read()

@@ -23,7 +23,7 @@ with connected("trainer.task", Cluster(tuple(sys.argv[5:]), index), {}, 60, time
     print(peers.agree(index == 1, lambda stop: Decision(stop, False, 7)), flush=True)
     end = time.monotonic() + busy
     while time.monotonic() < end:
-        peers.advance()
+        peers.report_progress()
         time.sleep(0.02)
     time.sleep(idle)
 """
