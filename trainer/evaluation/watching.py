@@ -35,7 +35,7 @@ from trainer.run.run_directory import (
 )
 from trainer.run.trained_model import NotFiniteError, load_trained_model, trained_observation
 from trainer.training.checkpoints import copy_checkpoint
-from trainer.training.tensorboard import forget_events_after
+from trainer.training.tensorboard import remove_events_after
 
 POLL_SECONDS = 1.0
 
@@ -172,7 +172,7 @@ class _Diary:
         except (json.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
             raise RequestError(f"{self._path}: is damaged; remove {directory}") from error
         events = os.path.join(directory, "tensorboard")
-        forget_events_after(events, max(self.steps, default=-1))
+        remove_events_after(events, max(self.steps, default=-1))
         self._events = tf.summary.create_file_writer(events)
 
     def best_without_document(self) -> str | None:

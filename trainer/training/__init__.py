@@ -1,1 +1,1 @@
-"""Trains a model: settings, plan, loop, callbacks, checkpoints, history."""
+"""Trains a model: settings, plan, model and optimizer, loop, callbacks, checkpoints, history."""

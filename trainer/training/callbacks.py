@@ -1,6 +1,6 @@
-"""What happens during `fit`: every callback adds to what those that stand after it here see.
+"""The callbacks of `fit`, in the order in which they run: each sees what earlier ones added to the logs.
 
-They hear of the end of a step at looks only; see `trainer.training.looks`.
+`on_train_batch_end` is called only at sync points; see `trainer.training.sync_points`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from trainer.training.checkpoints import save_checkpoint
 from trainer.training.history import write_history
 from trainer.training.input_clock import InputClock
 from trainer.training.interruption import Interruption
-from trainer.training.looks import Looks
 from trainer.training.plan import Plan
+from trainer.training.sync_points import SyncPoints
 from trainer.training.training_state import TrainingState, epochs_without_progress
 
 
-class Position(keras.callbacks.Callback):
-    """Counts seconds: how many sequences a second, and the share of time spent waiting for input.
+class EpochProgress(keras.callbacks.Callback):
+    """Measures the epoch's throughput, and restores the sums of an epoch that is resumed within.
 
-    Adds ``sequences_per_second`` and ``input_wait`` to the logs. An epoch that is taken up in its middle goes
-    on with the losses and metrics that it had.
+    Adds to the logs: ``sequences_per_second``, and ``input_wait``, the share of time spent waiting for input.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Position(keras.callbacks.Callback):
         self._start = self._waited = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start or take up an epoch."""
+        """Start the clocks; restore the sums of loss and metrics, if the epoch is resumed within."""
         self._start = time.perf_counter() - self._state.seconds
         self._waited = self._clock.seconds - self._state.waiting
         if self._state.totals:
@@ -59,14 +58,14 @@ class Position(keras.callbacks.Callback):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Add it up to this step."""
+        """Update the state's times and the logs."""
         state = self._state
         state.seconds = time.perf_counter() - self._start
         state.waiting = self._clock.seconds - self._waited
         self._add_rates(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Say the same of the whole epoch."""
+        """Add the rates of the whole epoch to the logs."""
         self._add_rates(logs)
 
     def _add_rates(self, logs: dict[str, Any] | None) -> None:
@@ -78,10 +77,10 @@ class Position(keras.callbacks.Callback):
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stops a training whose loss is not finite; what was saved before stays.
+    """Stops the training if the loss is not finite; earlier checkpoints stay.
 
     Raises:
-        WorkError: out of `fit`.
+        WorkError: from `fit`.
     """
 
     def __init__(self, state: TrainingState) -> None:
@@ -89,20 +88,20 @@ class FiniteLoss(keras.callbacks.Callback):
         self._state = state
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the mean over the epoch so far, which no later step makes finite again."""
+        """Check the mean loss of the epoch so far: once not finite, it stays so."""
         self._check((logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the validation."""
+        """Check the validation loss."""
         self._check((logs or {})["val_loss"])
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
-            raise diverged(self._state.step)
+            raise divergence_error(self._state.step)
 
 
-def diverged(step: int) -> WorkError:
-    """What to say of numbers that are not finite."""
+def divergence_error(step: int) -> WorkError:
+    """The error for a loss or weights that are not finite."""
     return WorkError(
         f"the loss at or before step {step} is not finite; the last good checkpoint is kept:"
         " train into another directory with a lower --learning_rate"
@@ -112,9 +111,14 @@ def diverged(step: int) -> WorkError:
 class HistoryFile(keras.callbacks.Callback):
     """Adds a row to the state's history and rewrites ``history.csv`` after every epoch.
 
-    Columns: epoch (from 1), step, the metrics of training and validation, seconds and training sequences a
-    second of the epoch, validation not counted, the share of time spent waiting for input, and what was left
-    out of the data as FILE:SEQUENCES.
+    Columns: epoch (from 1); step; the metrics of training and validation; seconds of training without
+    validation; training sequences per second; share of time spent waiting for input; damaged sequences left
+    out, as FILE:COUNT.
+
+    Args:
+        run: the run directory; None writes no file.
+        state: the state whose history grows.
+        left_out: number of sequences left out, by shard.
     """
 
     def __init__(self, run: RunDirectory | None, state: TrainingState, left_out: Mapping[str, int]) -> None:
@@ -124,7 +128,7 @@ class HistoryFile(keras.callbacks.Callback):
         self._state = state
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Append the epoch's row."""
+        """Append the row of the epoch and write the file."""
         state, logs = self._state, dict(logs or {})
         rate, wait = logs.pop("sequences_per_second"), logs.pop("input_wait")
         row = {"epoch": epoch + 1, "step": state.step, **{k: f"{v:.9g}" for k, v in sorted(logs.items())}}
@@ -136,7 +140,7 @@ class HistoryFile(keras.callbacks.Callback):
 
 
 class EarlyStopping(keras.callbacks.Callback):
-    """Ends the training after some epochs without a lower validation loss."""
+    """Ends the training after ``epochs`` epochs without a lower validation loss; None never does."""
 
     def __init__(self, state: TrainingState, epochs: int | None) -> None:
         super().__init__()
@@ -144,18 +148,19 @@ class EarlyStopping(keras.callbacks.Callback):
         self._epochs = epochs
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count the epochs."""
+        """Set `stop_training` if the limit is reached."""
         if self._epochs is not None and epochs_without_progress(self._state.history) >= self._epochs:
             self.model.stop_training = True
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the state every so many steps or seconds, after every epoch, and before it stops on a signal.
+    """Saves checkpoints at the requested steps or times, after every epoch, and before a stop on a signal.
 
-    Keeps the newest, and the one with the lowest validation loss. A state that is not finite is not saved.
+    Keeps the newest checkpoints and the one with the lowest validation loss. Weights that are not finite are
+    not saved.
 
     Raises:
-        WorkError: out of `fit`, when it stops.
+        WorkError: from `fit`, if the weights are not finite, or after a stop on a signal.
     """
 
     def __init__(
@@ -165,7 +170,7 @@ class Checkpoints(keras.callbacks.Callback):
         model: TrainingModel,
         distribution: Distribution,
         interruption: Interruption,
-        looks: Looks,
+        sync_points: SyncPoints,
         plan: Plan,
     ) -> None:
         super().__init__()
@@ -174,49 +179,48 @@ class Checkpoints(keras.callbacks.Callback):
         self._training_model = model
         self._distribution = distribution
         self._interruption = interruption
-        self._looks = looks
+        self._sync_points = sync_points
         self._plan = plan
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save if it is time."""
+        """Save or stop as all processes decide."""
         if self._state.step % self._plan.steps_per_epoch == 0:
-            return  # It is not an epoch yet: validation comes first.
-        decision = self._looks.agree()
+            return  # The epoch ends here: `on_epoch_end` saves, after validation.
+        decision = self._sync_points.agree()
         if decision.save:
             self._save(best=False)
         if decision.stop:
             self._stop()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save, and keep the model if it is the best so far."""
+        """Save; as the best checkpoint too, if the validation loss is the lowest so far."""
         state = self._state
         state.totals, state.seconds, state.waiting = [], 0.0, 0.0
         self._save(best=epochs_without_progress(state.history) == 0)
-        if self._looks.agree().stop and not self._plan.is_finished(state):
+        if self._sync_points.agree().stop and not self._plan.is_finished(state):
             self._stop()
 
     def _save(self, best: bool) -> None:
         state = self._state
-        _bring_up_to_date(self.model)
+        _sync_jax_variables(self.model)
         if state.step % self._plan.steps_per_epoch:
-            values = self._training_model.totals  # Of all replicas, so all processes take part.
+            values = self._training_model.totals  # Reading them needs all processes.
             state.totals = [float(keras.ops.convert_to_numpy(variable)) for variable in values]
         if self._distribution.is_chief:
             self._distribution.run_outside_scope(lambda: self._write(best))
-        self._looks.saved()
+        self._sync_points.checkpoint_saved()
 
     def _write(self, best: bool) -> None:
         state, classifier = self._state, self._training_model.classifier
         if not all(np.isfinite(weight).all() for weight in classifier.get_weights()):
-            raise diverged(state.step)
+            raise divergence_error(state.step)
         if best:
             save_checkpoint(self._run.best_checkpoint_path, classifier, state)
         save_checkpoint(self._run.checkpoint_path(state.step), classifier, state)
         checkpoints = self._run.checkpoints()
         kept = [step for step in checkpoints if step <= state.step][: self._plan.execution.keep_checkpoints]
-        for step in checkpoints.keys() - set(
-            kept
-        ):  # Later ones were damaged, or this would not be their past.
+        # Checkpoints of later steps are damaged, else the training would have resumed from them.
+        for step in checkpoints.keys() - set(kept):
             tf.io.gfile.remove(checkpoints[step])
 
     def _stop(self) -> None:
@@ -228,14 +232,20 @@ class Checkpoints(keras.callbacks.Callback):
         )
 
 
-def _bring_up_to_date(model: keras.Model) -> None:
-    """On JAX, `fit` keeps the variables' values to itself until it is asked for them."""
+def _sync_jax_variables(model: keras.Model) -> None:
+    """On JAX, copy the values that `fit` holds to the model's variables."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 
 
 class Profile(keras.callbacks.Callback):
-    """Records what the device does from one step of this start to another, for TensorBoard's profiler."""
+    """Records a profile of the device for TensorBoard.
+
+    Args:
+        directory: directory of the event files.
+        state: the training's state.
+        first, last: first and last profiled step, counted from 1 at the state's step.
+    """
 
     def __init__(self, directory: str, state: TrainingState, first: int, last: int) -> None:
         super().__init__()
@@ -252,18 +262,18 @@ class Profile(keras.callbacks.Callback):
         self._start, self._stop = start, stop
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start before the first step."""
+        """Start the profile before its first step."""
         if self._state.step + 1 >= self._first and not self._ran:
             self._start(self._directory)
             self._runs = self._ran = True
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop after the last."""
+        """Stop the profile after its last step."""
         if self._state.step >= self._last:
             self._finish()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop before another epoch, so that validation is not in it twice."""
+        """Stop the profile at the end of an epoch, so that it contains one validation at most."""
         self._finish()
 
     def _finish(self) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints: Keras files of the classifier with its optimizer, and where the training stood."""
+"""Checkpoints: Keras files of the classifier and its optimizer, with the state of the training added."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pipeline.command_line.errors import one_line
 from trainer.run.run_directory import RunDirectory, write_atomically
 from trainer.training.training_state import TrainingState
 
-# Beside what Keras writes; Keras passes over it.
+# Member of the Keras archive; Keras ignores it.
 _STATE_NAME = "training_state.json"
 
 
 class DamagedCheckpointError(ValueError):
-    """A file is not a checkpoint, or not a whole one."""
+    """A file is missing, damaged, or no checkpoint."""
 
 
 def save_checkpoint(path: str, classifier: keras.Model, state: TrainingState) -> None:
-    """Write a checkpoint; it appears when it is whole.
+    """Write a checkpoint atomically.
 
     Args:
         path: ends in ``.keras``.
         classifier: compiled with the optimizer that trains it.
-        state: where the training stands.
+        state: state of the training.
     """
     with tempfile.TemporaryDirectory() as directory:
         local = os.path.join(directory, "model.keras")
@@ -40,27 +40,27 @@ def save_checkpoint(path: str, classifier: keras.Model, state: TrainingState) ->
 
 
 def copy_checkpoint(source: str, destination: str) -> None:
-    """Put a checkpoint under another name; it appears when it is whole."""
+    """Copy a checkpoint atomically."""
     write_atomically(destination, lambda temporary: tf.io.gfile.copy(source, temporary, overwrite=True))
 
 
 def read_state(path: str) -> TrainingState:
-    """Where the training stood.
+    """Read the training's state from a checkpoint, after verifying the checksums of the whole file.
 
     Raises:
-        DamagedCheckpointError: if the file is damaged.
+        DamagedCheckpointError: if the file is missing or damaged.
     """
     try:
         with tf.io.gfile.GFile(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
             if (damaged := archive.testzip()) is not None:
                 raise DamagedCheckpointError(f"{damaged} is damaged")
             return TrainingState.from_json(archive.read(_STATE_NAME))
-    except Exception as error:  # Damage makes zipfile raise many.
+    except Exception as error:  # zipfile raises many kinds of errors for damaged files.
         raise DamagedCheckpointError(one_line(error)) from error
 
 
-def is_whole(path: str) -> bool:
-    """Whether a file is there and a whole checkpoint."""
+def is_valid_checkpoint(path: str) -> bool:
+    """Whether a file exists and is an undamaged checkpoint."""
     try:
         read_state(path)
     except DamagedCheckpointError:
@@ -68,8 +68,11 @@ def is_whole(path: str) -> bool:
     return True
 
 
-def newest_state(run: RunDirectory) -> tuple[str, TrainingState] | None:
-    """Path and state of the newest checkpoint that is whole, or the best; a line on stderr for others."""
+def newest_checkpoint(run: RunDirectory) -> tuple[str, TrainingState] | None:
+    """Path and state of the newest undamaged checkpoint, else of the best one; None if there is none.
+
+    Prints a line on stderr for each damaged checkpoint.
+    """
     best = [run.best_checkpoint_path] if tf.io.gfile.exists(run.best_checkpoint_path) else []
     for path in [*run.checkpoints().values(), *best]:
         try:
@@ -79,14 +82,16 @@ def newest_state(run: RunDirectory) -> tuple[str, TrainingState] | None:
     return None
 
 
-def restore(path: str, classifier: keras.Model) -> None:
-    """Give a classifier, compiled with its built optimizer, weights and optimizer of a checkpoint.
+def restore_checkpoint(path: str, classifier: keras.Model) -> None:
+    """Load weights and optimizer state.
 
-    It may have been written on another backend, and with another number of replicas.
+    Args:
+        path: a checkpoint, from any backend and any number of replicas.
+        classifier: compiled, with its optimizer built.
     """
     classifier.load_weights(path)
 
 
 def compile_classifier(classifier: keras.Model, optimizer: Any) -> None:
-    """Compile a classifier with the optimizer that trains it, so that its file holds both."""
+    """Compile a classifier with the optimizer that trains it, so that its file contains both."""
     classifier.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])

@@ -1,4 +1,4 @@
-"""Draws a run's history: loss and accuracy of training and validation by step."""
+"""Draws ``training.png``: loss and accuracy of training and validation by step."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from trainer.run.run_directory import write_bytes
 
 
 def draw_curves(history: list[dict[str, str]], path: str) -> None:
-    """Draw ``training.png``.
+    """Draw the curves of a run.
 
     Args:
         history: rows as `trainer.training.history.read_history` returns them.
-        path: the picture.
+        path: the PNG to write.
     """
     steps = [int(row["step"]) for row in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")

@@ -1,4 +1,4 @@
-"""The file ``history.csv``: losses and metrics, a row an epoch."""
+"""Reads and writes ``history.csv``: losses and metrics, a row per epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trainer.run.run_directory import write_atomically
 
 
 def write_history(path: str, rows: list[dict[str, str]]) -> None:
-    """Write the file anew; it is replaced when the new one is whole. Without rows there is none."""
+    """Replace the file atomically; without rows, remove it."""
     if not rows:
         if tf.io.gfile.exists(path):
             tf.io.gfile.remove(path)
@@ -26,7 +26,7 @@ def write_history(path: str, rows: list[dict[str, str]]) -> None:
 
 
 def read_history(path: str) -> list[dict[str, str]]:
-    """The rows of a ``history.csv``; none if there is no such file. Rows without a step are passed over."""
+    """Read the rows that have a step; none if there is no such file."""
     if not tf.io.gfile.exists(path):
         return []
     with tf.io.gfile.GFile(path) as stream:

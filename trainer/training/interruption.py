@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: finish the step, save, go."""
+"""Handles SIGTERM and Ctrl-C, so that the training can finish its step and save."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interruption:
-    """Catches the first signal inside a ``with`` block; a second one ends the process as ever.
+    """Records the first SIGTERM or SIGINT inside a ``with`` block; a second one has its usual effect.
 
-    Python lets only the main thread catch signals. In another one none is caught, and a line says so.
+    Python handles signals only in the main thread. In another thread nothing is recorded, and a line on
+    stderr says so.
 
     Attributes:
-        signal_name: of the signal that came, or None.
+        signal_name: name of the signal received; None before.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,6 @@ class Interruption:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.signal_name = signal.Signals(number).name
         self._restore()
-        # Not print: a handler may interrupt another print.
-        with contextlib.suppress(OSError):  # Ctrl-C ends what output is piped into, too.
+        # Not `print`: the handler may interrupt another `print`.
+        with contextlib.suppress(OSError):  # Ctrl-C also ends the process that stdout is piped to.
             os.write(1, b"\nfinishing the step, then saving; another signal ends at once\n")

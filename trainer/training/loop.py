@@ -25,22 +25,29 @@ from trainer.input.split_files import SplitFiles, read_manifest
 from trainer.run.identity import check_holds, request_of, write_config
 from trainer.run.run_directory import RunDirectory
 from trainer.training.build import TrainingModel, build_training_model
-from trainer.training.callbacks import Checkpoints, EarlyStopping, FiniteLoss, HistoryFile, Position, Profile
+from trainer.training.callbacks import (
+    Checkpoints,
+    EarlyStopping,
+    EpochProgress,
+    FiniteLoss,
+    HistoryFile,
+    Profile,
+)
 from trainer.training.checkpoints import (
     DamagedCheckpointError,
     copy_checkpoint,
-    is_whole,
-    newest_state,
+    is_valid_checkpoint,
+    newest_checkpoint,
     read_state,
 )
 from trainer.training.curves import draw_curves
 from trainer.training.history import read_history, write_history
 from trainer.training.input_clock import InputClock
 from trainer.training.interruption import Interruption
-from trainer.training.looks import CallbacksAtLooks, Looks
 from trainer.training.plan import Plan, make_plan
 from trainer.training.settings import Execution, TrainingSettings
-from trainer.training.tensorboard import Scalars, forget_events_after
+from trainer.training.sync_points import CallbacksAtSyncPoints, SyncPoints
+from trainer.training.tensorboard import TensorBoardScalars, remove_events_after
 from trainer.training.training_state import TrainingState
 
 PROGRAM = "trainer.task"
@@ -50,15 +57,15 @@ _VALIDATION_BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a call of `train` did.
+    """Result of `train`.
 
     Attributes:
-        step: steps of the whole training; the model that is kept may be of an earlier epoch.
-        resumed_from: the step it began at.
+        step: the last step of the training.
+        resumed_from: the step at which this call started.
         history: rows of ``history.csv``, the last epoch last.
-        kept: the step whose model is kept.
+        kept: the step of the model that is kept, which may be of an earlier epoch.
         weights_sha256: hexadecimal digest of the weights after the last step, the same in all processes of a
-            cluster; None if there was nothing to do.
+            cluster; None if the run was finished already.
     """
 
     step: int
@@ -75,18 +82,18 @@ def train(
     model_dir: str,
     execution: Execution = Execution(),  # noqa: B008  # Frozen.
 ) -> TrainingResult:
-    """Train, or go on at the step where the last checkpoint of the same request stands.
+    """Train a run, from its start or from its last checkpoint.
 
     Args:
-        settings: the request.
-        data_dir: a finished data set.
-        model_dir: the run directory; made if it is not there.
-        execution: how to carry it out.
+        settings: the requested run.
+        data_dir: directory of a finished data set.
+        model_dir: the run directory; made if it does not exist.
+        execution: how to carry out the run.
 
     Raises:
-        RequestError: if the request is wrong or the directory holds another run; nothing has changed then.
-        WorkError: if the data is damaged, the device fails, the loss is not finite, or a signal stopped it;
-            checkpoints written before are kept.
+        RequestError: if the request is wrong or the directory holds another run; nothing is changed.
+        WorkError: if the data is damaged, the device fails, the loss is not finite, or a signal stopped the
+            training; earlier checkpoints are kept.
     """
     reset_keras_settings(tf32=settings.precision != "float32")
     choose_training_compiler(execution.compile, settings.deterministic)
@@ -104,13 +111,13 @@ def train(
         if (finished := _finished(plan, run)) is not None:
             return finished
         checkpoints = run.checkpoints()
-        path, state = newest_state(run) or (None, TrainingState())
-        plan.check_can_go_on(state)
+        path, state = newest_checkpoint(run) or (None, TrainingState())
+        plan.check_resume_step(state)
         if settings.deterministic:
             make_deterministic()
-        in_step = {**request, **plan.in_step, "step": state.step}
+        shared_request = {**request, **plan.shared_settings, "step": state.step}
         with (
-            distributed(PROGRAM, execution, cluster, in_step) as distribution,
+            distributed(PROGRAM, execution, cluster, shared_request) as distribution,
             reading_through(execution.data_service, files, execution.connect_timeout, PROGRAM) as service,
         ):
             plan.check_replicas(distribution.num_replicas)
@@ -127,7 +134,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Job:
-    """What there is to do, with what, and where."""
+    """Plan, data, run directory, state and devices of a training."""
 
     plan: Plan
     files: SplitFiles
@@ -139,16 +146,16 @@ class _Job:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Damaged sequences by shard."""
+        """Number of damaged sequences left out, by shard."""
         return {**self.files.left_out, **self.validation_files.left_out}
 
 
 def _finished(plan: Plan, run: RunDirectory) -> TrainingResult | None:
-    """What a finished run came to; None if there is something left to do."""
-    if not is_whole(run.model_path):
+    """The result of a run that is finished already; None if it is not."""
+    if not is_valid_checkpoint(run.model_path):
         return None
     history = read_history(run.history_path)
-    if (found := newest_state(run)) is not None:
+    if (found := newest_checkpoint(run)) is not None:
         history = found[1].history
     state = TrainingState(int(history[-1]["step"]) if history else 0, history)
     if not plan.is_finished(found[1] if found is not None else state):
@@ -170,16 +177,16 @@ def _train(job: _Job, checkpoint: str | None) -> TrainingResult:
         print(f"resuming after step {state.step} from {checkpoint}")
     if distribution.is_chief:
         print(f"model: {model.description}")
-        # A killed run may have told of more than its last checkpoint holds.
-        forget_events_after(run.tensorboard_path, state.step)
+        # A killed run may have logged steps after its last checkpoint.
+        remove_events_after(run.tensorboard_path, state.step)
         write_history(run.history_path, state.history)
     with Interruption() as interruption, damage_named(job.files, job.validation_files):
         clock = InputClock(plan.settings.deterministic)
-        looks = Looks(plan, state, distribution, interruption)
-        callbacks = _callbacks(job, model, clock, interruption, looks)
+        sync_points = SyncPoints(plan, state, distribution, interruption)
+        callbacks = _callbacks(job, model, clock, interruption, sync_points)
         while not plan.is_finished(state):
             before = state.step
-            _fit(job, model, clock, callbacks, looks)
+            _fit(job, model, clock, callbacks, sync_points)
             if state.step == before:
                 raise WorkError("Keras trains no step, though some are left")
     best = int(min(state.history, key=lambda row: float(row["val_loss"]))["step"])
@@ -194,7 +201,7 @@ def _train(job: _Job, checkpoint: str | None) -> TrainingResult:
 
 
 def _best_checkpoint(run: RunDirectory, best: int) -> tuple[int, str] | None:
-    """Step and path of the checkpoint with the lowest validation loss, if there is still one."""
+    """``best``, and the path of an undamaged checkpoint of that step; None if there is none."""
     for path in (run.best_checkpoint_path, run.checkpoint_path(best)):
         with contextlib.suppress(DamagedCheckpointError):
             if read_state(path).step == best:
@@ -211,9 +218,9 @@ def _fit(
     model: TrainingModel,
     clock: InputClock,
     callbacks: list[keras.callbacks.Callback],
-    looks: Looks,
+    sync_points: SyncPoints,
 ) -> None:
-    """The rest of an epoch that is under way, or all epochs that are left."""
+    """Train the rest of the current epoch, or all remaining epochs."""
     plan, distribution = job.plan, job.distribution
     settings, first_step = plan.settings, job.state.step
     epoch, within = divmod(first_step, plan.steps_per_epoch)
@@ -231,9 +238,9 @@ def _fit(
 
     epochs = epoch + 1 if within else settings.epochs
     steps = plan.steps_per_epoch - within
-    called_back = CallbacksAtLooks(
+    callback_list = CallbacksAtSyncPoints(
         callbacks,
-        looks,
+        sync_points,
         job.state,
         distribution,
         model=model.sequence_model,
@@ -250,28 +257,28 @@ def _fit(
             steps_per_epoch=steps,
             validation_data=distribution.batches(validation, validation_size),
             validation_steps=validation_steps,
-            shuffle=False,  # The batches come shuffled.
+            shuffle=False,  # The batches are shuffled already.
             verbose=0,
-            callbacks=called_back,
+            callbacks=callback_list,
         )
 
 
 def _callbacks(
-    job: _Job, model: TrainingModel, clock: InputClock, interruption: Interruption, looks: Looks
+    job: _Job, model: TrainingModel, clock: InputClock, interruption: Interruption, sync_points: SyncPoints
 ) -> list[keras.callbacks.Callback]:
     plan, run, state, distribution = job.plan, job.run, job.state, job.distribution
     settings, execution = plan.settings, plan.execution
     chief = distribution.is_chief
     callbacks: list[keras.callbacks.Callback] = [
-        Position(state, clock, model, settings.batch_size, plan.steps_per_epoch),
+        EpochProgress(state, clock, model, settings.batch_size, plan.steps_per_epoch),
         FiniteLoss(state),
         HistoryFile(run if chief else None, state, job.left_out),
         EarlyStopping(state, settings.early_stopping),
-        Checkpoints(run, state, model, distribution, interruption, looks, plan),
+        Checkpoints(run, state, model, distribution, interruption, sync_points, plan),
     ]
     if chief:
-        # Before the checkpoint: what it says is finished has been told.
-        callbacks.insert(-1, Scalars(run.tensorboard_path, state))
+        # Before `Checkpoints`: a checkpoint must not claim an epoch whose scalars are missing.
+        callbacks.insert(-1, TensorBoardScalars(run.tensorboard_path, state))
         if execution.profile is not None:
             callbacks.append(Profile(run.tensorboard_path, state, *execution.profile))
     return callbacks

@@ -1,4 +1,4 @@
-"""What a request comes to on the data at hand: numbers of steps, readers and feeds that fit together."""
+"""Checks a request against the data, and settles the numbers of steps and readers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MAX_READERS = 16
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that can be carried out.
+    """A request checked against its data.
 
     Attributes:
-        settings: the request, with its numbers of steps an epoch and of readers.
-        execution: how to carry it out.
-        steps_per_epoch: steps of every epoch.
-        readers: shards that each feed reads in parallel.
-        num_processes: that train together.
+        settings: the request, with `steps_per_epoch` and `readers` filled in.
+        execution: how to carry out the run.
+        steps_per_epoch: number of steps in an epoch.
+        readers: number of shards that each feed reads in parallel.
+        num_processes: number of processes that train together.
     """
 
     settings: TrainingSettings
@@ -34,8 +34,8 @@ class Plan:
     num_processes: int
 
     @property
-    def in_step(self) -> dict[str, object]:
-        """What all processes of a cluster must agree in, besides the request, to stay in step."""
+    def shared_settings(self) -> dict[str, object]:
+        """Settings, besides the request, that must be equal in all processes of a cluster."""
         return {
             "steps_per_execution": self.execution.steps_per_execution,
             "checkpoint_every": self.execution.checkpoint_steps,
@@ -45,20 +45,20 @@ class Plan:
 
     @property
     def num_steps(self) -> int:
-        """Steps of the run if it does not stop early."""
+        """Number of steps of the run, without early stopping."""
         return self.settings.epochs * self.steps_per_epoch
 
     def is_finished(self, state: TrainingState) -> bool:
-        """Whether nothing is left to train."""
+        """Whether a training in this state has no step left."""
         patience = self.settings.early_stopping
         stopped = patience is not None and epochs_without_progress(state.history) >= patience
         return state.step >= self.num_steps or (stopped and state.step % self.steps_per_epoch == 0)
 
-    def check_can_go_on(self, state: TrainingState) -> None:
-        """Refuse a number of steps an execution that would pass over the end of the epoch.
+    def check_resume_step(self, state: TrainingState) -> None:
+        """Check that executions from this state on end where the epoch ends.
 
         Raises:
-            RequestError: naming the flag.
+            RequestError: if the state's step is no multiple of the steps per execution.
         """
         if state.step % self.execution.steps_per_execution:
             raise RequestError(
@@ -67,10 +67,13 @@ class Plan:
             )
 
     def check_replicas(self, num_replicas: int) -> None:
-        """Refuse a batch that the replicas of a process cannot share.
+        """Check that the replicas can share a batch and train in this precision.
+
+        Args:
+            num_replicas: number of replicas of each process.
 
         Raises:
-            RequestError: naming the flag.
+            RequestError: if they cannot.
         """
         shares = self.num_processes * num_replicas
         if self.settings.batch_size % shares:
@@ -87,16 +90,16 @@ class Plan:
 def make_plan(
     settings: TrainingSettings, execution: Execution, files: SplitFiles, num_processes: int
 ) -> Plan:
-    """Fit a request to the data.
+    """Check a request against the data, and fill in its defaults.
 
     Args:
         settings: the request.
-        execution: how to carry it out.
+        execution: how to carry out the run.
         files: the training split.
-        num_processes: that train together.
+        num_processes: number of processes that train together.
 
     Raises:
-        RequestError: naming the flag that does not fit.
+        RequestError: if a value does not fit the data, with its flag.
     """
     feeds, shards, executions = settings.feeds, len(files.paths), execution.steps_per_execution
     if feeds % num_processes:

@@ -1,4 +1,4 @@
-"""What a training run is asked to do, and how it is carried out."""
+"""Settings of a training run, and of how it is carried out."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from trainer.command_line.flags import check_dispatcher
 
 SCHEDULES = ("cosine", "constant")
 DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
-# TF32 is float32 whose products GPUs compute from numbers rounded to 10 bits.
+# TF32: float32, but GPUs round the factors of products to 10 mantissa bits.
 PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
 DEFAULT_CHECKPOINT_STEPS = 500
 
-_MAX_PEER_TIMEOUT = 1_000_000  # The system counts milliseconds in 32 bits.
+_MAX_PEER_TIMEOUT = 1_000_000  # `poll` takes milliseconds in 32 bits.
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """A validated request for a run; everything that its weights depend on besides the data set.
+    """A validated request: everything that the weights of a run depend on, besides the data set.
 
     Attributes:
-        epochs: of `steps_per_epoch` steps each; after every one comes validation.
-        steps_per_epoch: batches an epoch; None means one pass over the training split.
-        batch_size: sequences a step, of all replicas together.
-        learning_rate: of Adam, the highest of the run.
-        warmup_steps: over which the learning rate rises from 0.
-        schedule: after that, "cosine" lets it fall along half a cosine to 0 at the last step, "constant"
-            keeps it.
-        clip_norm: gradients with a larger global norm are scaled down to it.
-        early_stopping: epochs without a lower validation loss after which to stop; None goes on to the end.
+        epochs: number of epochs; each ends with a validation.
+        steps_per_epoch: number of batches in an epoch; None means one pass over the training split.
+        batch_size: number of sequences in a step, over all replicas.
+        learning_rate: Adam's learning rate, the highest of the run.
+        warmup_steps: number of steps over which the learning rate rises from 0.
+        schedule: learning rate after the warm-up: "cosine" falls along half a cosine to 0 at the last step,
+            "constant" stays.
+        clip_norm: gradients with a larger global norm are scaled down to this norm.
+        early_stopping: stop after this number of epochs without a lower validation loss; None never stops.
         architecture: one of `model.ARCHITECTURES`.
         precision: one of `PRECISIONS`: a Keras dtype policy, or "tf32".
-        deterministic: use only operations that give the same bits every time.
+        deterministic: use only operations with bitwise reproducible results.
         line: what a frame shows; see `model.Observation`.
-        window: random consecutive frames of each sequence; None takes all.
-        noise: share of pixels that salt and pepper replace.
-        feeds: inputs that the shards are dealt to, part of the order of the data; a process reads one or
-            several.
-        readers: shards that each feed reads in parallel, part of the order of the data; None means 16, or one
-            for every shard where there are fewer.
-        seed: of the initial weights, the order of the data, windows and noise.
+        window: number of consecutive frames taken from a random place of each sequence; None takes all.
+        noise: share of pixels replaced by salt and pepper.
+        feeds: number of inputs that the shards are divided among; a process reads one or several. Part of
+            the order of the data.
+        readers: number of shards that each feed reads in parallel; None means 16, or the number of shards if
+            that is smaller. Part of the order of the data.
+        seed: seed of the initial weights, the order of the data, windows and noise.
 
     Raises:
-        RequestError: naming the flag that is wrong.
+        RequestError: if a value is wrong, with its flag.
     """
 
     epochs: int = 4
@@ -96,50 +96,51 @@ class TrainingSettings:
 
     @property
     def dtype_policy(self) -> str:
-        """Keras' name for the precision of layers."""
+        """The Keras dtype policy of the layers."""
         return "float32" if self.precision == "tf32" else self.precision
 
     @property
     def observation(self) -> Observation:
-        """What of a sequence the classifier gets to see."""
+        """How a sequence is shown to the classifier."""
         return Observation(self.line, self.window, self.noise, self.seed)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as they stand in ``config.json``."""
+        """The settings as stored in ``config.json``."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrainingSettings:
-        """Settings out of ``config.json``.
+        """Read settings from ``config.json``.
 
         Raises:
-            KeyError: if one is missing.
-            RequestError: if one is wrong.
+            KeyError: if a setting is missing.
+            RequestError: if a value is wrong.
         """
         return cls(**{field.name: document[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is carried out; it may differ from one start of a run to the next.
+    """How a run is carried out; a resumed run may use other values.
 
     Attributes:
         device: "auto", "cpu" or "gpu".
-        compile: what carries out the model, one of `model.execution.COMPILERS`.
+        compile: one of `model.execution.COMPILERS`.
         distribution: one of `DISTRIBUTIONS`.
-        steps_per_execution: steps that run on the device without coming back to Python.
-        checkpoint_every: steps between checkpoints within an epoch; see `checkpoint_steps`.
-        checkpoint_seconds: time between checkpoints within an epoch; None asks for none.
-        keep_checkpoints: newest checkpoints that are kept besides the best.
-        on_corrupt: what to do about damaged records; see `trainer.input.salvage.open_split`.
-        profile: first and last step of a profile, counted from the first step of this start; None makes none.
-        connect_timeout: seconds to wait for the other processes of a cluster, or of a data service.
-        peer_timeout: seconds of silence, or of work without an end, after which a process of a cluster is
-            given up.
+        steps_per_execution: number of steps that run on the device without a return to Python.
+        checkpoint_every: number of steps between checkpoints within an epoch; see `checkpoint_steps`.
+        checkpoint_seconds: time between checkpoints within an epoch; None makes none by time.
+        keep_checkpoints: number of newest checkpoints to keep, besides the best.
+        on_corrupt: how to treat damaged records; see `trainer.input.salvage.open_split`.
+        profile: first and last step of a profile, counted from 1 at the start of the program; None makes no
+            profile.
+        connect_timeout: seconds to wait for the other processes of a cluster, or for a data service.
+        peer_timeout: seconds after which a process of a cluster that is silent, or finishes nothing, is
+            reported and the training ends.
         data_service: ``grpc://HOST:PORT`` of a tf.data service to read through; None reads in this process.
 
     Raises:
-        RequestError: naming the flag that is wrong.
+        RequestError: if a value is wrong, with its flag.
     """
 
     device: str = "auto"
@@ -178,7 +179,7 @@ class Execution:
 
     @property
     def checkpoint_steps(self) -> int | None:
-        """Steps between checkpoints within an epoch; None where seconds alone count."""
+        """Number of steps between checkpoints within an epoch; None if only `checkpoint_seconds` is given."""
         if self.checkpoint_every is None and self.checkpoint_seconds is None:
             return DEFAULT_CHECKPOINT_STEPS
         return self.checkpoint_every

@@ -1,4 +1,4 @@
-"""TensorBoard's event files: an event for every epoch, and none twice, however often a run is taken up."""
+"""Writes TensorBoard event files: one event per epoch and metric, without duplicates after a resume."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from trainer.training.training_state import TrainingState
 _VALIDATION = "val_"
 
 
-class Scalars(keras.callbacks.Callback):
-    """Writes losses, metrics, learning rate, speed and waiting by step, for training and validation."""
+class TensorBoardScalars(keras.callbacks.Callback):
+    """Writes losses, metrics, learning rate, throughput and input wait, for training and validation."""
 
     def __init__(self, directory: str, state: TrainingState) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Scalars(keras.callbacks.Callback):
         self._writers: dict[str, Any] = {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write, and see to it that it is written before the step is saved."""
+        """Write and flush the scalars of the epoch."""
         values = {**(logs or {}), "learning_rate": float(keras.ops.convert_to_numpy(self._learning_rate()))}
         for name, directory in self._directories.items():
             if name not in self._writers:
@@ -37,7 +37,7 @@ class Scalars(keras.callbacks.Callback):
             self._writers[name].flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the files; a next part of the training opens others."""
+        """Close the files; the next call of `fit` opens new ones."""
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
@@ -46,8 +46,8 @@ class Scalars(keras.callbacks.Callback):
         return self.model.optimizer.learning_rate
 
 
-def forget_events_after(directory: str, step: int) -> None:
-    """Take events of later steps, and what a kill left half-written, out of a directory's event files."""
+def remove_events_after(directory: str, step: int) -> None:
+    """Remove events of later steps, and incomplete ones, from all event files below a directory."""
     # TensorBoard's own way is an event SessionLog.START, but only its Python loader leaves out the events
     # before it. Its data server and `event_accumulator` show TensorFlow 2's scalars nevertheless.
     for where, _, names in tf.io.gfile.walk(directory):
@@ -67,7 +67,5 @@ def _rewrite(path: str, step: int) -> None:
                     whole = False
         except CorruptRecordError:
             whole = False
-    if whole:
-        return
-
-    write_bytes(path, b"".join(kept))
+    if not whole:
+        write_bytes(path, b"".join(kept))

@@ -1,4 +1,4 @@
-"""Where a training stands, besides weights and optimizer."""
+"""The state of a training, besides weights and optimizer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 @dataclass
 class TrainingState:
-    """What a checkpoint holds besides the model.
+    """What a checkpoint stores besides the model.
 
     Attributes:
-        step: finished steps of the run.
-        history: rows of ``history.csv``, one for every finished epoch.
-        totals: of the epoch under way, the variables of its losses and metrics; empty between epochs.
-        seconds: of the epoch under way, spent training.
-        waiting: of these, seconds spent waiting for input.
+        step: number of finished steps of the run.
+        history: rows of ``history.csv``, one for each finished epoch.
+        totals: running sums of loss and metrics in the current epoch; empty between epochs.
+        seconds: seconds of training in the current epoch.
+        waiting: the part of ``seconds`` spent waiting for input.
     """
 
     step: int = 0
@@ -27,15 +27,15 @@ class TrainingState:
     waiting: float = 0.0
 
     def to_json(self) -> str:
-        """As it stands in a checkpoint."""
+        """The state as stored in a checkpoint."""
         return json.dumps(vars(self))
 
     @classmethod
     def from_json(cls, text: bytes) -> TrainingState:
-        """Out of a checkpoint.
+        """Read a state from the text stored in a checkpoint.
 
         Raises:
-            ValueError: if it is not one.
+            ValueError: if the text is no state.
         """
         document: Any = json.loads(text)
         try:
@@ -45,6 +45,6 @@ class TrainingState:
 
 
 def epochs_without_progress(history: Sequence[dict[str, str]]) -> int:
-    """Epochs since the one with the lowest validation loss."""
+    """Number of epochs since the one with the lowest validation loss; 0 without epochs."""
     losses = [float(row["val_loss"]) for row in history]
     return len(losses) - 1 - losses.index(min(losses)) if losses else 0

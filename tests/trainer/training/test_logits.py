@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.processes import environment, run_python
-from trainer.training.build import right_answers
+from trainer.training.build import is_correct
 
 LOGITS = np.linspace(-30, 30, 61)
 
@@ -29,7 +29,7 @@ def test_gradients_are_those_of_logits(path_dataset_dir: Path, backend: str) -> 
 
 def test_accuracy_counts_signs() -> None:
     labels = np.array([[0], [0], [1], [1]], np.float32)
-    right = right_answers(labels, np.array([[-0.1], [0.1], [-0.1], [0.1]], np.float32))
+    right = is_correct(labels, np.array([[-0.1], [0.1], [-0.1], [0.1]], np.float32))
     assert np.asarray(right).tolist() == [[True], [False], [False], [True]]
 
 

@@ -223,7 +223,7 @@ def test_checkpoints_come_by_the_clock_and_a_run_goes_on_from_them(
     tmp_path: Path, path_dataset_dir: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = itertools.count(0, 0.4)  # A clock that tells more at every question.
-    monkeypatch.setattr("trainer.training.looks.time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr("trainer.training.sync_points.time", SimpleNamespace(monotonic=lambda: next(seconds)))
     run = tmp_path / "run"
     train(SETTINGS, str(path_dataset_dir), str(run), Execution(checkpoint_seconds=3, keep_checkpoints=100))
     steps = sorted(RunDirectory(str(run)).checkpoints())

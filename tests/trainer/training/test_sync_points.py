@@ -1,4 +1,4 @@
-"""Between looks, nothing is read from the device and no process is asked."""
+"""Between sync points, nothing is read from the device and no process is asked."""
 
 import json
 import socket
@@ -17,9 +17,9 @@ from trainer.distributed.peers import connected
 from trainer.distributed.strategy import Distribution
 from trainer.training.input_clock import InputClock
 from trainer.training.interruption import Interruption
-from trainer.training.looks import Looks
 from trainer.training.plan import Plan
 from trainer.training.settings import Execution, TrainingSettings
+from trainer.training.sync_points import SyncPoints
 from trainer.training.training_state import TrainingState
 
 STEPS = 300
@@ -56,7 +56,7 @@ def test_a_training_reads_little(tmp_path: Path, path_dataset_dir: Path, backend
     done = run_python("-c", COUNTING, *flags, variables=environment(KERAS_BACKEND=backend))
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout.splitlines()[-1])
-    # A look a second, one at the end, and the epoch's own.
+    # A sync point each second, one at the end, and the end of the epoch.
     most = counts["seconds"] + 3
     assert counts["clock"] <= most
     # Loss and accuracy at each; and of every epoch those of validation, the learning rate and the weights.
@@ -67,20 +67,20 @@ def _plan(execution: Execution, steps_per_epoch: int, processes: int) -> Plan:
     return Plan(TrainingSettings(), execution, steps_per_epoch, 1, processes)
 
 
-def _walk(looks: Looks, state: TrainingState, steps: int) -> tuple[list[int], list[int], bool]:
-    """Steps after which a training looked and saved, and whether it stopped; its steps take no time."""
-    looked, saved = [], []
+def _walk(sync_points: SyncPoints, state: TrainingState, steps: int) -> tuple[list[int], list[int], bool]:
+    """The sync points, the steps that are saved, and whether the training stopped; steps take no time."""
+    reached, saved = [], []
     for step in range(1, steps + 1):
         state.step = step
-        if looks.is_due():
-            looked.append(step)
-            decision = looks.agree()
+        if sync_points.is_due():
+            reached.append(step)
+            decision = sync_points.agree()
             if decision.save:
                 saved.append(step)
-                looks.saved()
+                sync_points.checkpoint_saved()
             if decision.stop:
-                return looked, saved, True
-    return looked, saved, False
+                return reached, saved, True
+    return reached, saved, False
 
 
 def _cluster() -> list[Cluster]:
@@ -92,7 +92,7 @@ def _cluster() -> list[Cluster]:
 
 
 @pytest.mark.parametrize("stops", [False, True])
-def test_processes_look_after_the_same_few_steps(stops: bool) -> None:
+def test_processes_have_the_same_few_sync_points(stops: bool) -> None:
     def run(cluster: Cluster) -> tuple[list[int], list[int], bool]:
         state, interruption = TrainingState(), Interruption()
         if stops and not cluster.is_chief:
@@ -100,33 +100,37 @@ def test_processes_look_after_the_same_few_steps(stops: bool) -> None:
         execution = Execution(checkpoint_every=700, profile=(3, 11) if cluster.is_chief else None)
         with connected("test", cluster, {}, 60, 60) as peers:
             distribution = Distribution("CPU", cluster, peers)
-            return _walk(Looks(_plan(execution, 1000, 2), state, distribution, interruption), state, 3000)
+            return _walk(
+                SyncPoints(_plan(execution, 1000, 2), state, distribution, interruption), state, 3000
+            )
 
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(run, _cluster())
     assert first == second
-    looked, saved, stopped = first
+    reached, saved, stopped = first
     if stops:
-        assert (looked, saved, stopped) == ([1], [1], True)
+        assert (reached, saved, stopped) == ([1], [1], True)
         return
     assert not stopped
     assert saved == [700, 1400, 2100, 2800]
-    assert {1, 11, 700, 1000, 1400, 2000, 2100, 2800, 3000} <= set(looked)
-    assert len(looked) < 20
+    assert {1, 11, 700, 1000, 1400, 2000, 2100, 2800, 3000} <= set(reached)
+    assert len(reached) < 20
 
 
-def test_looks_come_about_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sync_points_come_about_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     # A step takes 10 ms of a clock that nothing else moves.
     state, now = TrainingState(), time.monotonic()
     monkeypatch.setattr(
-        "trainer.training.looks.time", SimpleNamespace(monotonic=lambda: now + state.step / 100)
+        "trainer.training.sync_points.time", SimpleNamespace(monotonic=lambda: now + state.step / 100)
     )
     execution = Execution(checkpoint_seconds=3)
-    looks = Looks(_plan(execution, 1000, 1), state, Distribution("CPU", None, None), Interruption())
-    looked, saved, stopped = _walk(looks, state, 1000)
+    sync_points = SyncPoints(
+        _plan(execution, 1000, 1), state, Distribution("CPU", None, None), Interruption()
+    )
+    reached, saved, stopped = _walk(sync_points, state, 1000)
     assert not stopped
-    assert looked[-1] == 1000
-    gaps = [after - before for before, after in zip([0, *looked], looked[:-1], strict=False)]
+    assert reached[-1] == 1000
+    gaps = [after - before for before, after in zip([0, *reached], reached[:-1], strict=False)]
     assert set(gaps) <= {100, 101}
     assert [step // 300 for step in saved] == [1, 2, 3]
 

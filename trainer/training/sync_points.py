@@ -1,11 +1,10 @@
-"""When a training looks at what its devices compute.
+"""Sync points: the steps after which a training reads losses and exchanges decisions.
 
-Whoever reads a loss waits for the device to finish, and the device then waits for its next step; whoever
-asks other processes waits for the slowest of them. So between two **looks** nothing is read and nobody is
-asked. A look comes about once a second, and after the steps where something is due: the last of an epoch, one
-at which a checkpoint is asked for, the last one of a profile. A process alone goes by its clock, and looks at
-once when a signal comes. Several look after the same step: at every look the chief tells the others when the
-next one comes.
+To read a loss, Python waits for the device, which then waits for its next step. To agree with other
+processes, a process waits for the slowest one. So both happen at sync points only: about once a second, and
+after steps where something is due (end of an epoch, a checkpoint, the end of a profile). A single process
+goes by its clock, and a signal makes the next step a sync point. Several processes have the same sync points:
+at each, the chief sends the number of steps to the next.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from trainer.training.interruption import Interruption
 from trainer.training.plan import Plan
 from trainer.training.training_state import TrainingState
 
-_SECONDS = 1.0
-_GROWTH = 4  # A single quick step does not make the next look come much too late.
+_INTERVAL_SECONDS = 1.0
+_MAX_GROWTH = 4  # Of the interval in steps, so that one fast step does not delay the next sync point.
 
 
-class Looks:
-    """Says after which steps to look, and settles between all processes what follows from it."""
+class SyncPoints:
+    """Decides which steps are sync points, and what all processes do there."""
 
     def __init__(
         self, plan: Plan, state: TrainingState, distribution: Distribution, interruption: Interruption
@@ -39,39 +38,39 @@ class Looks:
         profile = plan.execution.profile
         self._profiled = state.step + profile[1] if profile is not None else 0
         self._step = state.step
-        self._time = self._saved = time.monotonic()
-        self._pace = 1  # Steps that take about as long as a look shall.
+        self._time = self._saved_time = time.monotonic()
+        self._interval_steps = 1  # Number of steps in about _INTERVAL_SECONDS.
         self._next = state.step + self._steps_to_next()
 
     def is_due(self) -> bool:
-        """Whether to look after the step that has just been asked for; waits for nothing."""
+        """Whether the step just started is a sync point; does not wait for the step."""
         if self._state.step >= self._next:
             return True
-        alone = self._distribution.cluster is None
-        return alone and (self._wishes_to_stop() or time.monotonic() - self._time >= _SECONDS)
+        is_single = self._distribution.cluster is None
+        return is_single and (self._is_interrupted() or time.monotonic() - self._time >= _INTERVAL_SECONDS)
 
     def agree(self) -> Decision:
-        """What all processes do now, having looked after the same step."""
-        decision = self._distribution.agree(self._wishes_to_stop(), self._decide)
+        """Return the decision that all processes follow; they must call this after the same step."""
+        decision = self._distribution.agree(self._is_interrupted(), self._decide)
         self._step, self._time = self._state.step, time.monotonic()
         self._next = self._step + decision.steps
         return decision
 
-    def saved(self) -> None:
-        """A checkpoint has been written."""
-        self._saved = time.monotonic()
+    def checkpoint_saved(self) -> None:
+        """Record that a checkpoint has just been written."""
+        self._saved_time = time.monotonic()
 
-    def _wishes_to_stop(self) -> bool:
+    def _is_interrupted(self) -> bool:
         return self._interruption.signal_name is not None
 
     def _decide(self, stop: bool) -> Decision:
         step, now, execution = self._state.step, time.monotonic(), self._plan.execution
         if step > self._step:
-            steps = int((step - self._step) / max(now - self._time, 1e-6) * _SECONDS)
-            self._pace = max(1, min(steps, self._pace * _GROWTH))
+            steps = int((step - self._step) / max(now - self._time, 1e-6) * _INTERVAL_SECONDS)
+            self._interval_steps = max(1, min(steps, self._interval_steps * _MAX_GROWTH))
         every, seconds = execution.checkpoint_steps, execution.checkpoint_seconds
         save = every is not None and step % every == 0
-        save = save or (seconds is not None and now - self._saved >= seconds)
+        save = save or (seconds is not None and now - self._saved_time >= seconds)
         return Decision(stop, save or stop, self._steps_to_next())
 
     def _steps_to_next(self) -> int:
@@ -79,31 +78,30 @@ class Looks:
         due = [interval - step % interval for interval in (self._plan.steps_per_epoch, every) if interval]
         if step < self._profiled:
             due.append(self._profiled - step)
-        # Executions of several steps end at the next step that is theirs, in all processes alike.
-        return min(due) if self._distribution.cluster is None else min(self._pace, *due)
+        # With several steps per execution, the sync point is the end of the execution, in all processes.
+        return min(due) if self._distribution.cluster is None else min(self._interval_steps, *due)
 
 
-class CallbacksAtLooks(keras.callbacks.CallbackList):
-    """Keras' list of callbacks, which hear of the end of a step at looks only.
+class CallbacksAtSyncPoints(keras.callbacks.CallbackList):
+    """A `CallbackList` that calls `on_train_batch_end` of its callbacks at sync points only.
 
-    Keras makes Python's numbers of losses and metrics after every step, of training and of validation, to
-    give them to the callbacks (`CallbackList.on_train_batch_end`), and waits for the device to do so.
+    Keras' own list reads losses and metrics from the device after every step of training and validation.
 
     Args:
-        callbacks: who hears of it; Keras' history and, if it is asked for, its progress bar come after them.
-        looks: says when.
-        state: whose step is counted here, after every step.
-        distribution: told of everything that is finished.
-        model: trained with `fit`.
+        callbacks: the callbacks; Keras' history and, unless ``verbose`` is 0, its progress bar follow them.
+        sync_points: decides which steps are sync points.
+        state: the training's state; its step is updated after every step.
+        distribution: receives a progress report for each step, validation batch and epoch.
+        model: the model that `fit` trains.
         verbose: as in `fit`.
         epochs: as in `fit`.
-        steps: of this epoch that are left.
+        steps: number of remaining steps of the epoch.
     """
 
     def __init__(
         self,
         callbacks: Sequence[keras.callbacks.Callback],
-        looks: Looks,
+        sync_points: SyncPoints,
         state: TrainingState,
         distribution: Distribution,
         *,
@@ -121,28 +119,28 @@ class CallbacksAtLooks(keras.callbacks.CallbackList):
             epochs=epochs,
             steps=steps,
         )
-        self._looks = looks
+        self._sync_points = sync_points
         self._state = state
         self._distribution = distribution
         self._first_step = state.step
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count from here."""
+        """Record the first step of the epoch."""
         self._first_step = self._state.step
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Count the step, and look if it is time."""
+        """Update the state's step; call the callbacks at a sync point."""
         self._state.step = self._first_step + batch + 1
-        if self._looks.is_due():
+        if self._sync_points.is_due():
             super().on_train_batch_end(batch, logs)
         self._distribution.report_progress()
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Nobody asks for the numbers of a part of the validation."""
+        """Report progress; do not call the callbacks, which need no metrics of a single validation batch."""
         self._distribution.report_progress()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Tell of the whole epoch."""
+        """Call the callbacks and report progress."""
         super().on_epoch_end(epoch, logs)
         self._distribution.report_progress()
