@@ -198,10 +198,10 @@ def _passed(document: Mapping[str, Any]) -> int:
 def _reproduce(flags: argparse.Namespace, device: str) -> int:
     from trainer.evaluation.checks import read_metrics
     from trainer.evaluation.judging import judge
-    from trainer.evaluation.reproduction import changed_versions, differences, request_of
+    from trainer.evaluation.reproduction import changed_versions, differences, recorded_request
 
     before = read_metrics(flags.reproduce, "--reproduce")
-    request = request_of(
+    request = recorded_request(
         before, flags.reproduce, model_dir=flags.model_dir, data_dir=flags.data_dir, slices=flags.slices
     )
     now = judge(request, device=device).document

@@ -24,7 +24,8 @@ from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
 from trainer.input.salvage import open_split
 from trainer.input.split_files import SplitFiles, read_manifest
-from trainer.run.run_directory import RunDirectory, file_sha256, write_json
+from trainer.run.run_directory import RunDirectory
+from trainer.run.tensorflow_files import file_sha256, save_json
 from trainer.run.trained_model import TrainedModel, check_image_size, load_trained_model
 
 
@@ -252,5 +253,5 @@ def evaluate(
     """
     check_output(output)
     judgement = judge(request, gate, device)
-    write_json(output, judgement.document)
+    save_json(output, judgement.document)
     return judgement

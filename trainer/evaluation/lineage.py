@@ -18,7 +18,8 @@ import trainer
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.shard_plan import DATASET_NAME
-from trainer.run.run_directory import RunDirectory, absolute, file_sha256
+from trainer.run.run_directory import RunDirectory
+from trainer.run.tensorflow_files import absolute_path, file_sha256
 from trainer.run.versions import versions
 
 
@@ -50,8 +51,8 @@ def of_model(run: RunDirectory, path: str, sha256: str, step: int) -> dict[str, 
     has_config = tf.io.gfile.exists(run.config_path)
     trained_on = run.training_data()
     return {
-        "run": absolute(run.path),
-        "path": absolute(path),
+        "run": absolute_path(run.path),
+        "path": absolute_path(path),
         "sha256": sha256,
         "step": step,
         "config_sha256": file_sha256(run.config_path) if has_config else None,
@@ -63,7 +64,7 @@ def of_data(data_dir: str, manifest: Manifest, split: str, left_out: Mapping[str
     """The part ``dataset``."""
     return {
         "name": DATASET_NAME,
-        "path": absolute(data_dir),
+        "path": absolute_path(data_dir),
         "split": split,
         "fingerprint": manifest.fingerprint,
         "content_digest": manifest.content_digest,

@@ -12,7 +12,7 @@ import jinja2
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.plots import draw_pictures
 from trainer.evaluation.summary import bound_text, number_text
-from trainer.run.run_directory import write_bytes
+from trainer.run.tensorflow_files import save_bytes
 
 _CAPTIONS = {
     "confusion_matrix": "Labels against predictions, with shares of each label.",
@@ -36,9 +36,9 @@ def write_report(document: Mapping[str, Any], evidence: Evidence, directory: str
         if os.path.exists(stale := os.path.join(directory, f"{name}.png")):
             os.remove(stale)
     for name, picture in pictures.items():
-        write_bytes(os.path.join(directory, f"{name}.png"), picture)
+        save_bytes(os.path.join(directory, f"{name}.png"), picture)
     path = os.path.join(directory, "report.html")
-    write_bytes(path, report(document, pictures).encode())
+    save_bytes(path, report(document, pictures).encode())
     return path
 
 

@@ -9,13 +9,13 @@ from typing import Any
 from pipeline.command_line.errors import RequestError
 from trainer.evaluation.document import OF_THE_RUN
 from trainer.evaluation.judging import EvaluationRequest
-from trainer.run.run_directory import file_sha256
+from trainer.run.tensorflow_files import file_sha256
 
 # Where things lie may change.
 _PLACES = ("model.path", "model.run", "dataset.path", "request.slices.path")
 
 
-def request_of(
+def recorded_request(
     document: Mapping[str, Any],
     path: str,
     *,

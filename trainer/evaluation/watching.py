@@ -24,14 +24,14 @@ from trainer.evaluation.checks import Gate
 from trainer.evaluation.document import numbers, of_this_version
 from trainer.evaluation.judging import EvaluationRequest, Judge, opened_judge
 from trainer.input.split_files import read_manifest
-from trainer.run.run_directory import (
-    RunDirectory,
-    absolute,
+from trainer.run.run_directory import RunDirectory
+from trainer.run.tensorflow_files import (
+    absolute_path,
     file_sha256,
-    private_copy,
-    remove_unfinished,
-    write_bytes,
-    write_json,
+    remove_temporary_files,
+    save_bytes,
+    save_json,
+    temporary_copy,
 )
 from trainer.run.trained_model import NotFiniteError, load_trained_model, trained_observation
 from trainer.training.checkpoints import copy_checkpoint
@@ -65,7 +65,7 @@ def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float |
     with opened_judge(request, image_size, trained_observation(run), gate, device) as judge:
         tf.io.gfile.makedirs(run.evaluations_path)
         with locked(run.evaluations_path):
-            remove_unfinished(run.evaluations_path)
+            remove_temporary_files(run.evaluations_path)
             diary = _Diary(run, judge.origin)
             if (orphan := diary.best_without_document()) is not None:
                 _judge_checkpoint(run, judge, diary, orphan)
@@ -83,7 +83,7 @@ def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float |
 
 def _judge_checkpoint(run: RunDirectory, judge: Judge, diary: _Diary, path: str) -> None:
     try:
-        with private_copy(path) as copy:
+        with temporary_copy(path) as copy:
             trained = load_trained_model(run, copy)
             document = judge.judge(trained, path).document
             diary.add(document, copy)
@@ -192,8 +192,8 @@ class _Diary:
         if self.best is None or _loss(document) <= _loss(self.best):
             self.best = document
             copy_checkpoint(checkpoint, self._best_path)
-            kept = {**document["model"], "path": absolute(self._best_path)}
-            write_json(self._best_document_path, {**document, "model": kept})
+            kept = {**document["model"], "path": absolute_path(self._best_path)}
+            save_json(self._best_document_path, {**document, "model": kept})
         if step in self.steps:  # Judged again for the sake of the best's files.
             return
         with self._events.as_default(step):
@@ -202,7 +202,7 @@ class _Diary:
                     tf.summary.scalar(name.replace(" ", "_"), value)
         self._events.flush()
         self._lines.append(json.dumps(document, allow_nan=False))
-        write_bytes(self._path, "".join(f"{line}\n" for line in self._lines).encode())
+        save_bytes(self._path, "".join(f"{line}\n" for line in self._lines).encode())
         self.steps.add(step)
 
 

@@ -17,7 +17,8 @@ from pipeline.storage import atomic_files
 from pipeline.storage.directory_lock import locked
 from trainer.exporting.formats import FORMATS
 from trainer.exporting.samples import NUM_SAMPLES, Samples
-from trainer.run.run_directory import RunDirectory, write_json
+from trainer.run.run_directory import RunDirectory
+from trainer.run.tensorflow_files import save_json
 from trainer.run.trained_model import check_finite, load_trained_model
 from trainer.run.versions import versions
 
@@ -93,7 +94,7 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
         "num_sequences_compared": NUM_SAMPLES,
         "versions": versions(),
     }
-    write_json(os.path.join(output_dir, f"export-{format_name}.json"), document)
+    save_json(os.path.join(output_dir, f"export-{format_name}.json"), document)
     return Exported(path, difference)
 
 

@@ -15,7 +15,7 @@ from trainer.input.damaged_records import damage_named
 from trainer.input.served_windows import ServedWindows
 from trainer.input.split_files import SplitFiles
 from trainer.input.window_order import WindowOrder
-from trainer.run.run_directory import absolute
+from trainer.run.tensorflow_files import absolute_path
 
 _service = tf.data.experimental.service
 
@@ -75,7 +75,7 @@ class DataService:
                 "--data_service: what --on_corrupt skip reads instead of damaged shards, only this machine"
                 " sees; repair the data set, or leave the flag out"
             )
-        path = absolute(files.paths[0])
+        path = absolute_path(files.paths[0])
         record = tf.data.TFRecordDataset([path]).take(1)
         with damage_named(files):
             next(iter(record))

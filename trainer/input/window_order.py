@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from trainer.input.records import records_of
 from trainer.input.split_files import SplitFiles
-from trainer.run.run_directory import absolute
+from trainer.run.tensorflow_files import absolute_path
 
 # Large frames fill this before they are `SHUFFLE_WINDOW` records.
 WINDOW_BYTES = 64 * 2**20
@@ -53,7 +53,7 @@ class WindowOrder:
         largest = sorted(files.counts, reverse=True)[: -(-len(files.counts) // readers)]
         self.most_windows = -(-sum(largest) // self._per_reader)
         # Others may read them too, from elsewhere.
-        self._paths = tf.constant([absolute(path) for path in files.paths])
+        self._paths = tf.constant([absolute_path(path) for path in files.paths])
         self._counts = tf.constant(files.counts, tf.int64)
         self._seed = seed
         self._readers = readers

@@ -1,1 +1,1 @@
-"""The directory of a run, which run it holds, and the model in it."""
+"""The run directory: its files, the run it belongs to, and its trained model."""

@@ -1,4 +1,4 @@
-"""Which run a directory holds."""
+"""What identifies a run, and whether a run directory holds it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,25 @@ import tensorflow as tf
 
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.manifest import Manifest
-from trainer.run.run_directory import RunDirectory, absolute, write_json
+from trainer.run.run_directory import RunDirectory
+from trainer.run.tensorflow_files import absolute_path, save_json
 from trainer.run.versions import versions
 from trainer.training.settings import Execution, TrainingSettings
 
 
-def request_of(settings: TrainingSettings, manifest: Manifest, left_out: Mapping[str, int]) -> dict[str, Any]:
-    """All that the weights of a run depend on, as `RunDirectory.read_config` gives it."""
+def run_request(
+    settings: TrainingSettings, manifest: Manifest, left_out: Mapping[str, int]
+) -> dict[str, Any]:
+    """All that the weights of a run depend on.
+
+    Args:
+        settings: the settings of the run.
+        manifest: of its data set.
+        left_out: number of damaged sequences left out, by shard.
+
+    Returns:
+        The settings by name, ``image_size``, ``dataset`` (its fingerprint) and ``left_out``.
+    """
     return {
         **settings.to_json(),
         "image_size": manifest.settings.image_size,
@@ -25,11 +37,11 @@ def request_of(settings: TrainingSettings, manifest: Manifest, left_out: Mapping
     }
 
 
-def check_holds(run: RunDirectory, request: dict[str, Any]) -> None:
-    """Refuse a directory that holds another run, or something else.
+def check_same_run(run: RunDirectory, request: dict[str, Any]) -> None:
+    """Check that a run directory is new, empty, or holds the run of ``request``.
 
     Raises:
-        RequestError: naming the differences.
+        RequestError: if not, with the differences.
     """
     config = run.read_config()
     if config is None:
@@ -58,15 +70,23 @@ def write_config(
     manifest: Manifest,
     left_out: Mapping[str, int],
 ) -> None:
-    """Write ``config.json`` if it is not there: enough to repeat the run.
+    """Write ``config.json``, from which the run can be repeated, if it does not exist.
+
+    Args:
+        run: the run directory.
+        settings: the settings of the run.
+        execution: how the run is carried out.
+        data_dir: directory of the data set.
+        manifest: of the data set.
+        left_out: number of damaged sequences left out, by shard.
 
     Raises:
-        RequestError: if it cannot be written.
+        RequestError: if the file cannot be written.
     """
     if tf.io.gfile.exists(run.config_path):
         return
     dataset = {
-        "path": absolute(data_dir),
+        "path": absolute_path(data_dir),
         "fingerprint": manifest.fingerprint,
         "seed": manifest.settings.seed,
         "image_size": manifest.settings.image_size,
@@ -82,6 +102,6 @@ def write_config(
         "versions": versions(),
     }
     try:
-        write_json(run.config_path, document)
+        save_json(run.config_path, document)
     except (OSError, tf.errors.OpError) as error:
         raise RequestError(f"--model_dir {run.path}: cannot be written ({one_line(error)})") from error

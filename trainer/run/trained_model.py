@@ -1,4 +1,4 @@
-"""A trained model, and what it was trained to see."""
+"""Loads a trained model, with its observation: how its training showed sequences to it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from model.execution import by_xla
 from pipeline.command_line.errors import RequestError, WorkError, one_line
 from trainer.command_line.startup import reset_keras_settings
 from trainer.distributed.device_errors import device_errors_explained
-from trainer.run.run_directory import RunDirectory, file_sha256, private_copy
+from trainer.run.run_directory import RunDirectory
+from trainer.run.tensorflow_files import file_sha256, temporary_copy
 from trainer.training.checkpoints import read_state
 from trainer.training.settings import TrainingSettings
 
 
 class NotFiniteError(WorkError):
-    """A model's answers are not numbers."""
+    """A model's answers are not finite numbers."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The model of a finished run.
+    """A model of a run.
 
     Attributes:
-        classifier: of frames, float32 or uint8 (batch, timesteps, S, S, 1), to the probability of "right".
-        step: steps that it was trained for.
-        observation: what of a sequence it was shown.
+        classifier: maps frames, float32 or uint8 (batch, timesteps, S, S, 1), to probabilities of "right",
+            (batch, 1).
+        step: number of steps it was trained for.
+        observation: how sequences were shown to it in training.
         sha256: hexadecimal digest of its file.
     """
 
@@ -43,18 +45,18 @@ class TrainedModel:
 
     @property
     def image_size(self) -> int:
-        """S."""
+        """Height and width of a frame in pixels, S."""
         return int(self.classifier.input_shape[2])
 
 
 def compile_for_inference(model: keras.Model) -> keras.Model:
-    """Compile, by XLA where `model.execution` says so."""
+    """Compile a model by XLA if `model.execution.by_xla`; return the same model."""
     model.compile(jit_compile=by_xla())
     return model
 
 
 def check_finite(answers: npt.NDArray[np.floating[Any]]) -> None:
-    """Refuse answers that are not numbers.
+    """Check that all answers are finite.
 
     Raises:
         NotFiniteError: if one is not.
@@ -64,10 +66,10 @@ def check_finite(answers: npt.NDArray[np.floating[Any]]) -> None:
 
 
 def check_image_size(trained_on: int, image_size: int) -> None:
-    """Refuse sequences of another size than the model was trained on.
+    """Check that sequences have the image size that the model was trained on.
 
     Raises:
-        RequestError: naming both sizes.
+        RequestError: if not, with both sizes.
     """
     if trained_on != image_size:
         raise RequestError(
@@ -77,14 +79,14 @@ def check_image_size(trained_on: int, image_size: int) -> None:
 
 
 def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedModel:
-    """A model of a run, with what it was trained to see.
+    """Load a model of a run.
 
     Args:
-        run: the run.
-        path: of a ``.keras`` file of the run, a checkpoint for example; None takes its ``model.keras``.
+        run: the run directory.
+        path: a ``.keras`` file of the run, such as a checkpoint; None takes ``model.keras``.
 
     Raises:
-        RequestError: if there is none, or it cannot be read.
+        RequestError: if the file does not exist, is damaged, or is no classifier of frames.
         WorkError: if the device fails.
     """
     reset_keras_settings()
@@ -95,8 +97,8 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
         reason = "has no model.keras" if tf.io.gfile.isdir(run.path) else "no such directory"
         raise RequestError(f"--model_dir {run.path}: {reason}; train with python -m trainer.task")
     observation = trained_observation(run)
-    # A copy: a trainer may replace the file meanwhile, and the digest is to be that of these weights.
-    with private_copy(path) as copy:
+    # Copy first: a training may replace the file between loading and digest.
+    with temporary_copy(path) as copy:
         try:
             with device_errors_explained():
                 classifier = keras.models.load_model(copy)
@@ -109,7 +111,7 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
             step = read_state(copy).step
         except WorkError:
             raise
-        except Exception as error:  # Zip, JSON, HDF5 and Keras each have their own.
+        except Exception as error:  # Zip, JSON, HDF5 and Keras raise errors of their own.
             reason = one_line(error).replace(copy, path)[:200]
             raise RequestError(f"{path} is damaged ({reason}); train again") from error
         classifier = without_cudnn(classifier) if by_xla() else classifier
@@ -117,7 +119,7 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
 
 
 def trained_observation(run: RunDirectory) -> Observation:
-    """What of a sequence a run's models see; all of it for a model by itself, without ``config.json``.
+    """How a run's training showed sequences to its models; unchanged if there is no ``config.json``.
 
     Raises:
         RequestError: if ``config.json`` is damaged.

@@ -1,4 +1,4 @@
-"""Versions of what computes weights and metrics."""
+"""Versions of the software that computes weights and metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def versions() -> dict[str, str]:
-    """Name and version of interpreter and libraries, and the Keras backend in use."""
+    """Versions of Python and libraries by name, and the name of the Keras backend."""
     jax = {"jax": version("jax")} if keras.backend.backend() == "jax" else {}
     return {
         **jax,

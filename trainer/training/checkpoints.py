@@ -12,7 +12,8 @@ import keras
 import tensorflow as tf
 
 from pipeline.command_line.errors import one_line
-from trainer.run.run_directory import RunDirectory, write_atomically
+from trainer.run.run_directory import RunDirectory
+from trainer.run.tensorflow_files import save_file
 from trainer.training.training_state import TrainingState
 
 # Member of the Keras archive; Keras ignores it.
@@ -36,12 +37,12 @@ def save_checkpoint(path: str, classifier: keras.Model, state: TrainingState) ->
         classifier.save(local)
         with zipfile.ZipFile(local, "a") as archive:
             archive.writestr(_STATE_NAME, state.to_json())
-        write_atomically(path, lambda temporary: tf.io.gfile.copy(local, temporary, overwrite=True))
+        save_file(path, lambda temporary: tf.io.gfile.copy(local, temporary, overwrite=True))
 
 
 def copy_checkpoint(source: str, destination: str) -> None:
     """Copy a checkpoint atomically."""
-    write_atomically(destination, lambda temporary: tf.io.gfile.copy(source, temporary, overwrite=True))
+    save_file(destination, lambda temporary: tf.io.gfile.copy(source, temporary, overwrite=True))
 
 
 def read_state(path: str) -> TrainingState:

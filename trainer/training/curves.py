@@ -7,7 +7,7 @@ import io
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from trainer.run.run_directory import write_bytes
+from trainer.run.tensorflow_files import save_bytes
 
 
 def draw_curves(history: list[dict[str, str]], path: str) -> None:
@@ -29,4 +29,4 @@ def draw_curves(history: list[dict[str, str]], path: str) -> None:
     figure.axes[0].set_yscale("log")
     picture = io.BytesIO()
     figure.savefig(picture, dpi=120)
-    write_bytes(path, picture.getvalue())
+    save_bytes(path, picture.getvalue())

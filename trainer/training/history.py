@@ -6,7 +6,7 @@ import csv
 
 import tensorflow as tf
 
-from trainer.run.run_directory import write_atomically
+from trainer.run.tensorflow_files import save_file
 
 
 def write_history(path: str, rows: list[dict[str, str]]) -> None:
@@ -22,7 +22,7 @@ def write_history(path: str, rows: list[dict[str, str]]) -> None:
             writer.writeheader()
             writer.writerows(rows)
 
-    write_atomically(path, write)
+    save_file(path, write)
 
 
 def read_history(path: str) -> list[dict[str, str]]:

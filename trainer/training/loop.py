@@ -22,7 +22,7 @@ from trainer.input.data_service import DataService, reading_through
 from trainer.input.feeds import Part, num_validation_batches, training_part, validation_part
 from trainer.input.salvage import open_split
 from trainer.input.split_files import SplitFiles, read_manifest
-from trainer.run.identity import check_holds, request_of, write_config
+from trainer.run.identity import check_same_run, run_request, write_config
 from trainer.run.run_directory import RunDirectory
 from trainer.training.build import TrainingModel, build_training_model
 from trainer.training.callbacks import (
@@ -106,8 +106,8 @@ def train(
     ):
         plan = make_plan(settings, execution, files, cluster.size if cluster else 1)
         left_out = {**files.left_out, **validation_files.left_out}
-        request = request_of(plan.settings, manifest, left_out)
-        check_holds(run, request)
+        request = run_request(plan.settings, manifest, left_out)
+        check_same_run(run, request)
         if (finished := _finished(plan, run)) is not None:
             return finished
         checkpoints = run.checkpoints()
@@ -123,7 +123,7 @@ def train(
             plan.check_replicas(distribution.num_replicas)
             with run.claimed() if distribution.is_chief else contextlib.nullcontext():
                 if distribution.is_chief:
-                    check_holds(run, request)
+                    check_same_run(run, request)
                     if run.checkpoints() != checkpoints:
                         raise WorkError(f"{run.path}: another process has just worked there; run this again")
                     write_config(run, plan.settings, execution, data_dir, manifest, left_out)

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from pipeline.storage.tfrecord import CorruptRecordError, frame_record, read_records
-from trainer.run.run_directory import write_bytes
+from trainer.run.tensorflow_files import save_bytes
 from trainer.training.training_state import TrainingState
 
 _VALIDATION = "val_"
@@ -68,4 +68,4 @@ def _rewrite(path: str, step: int) -> None:
         except CorruptRecordError:
             whole = False
     if not whole:
-        write_bytes(path, b"".join(kept))
+        save_bytes(path, b"".join(kept))
