@@ -70,7 +70,7 @@ def _chain(
 ) -> dict[str, Any]:
     from pipeline.dataset.shard_plan import DatasetSettings
     from pipeline.generate import generate
-    from trainer.evaluation.judging import EvaluationRequest, evaluate
+    from trainer.evaluation.evaluator import EvaluationRequest, evaluate_to_file
     from trainer.training.loop import train
     from trainer.training.settings import TrainingSettings
 
@@ -86,7 +86,7 @@ def _chain(
     )
     result = train(settings, data, model)
     output = str(directory / f"metrics-{number}.json")
-    document = evaluate(EvaluationRequest(data, model), output).document
+    document = evaluate_to_file(EvaluationRequest(data, model), output).document
     metrics = document["metrics"]
     return {
         "line": settings.line,

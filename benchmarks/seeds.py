@@ -64,7 +64,7 @@ def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> 
     """One seed in, its row of the table out."""
     from pipeline.dataset.shard_plan import DatasetSettings
     from pipeline.generate import generate
-    from trainer.evaluation.judging import EvaluationRequest, evaluate
+    from trainer.evaluation.evaluator import EvaluationRequest, evaluate_to_file
     from trainer.training.loop import train
     from trainer.training.settings import TrainingSettings
 
@@ -74,7 +74,7 @@ def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> 
     result = train(TrainingSettings(epochs=epochs, steps_per_epoch=steps, seed=seed), data, model)
     seconds = sum(float(row["seconds"]) for row in result.history)
     output = str(directory / f"metrics-{seed}.json")
-    document = evaluate(EvaluationRequest(data, model), output, device=device).document
+    document = evaluate_to_file(EvaluationRequest(data, model), output, device=device).document
     return {
         "seed": seed,
         "errors": document["metrics"]["errors"],

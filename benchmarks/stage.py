@@ -143,11 +143,11 @@ def _evaluate(data_dir: str, _count: int, *, model_dir: str, **_: str) -> Figure
 
     import_tensorflow_quietly()
     from trainer.distributed.devices import choose_device, use_one_core_per_operation
-    from trainer.evaluation.judging import EvaluationRequest, judge
+    from trainer.evaluation.evaluator import EvaluationRequest, evaluate
 
     device = choose_device("cpu")
     use_one_core_per_operation()
-    document = judge(EvaluationRequest(data_dir=data_dir, model_dir=model_dir), device=device).document
+    document = evaluate(EvaluationRequest(data_dir=data_dir, model_dir=model_dir), device=device).document
     # As the evaluator counts it: from the first record to the last sum.
     return {
         "sequences": document["dataset"]["num_sequences"],

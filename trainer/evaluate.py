@@ -151,9 +151,9 @@ def _refuse(flags: argparse.Namespace, reason: str, names: Sequence[str]) -> Non
 
 def _evaluate(flags: argparse.Namespace, device: str) -> int:
     from trainer.evaluation.checks import Gate, read_checks, read_metrics
-    from trainer.evaluation.judging import EvaluationRequest, evaluate
+    from trainer.evaluation.evaluator import EvaluationRequest, evaluate_to_file
     from trainer.evaluation.report import write_report
-    from trainer.evaluation.summary import checks_table, summary
+    from trainer.evaluation.summary import checks_table, summary_text
     from trainer.evaluation.watching import watch
 
     request = EvaluationRequest(
@@ -180,14 +180,14 @@ def _evaluate(flags: argparse.Namespace, device: str) -> int:
         if gate.checks:
             print(checks_table(best["checks"]))
         return _passed(best)
-    judgement = evaluate(request, output, gate, device)
-    print(summary(judgement.document))
+    evaluation = evaluate_to_file(request, output, gate, device)
+    print(summary_text(evaluation.document))
     if flags.plots is not None:
-        print(write_report(judgement.document, judgement.evidence, flags.plots))
+        print(write_report(evaluation.document, evaluation.evidence, flags.plots))
     if gate.checks:
-        print(checks_table(judgement.document["checks"]))
+        print(checks_table(evaluation.document["checks"]))
     print(output)
-    return _passed(judgement.document)
+    return _passed(evaluation.document)
 
 
 def _passed(document: Mapping[str, Any]) -> int:
@@ -197,14 +197,14 @@ def _passed(document: Mapping[str, Any]) -> int:
 
 def _reproduce(flags: argparse.Namespace, device: str) -> int:
     from trainer.evaluation.checks import read_metrics
-    from trainer.evaluation.judging import judge
+    from trainer.evaluation.evaluator import evaluate
     from trainer.evaluation.reproduction import changed_versions, differences, recorded_request
 
     before = read_metrics(flags.reproduce, "--reproduce")
     request = recorded_request(
         before, flags.reproduce, model_dir=flags.model_dir, data_dir=flags.data_dir, slices=flags.slices
     )
-    now = judge(request, device=device).document
+    now = evaluate(request, device=device).document
     found, versions = differences(before, now), changed_versions(before, now)
     if found:
         print(f"different: {len(found)} of what {flags.reproduce} says")

@@ -1,7 +1,7 @@
-"""The judge: from a model's answers on held-out sequences to ``metrics.json``, the gate and the report.
+"""Evaluates a trained model on held-out sequences: ``metrics.json``, checks and report.
 
-The way through: `scoring` runs the model over a split and gathers `evidence`; `document` makes numbers of it
-by `metrics`, `ranking`, `calibration`, `intervals`, `by_frame` and `slices`; `lineage` says where they come
-from; `checks` holds them against bounds; `summary`, `plots` and `report` show them. `judging` puts these
-together, `reproduction` does it again, `watching` does it for every checkpoint of a running training.
+`evaluator` runs an evaluation: `scoring` runs the model over a split and collects `evidence`; `document`
+computes the numbers from it, with `metrics`, `ranking`, `calibration`, `intervals`, `by_frame` and `slices`;
+`lineage` records their origin; `checks` compares them with bounds. `summary`, `plots` and `report` present
+the result. `reproduction` repeats an evaluation, `watching` evaluates each checkpoint of a running training.
 """

@@ -1,4 +1,4 @@
-"""How early the model knows: accuracy and confidence after every frame."""
+"""Accuracy and confidence after each frame."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from trainer.evaluation.intervals import normal_interval, wilson_interval
 
-_KNOWS_AT = 0.99
+_ACCURACY_THRESHOLD = 0.99
 
 
 class FrameTally:
-    """Sums over sequences, a number a frame.
+    """Sums over sequences, for each frame.
 
     Args:
-        num_frames: T.
+        num_frames: number of frames in a sequence, T.
     """
 
     def __init__(self, num_frames: int) -> None:
@@ -26,7 +26,7 @@ class FrameTally:
         self._squares = np.zeros(num_frames)
 
     def add(self, right: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]]) -> None:
-        """Take the probabilities of "right" (n, T) after each frame, and labels (n,)."""
+        """Add sequences: probabilities of "right" after each frame (n, T), and labels, 0 or 1 (n,)."""
         right = right.astype(np.float64)
         confidence = np.maximum(right, 1 - right)
         self._count += len(labels)
@@ -35,10 +35,10 @@ class FrameTally:
         self._squares += (confidence**2).sum(0)
 
     def document(self) -> dict[str, Any]:
-        """A row a frame, and the first after which 99 % of the answers are right.
+        """The part ``accuracy_by_frame``: a row per frame, and the first frame with at least 99 % accuracy.
 
-        Confidence is the probability of the class that was predicted. Intervals of 95 %: Wilson's for the
-        accuracy, normal for the mean confidence (none of a single sequence).
+        Confidence is the probability of the predicted class. Intervals cover 95 %: Wilson's for the accuracy,
+        normal for the mean confidence (None for a single sequence).
         """
         rows: list[dict[str, Any]] = []
         for frame, correct in enumerate(self._correct.tolist()):
@@ -56,5 +56,5 @@ class FrameTally:
                     "mean_confidence_interval": interval,
                 }
             )
-        knows = (row["num_frames"] for row in rows if row["accuracy"] >= _KNOWS_AT)
-        return {"first_frame_at_99_percent": next(knows, None), "frames": rows}
+        reached = (row["num_frames"] for row in rows if row["accuracy"] >= _ACCURACY_THRESHOLD)
+        return {"first_frame_at_99_percent": next(reached, None), "frames": rows}

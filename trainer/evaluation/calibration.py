@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say: reliability by bin, and the expected calibration error."""
+"""Calibration of probabilities: reliability by bin, and the expected calibration error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NUM_BINS = 15
 
 
 class Reliability:
-    """Counts over equal bins of the probability of "right", bin k from k/15 on, below (k + 1)/15."""
+    """Counts over 15 equal bins of the probability of "right": bin k is [k/15, (k + 1)/15), the last to 1."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(NUM_BINS, np.int64)
@@ -19,7 +19,7 @@ class Reliability:
         self._scores = np.zeros(NUM_BINS)
 
     def add(self, scores: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]) -> None:
-        """Take scores (n,) and whether each is of class 1 (n,)."""
+        """Add sequences: scores (n,), and whether each is of class 1 (n,)."""
         bins = np.minimum((scores * NUM_BINS).astype(int), NUM_BINS - 1)
         self._counts += np.bincount(bins, minlength=NUM_BINS)
         self._positives += np.bincount(bins[positive], minlength=NUM_BINS)
@@ -33,7 +33,7 @@ class Reliability:
         return float(np.abs(self._positives - self._scores).sum() / self._counts.sum())
 
     def table(self) -> list[dict[str, Any]]:
-        """A row a bin: its ends, how many, their mean score and the share of class 1; None of nothing."""
+        """A row per bin: its ends, number of sequences, mean score and share of class 1 (None if empty)."""
         return [
             {
                 "from": index / NUM_BINS,

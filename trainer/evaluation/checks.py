@@ -1,6 +1,6 @@
-"""The gate: bounds that metrics must keep, and changes against another ``metrics.json``.
+"""The gate: checks metrics against bounds, and against another ``metrics.json``, the baseline.
 
-A file of checks is YAML, a mapping from names of numbers (see `trainer.evaluation.document.numbers`) to
+A file of checks is YAML, a mapping from names of numbers (see `trainer.evaluation.document.named_numbers`) to
 bounds:
 
     accuracy: {min: 0.99, min_change: -0.001}
@@ -8,7 +8,7 @@ bounds:
     slices.turns.many.accuracy: {min: 0.97}
     loss: {max: 0.05}
 
-``min_change`` and ``max_change`` bound the value minus the baseline's.
+``min_change`` and ``max_change`` are bounds on the value minus the baseline's.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import tensorflow as tf
 import yaml
 
 from pipeline.command_line.errors import RequestError, one_line
-from trainer.evaluation.document import SCHEMA_VERSION, numbers, of_this_version
+from trainer.evaluation.document import SCHEMA_VERSION, named_numbers, upgrade_document
 
 _CHANGES = ("min_change", "max_change")
 _BOUNDS = ("min", "max", *_CHANGES)
 _ROUNDING = 1e-12
 
-# What this module and its users read of a metrics.json.
+# Parts of a metrics.json that this module and its callers read.
 _PARTS = ("model", "dataset", "request", "code", "throughput", "environment")
 
 
@@ -39,9 +39,9 @@ class Check:
     """A bound on a number.
 
     Attributes:
-        name: of the number.
-        bound: "min" or "max" of the value, "min_change" or "max_change" of the value minus the baseline's.
-        limit: still passes.
+        name: name of the number.
+        bound: "min" or "max" of the value, or "min_change" or "max_change" of the value minus the baseline's.
+        limit: the bound itself; a value equal to it passes.
     """
 
     name: str
@@ -50,18 +50,23 @@ class Check:
 
     @property
     def needs_baseline(self) -> bool:
-        """Whether it bounds a change."""
+        """Whether the bound is one on a change."""
         return self.bound in _CHANGES
 
     def result(
         self, values: Mapping[str, float | None], baseline: Mapping[str, float | None]
     ) -> dict[str, Any]:
-        """The check's row of ``metrics.json``. What is not defined does not pass."""
+        """The check's row of ``metrics.json``; an undefined value fails.
+
+        Args:
+            values: numbers of the evaluation by name.
+            baseline: numbers of the baseline by name.
+        """
         value, before = values[self.name], baseline.get(self.name) if self.needs_baseline else None
         checked = value
         if self.needs_baseline:
             checked = None if value is None or before is None else value - before
-        # A change of exactly the limit passes, whatever the difference of two binary fractions is rounded to.
+        # A change equal to the limit must pass, although the difference of two floats is rounded.
         low, high = self.limit - _ROUNDING, self.limit + _ROUNDING
         passed = checked is not None and (checked >= low if self.bound.startswith("min") else checked <= high)
         row = {"name": self.name, "bound": self.bound, "limit": self.limit, "value": value}
@@ -70,24 +75,24 @@ class Check:
 
 @dataclass(frozen=True)
 class Gate:
-    """Checks, and what changes are counted from.
+    """Checks and their baseline.
 
     Attributes:
-        checks: the bounds.
-        baseline: another ``metrics.json``; None if no check needs one.
+        checks: the checks.
+        baseline: document of another ``metrics.json``, for bounds on changes; None if there is none.
     """
 
     checks: tuple[Check, ...] = ()
     baseline: Mapping[str, Any] | None = None
 
     def check_names(self, known: Sequence[str]) -> None:
-        """Refuse checks of numbers that there will not be.
+        """Check, before the evaluation, that all numbers checked will exist.
 
         Args:
-            known: names of the numbers that there will be.
+            known: names of the numbers that the evaluation will have.
 
         Raises:
-            RequestError: naming the first, and what may have been meant.
+            RequestError: with the first unknown name and a similar known one.
         """
         for check in self.checks:
             if check.name not in known:
@@ -96,14 +101,14 @@ class Gate:
                 raise RequestError(f"--checks: there is no number {check.name}{meant}")
 
     def check_baseline(self, dataset: Mapping[str, Any], request: Mapping[str, Any]) -> None:
-        """Refuse changes against nothing, or against what was measured otherwise.
+        """Check that the baseline was measured on the same data and in the same way.
 
         Args:
-            dataset: what is judged, as that part of ``metrics.json``.
-            request: what is asked for, likewise.
+            dataset: the part ``dataset`` of the evaluation's document.
+            request: its part ``request``.
 
         Raises:
-            RequestError: saying what differs.
+            RequestError: if a check needs a baseline and there is none, or with what differs.
         """
         changes = [check for check in self.checks if check.needs_baseline]
         if self.baseline is None:
@@ -120,7 +125,7 @@ class Gate:
             )
         if measured_on["left_out"] != dataset["left_out"]:
             raise RequestError("--baseline: other damaged sequences were left out there; repair the data set")
-        names = numbers(self.baseline)
+        names = named_numbers(self.baseline)
         for check in changes:
             if check.name not in names:
                 raise RequestError(
@@ -134,24 +139,24 @@ class Gate:
                     raise RequestError(f"--baseline: {check.name} was measured with other --slices")
 
     def results(self, document: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """A row for every check of a document's numbers."""
-        values = numbers(document)
-        before = {} if self.baseline is None else numbers(self.baseline)
+        """The rows of all checks for a document."""
+        values = named_numbers(document)
+        before = {} if self.baseline is None else named_numbers(self.baseline)
         return [check.result(values, before) for check in self.checks]
 
 
 def read_checks(path: str) -> tuple[Check, ...]:
-    """The checks of a file.
+    """Read the checks of a YAML file.
 
     Raises:
-        RequestError: if it cannot be read, holds no checks, or something else.
+        RequestError: if the file cannot be read, or is no mapping from names to bounds.
     """
     try:
         with open(path, encoding="utf-8") as stream:
-            document = yaml.load(stream, _EachKeyOnce)
+            document = yaml.load(stream, _UniqueKeyLoader)
     except OSError as error:
         raise RequestError(f"--checks {path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # Dates and numbers have their own.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # Wrong dates raise ValueError.
         raise RequestError(f"--checks {path}: is not YAML ({one_line(error)[:160]})") from error
     if not isinstance(document, dict) or not document:
         raise RequestError(
@@ -169,13 +174,17 @@ def read_checks(path: str) -> tuple[Check, ...]:
 
 
 def read_metrics(path: str, flag: str) -> dict[str, Any]:
-    """A ``metrics.json`` that was named with a flag, as it is written now.
+    """Read a ``metrics.json``, upgraded to the current schema version.
+
+    Args:
+        path: the file.
+        flag: the flag that gave the path, for the error.
 
     Raises:
-        RequestError: if it cannot be read, or is of another version.
+        RequestError: if the file cannot be read, or has an unsupported schema version.
     """
     try:
-        document = of_this_version(json.loads(tf.io.gfile.GFile(path).read()))
+        document = upgrade_document(json.loads(tf.io.gfile.GFile(path).read()))
         version = document["schema_version"]
         if version == SCHEMA_VERSION:
             _check_document(document)
@@ -191,11 +200,11 @@ def read_metrics(path: str, flag: str) -> dict[str, Any]:
 
 
 def _check_document(document: Mapping[str, Any]) -> None:
-    """Raise one of several errors for what is not as `trainer.evaluation.judging` writes it."""
+    """Raise an error of any kind if a document is not as `trainer.evaluation.evaluator` writes it."""
     for part in _PARTS:
         if not isinstance(document[part], dict):
             raise ValueError(f"{part} is no mapping")
-    for name, value in numbers(document).items():
+    for name, value in named_numbers(document).items():
         if value is not None and not math.isfinite(value):
             raise ValueError(f"{name} is {value}")
     for name in ("content_sha256", "left_out"):
@@ -206,7 +215,7 @@ def _check_document(document: Mapping[str, Any]) -> None:
 
 def _limit(limit: object, where: str) -> float:
     try:
-        # YAML 1.1 takes 1e-3 for a text.
+        # YAML 1.1 parses 1e-3 as a string.
         number = float("" if isinstance(limit, bool) else limit)  # type: ignore[arg-type]
     except (ValueError, TypeError, OverflowError):
         number = math.nan
@@ -215,8 +224,8 @@ def _limit(limit: object, where: str) -> float:
     return number
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML as PyYAML reads it, but a check given twice is an error and not the last one alone."""
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """`yaml.SafeLoader` that raises an error for a key given twice, where PyYAML takes the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

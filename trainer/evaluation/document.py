@@ -1,4 +1,4 @@
-"""``metrics.json``: what it says, and the names by which checks speak of its numbers.
+"""The document of ``metrics.json``: its numbers, and their names in checks.
 
 ``docs/metrics.schema.json`` is its JSON Schema.
 """
@@ -18,15 +18,18 @@ from trainer.evaluation.slices import Slicing
 
 SCHEMA_VERSION = 3
 
-# What one run says that no other needs to say again.
-OF_THE_RUN = ("code", "throughput", "environment", "checks", "passed")
+# Parts of the document that differ when an evaluation is repeated.
+VOLATILE_PARTS = ("code", "throughput", "environment", "checks", "passed")
 
 
-def of_this_version(document: dict[str, Any]) -> dict[str, Any]:
-    """A document as it is written now, if it is of version 2, which called flips noise; others as they are.
+def upgrade_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Convert a document of schema version 2, where flips are named noise, to version 3.
+
+    Returns:
+        The converted document; a document of another version unchanged.
 
     Raises:
-        LookupError, TypeError, AttributeError: if it is no such document.
+        LookupError, TypeError, AttributeError: if it is no document of ``metrics.json``.
     """
     if document["schema_version"] != 2:
         return document
@@ -35,11 +38,11 @@ def of_this_version(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def results(evidence: Evidence, under_flips: Mapping[float, Evidence]) -> dict[str, Any]:
-    """All numbers that follow from a model's answers.
+    """Compute all numbers from a model's answers.
 
     Args:
         evidence: the answers.
-        under_flips: answers by the share of pixels that were flipped.
+        under_flips: the answers with flipped pixels, by share of pixels flipped.
 
     Returns:
         The parts ``intervals``, ``metrics``, ``accuracy_by_frame``, ``slices``, ``robustness`` and ``worst``.
@@ -66,12 +69,12 @@ def _robustness(rate: float, evidence: Evidence) -> dict[str, Any]:
     return {"flipped": rate, **{name: metrics[name] for name in kept}}
 
 
-def numbers(document: Mapping[str, Any]) -> dict[str, float | None]:
-    """The numbers of a document by name.
+def named_numbers(document: Mapping[str, Any]) -> dict[str, float | None]:
+    """The numbers of a document by name; None for a number that is not defined.
 
-    Metrics go by their own names (``accuracy``), all others by where they stand
-    (``slices.turns.few.accuracy``, ``accuracy_by_frame.10.accuracy``, ``robustness.0.05.loss``); the ends of
-    an interval by ``.low`` and ``.high``. None for a number that is not defined.
+    A metric has its own name (``accuracy``), another number its place in the document
+    (``slices.turns.few.accuracy``, ``accuracy_by_frame.10.accuracy``, ``robustness.0.05.loss``). The ends of
+    an interval have the suffixes ``.low`` and ``.high``.
     """
     found: dict[str, float | None] = {}
     metrics = {name: value for name, value in document["metrics"].items() if name != "reliability"}
@@ -102,11 +105,18 @@ def _named(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float | N
             yield f"{prefix}{name}", value
 
 
-def known_names(
+def number_names(
     num_frames: int, image_size: int, slicings: Mapping[str, Slicing], flips: tuple[float, ...]
 ) -> list[str]:
-    """The names of all numbers, before there are any."""
+    """The names that `named_numbers` will give, before the evaluation.
+
+    Args:
+        num_frames: number of frames that the model sees of a sequence.
+        image_size: S.
+        slicings: the slicings of the evaluation, by name.
+        flips: its shares of flipped pixels.
+    """
     example = Evidence(1, num_frames, image_size, slicings)
     path = np.zeros((1, image_size), np.uint8)
     example.add(np.zeros(1, np.int64), np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), path)
-    return list(numbers(results(example, dict.fromkeys(flips, example))))
+    return list(named_numbers(results(example, dict.fromkeys(flips, example))))

@@ -1,4 +1,4 @@
-"""What a judgement is made of: answers, and sums over them, gathered batch by batch in bounded memory."""
+"""Collects a model's answers batch by batch, with sums over them, in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NUM_WORST = 16
 
 @dataclass(frozen=True)
 class WorstSequences:
-    """The sequences whose label was given the least probability, the worst first.
+    """The sequences with the lowest probability for their label, the lowest first.
 
     Attributes:
-        numbers: which of the split, int64 (k,).
+        numbers: numbers of the sequences in the split, int64 (k,), k at most `NUM_WORST`.
         labels: int64 (k,).
         right: probability of "right", float64 (k,).
         paths: uint8 (k, S).
@@ -32,8 +32,8 @@ class WorstSequences:
     right: npt.NDArray[np.float64]
     paths: Uint8Array
 
-    def with_more(self, more: WorstSequences) -> WorstSequences:
-        """The worst of both; of equals, those with the lower numbers."""
+    def merged_with(self, more: WorstSequences) -> WorstSequences:
+        """The worst `NUM_WORST` of both; among equals, those with the lower numbers."""
         numbers = np.concatenate([self.numbers, more.numbers])
         labels = np.concatenate([self.labels, more.labels])
         right = np.concatenate([self.right, more.right])
@@ -43,14 +43,21 @@ class WorstSequences:
 
 
 class Evidence:
-    """Answers to the sequences of a split, in order.
+    """The answers to the sequences of a split, in order.
+
+    Args:
+        num_sequences: number of sequences in the split, n.
+        num_frames: number of frames that the model sees of a sequence, T.
+        image_size: S.
+        slicings: the slicings to count by, by name.
 
     Attributes:
-        right: probability of "right" after the last frame, float32 (n,) as the model gives it.
+        right: probability of "right" after the last frame, float32 (n,).
         labels: uint8 (n,), 0 = left, 1 = right.
-        by_frame: sums after every frame.
+        by_frame: sums after each frame.
         slices: sums over groups of sequences.
-        worst: the worst sequences.
+        worst: the sequences with the lowest probability for their label.
+        num_sequences: number of sequences added so far.
     """
 
     def __init__(
@@ -71,11 +78,11 @@ class Evidence:
         labels: Int64Array,
         paths: Uint8Array,
     ) -> None:
-        """Take the next sequences.
+        """Add the next sequences.
 
         Args:
-            numbers: of the sequences in the split, int64 (n,).
-            right: probability of "right" after every frame, (n, T).
+            numbers: numbers of the sequences in the split, int64 (n,).
+            right: probability of "right" after each frame, (n, T).
             labels: int64 (n,).
             paths: uint8 (n, S).
         """
@@ -84,5 +91,5 @@ class Evidence:
         self.right[start:stop], self.labels[start:stop] = last, labels
         self.by_frame.add(right, labels)
         self.slices.add(paths, labels, (last > 0.5) == (labels == 1))
-        self.worst = self.worst.with_more(WorstSequences(numbers, labels, last.astype(np.float64), paths))
+        self.worst = self.worst.merged_with(WorstSequences(numbers, labels, last.astype(np.float64), paths))
         self.num_sequences = stop

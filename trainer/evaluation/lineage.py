@@ -1,4 +1,4 @@
-"""Where metrics come from: the data, the weights, the training, the code; and that the data is held out."""
+"""Records the origin of metrics (data, weights, training, code), and checks that the data is held out."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from trainer.run.versions import versions
 
 
 def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
-    """Refuse to judge a model by sequences that it was trained on.
+    """Check that a model was not trained on the sequences of a split.
 
-    Sequences of the training split's name, seed and image size are the same ones, whatever the encoding and
-    the number of them; others are told by the digest of their content.
+    A split "train" of the same seed and image size has the training's sequences, in any encoding and number.
+    Any other split is compared by its content digest.
 
     Raises:
-        RequestError: if they are the training split's.
+        RequestError: if it was.
     """
     trained_on = run.training_data()
-    if trained_on is None:  # A model by itself.
+    if trained_on is None:  # A model without ``config.json``.
         return
     settings = manifest.settings
-    drawn_alike = split == "train" and (trained_on["seed"], trained_on["image_size"]) == (
+    is_same_sample = split == "train" and (trained_on["seed"], trained_on["image_size"]) == (
         settings.seed,
         settings.image_size,
     )
-    if drawn_alike or manifest.splits[split].content_sha256 == trained_on["train_content_sha256"]:
+    if is_same_sample or manifest.splits[split].content_sha256 == trained_on["train_content_sha256"]:
         raise RequestError(
             f"--split {split}: these are the sequences that the model was trained on; judge it by others"
         )
 
 
-def of_model(run: RunDirectory, path: str, sha256: str, step: int) -> dict[str, Any]:
-    """The part ``model``: weights and training."""
+def model_part(run: RunDirectory, path: str, sha256: str, step: int) -> dict[str, Any]:
+    """The part ``model``: the file of the weights and its training."""
     has_config = tf.io.gfile.exists(run.config_path)
     trained_on = run.training_data()
     return {
@@ -60,8 +60,10 @@ def of_model(run: RunDirectory, path: str, sha256: str, step: int) -> dict[str, 
     }
 
 
-def of_data(data_dir: str, manifest: Manifest, split: str, left_out: Mapping[str, int]) -> dict[str, Any]:
-    """The part ``dataset``."""
+def dataset_part(
+    data_dir: str, manifest: Manifest, split: str, left_out: Mapping[str, int]
+) -> dict[str, Any]:
+    """The part ``dataset``: the split and its content."""
     return {
         "name": DATASET_NAME,
         "path": absolute_path(data_dir),
@@ -74,8 +76,8 @@ def of_data(data_dir: str, manifest: Manifest, split: str, left_out: Mapping[str
     }
 
 
-def of_code() -> dict[str, str]:
-    """The part ``code``: version, and a SHA-256 over names and bytes of all sources in sorted order."""
+def code_part() -> dict[str, str]:
+    """The part ``code``: version, and SHA-256 over names and bytes of all sources in sorted order."""
     digest = hashlib.sha256()
     for package in (pipeline, model, trainer):
         root = Path(str(package.__file__)).parent
@@ -86,8 +88,8 @@ def of_code() -> dict[str, str]:
     return {"version": _version(), "sha256": digest.hexdigest()}
 
 
-def of_environment() -> dict[str, str]:
-    """The part ``environment``: machine, time and versions of what computes."""
+def environment_part() -> dict[str, str]:
+    """The part ``environment``: time, machine and versions of the software."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"time": now, "platform": platform.platform(), "host": platform.node(), **versions()}
 
@@ -95,5 +97,5 @@ def of_environment() -> dict[str, str]:
 def _version() -> str:
     try:
         return importlib.metadata.version("moving-lines")
-    except importlib.metadata.PackageNotFoundError:  # A source tree that was not installed.
+    except importlib.metadata.PackageNotFoundError:  # A source tree that is not installed.
         return "not installed"

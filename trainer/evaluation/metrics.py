@@ -1,4 +1,4 @@
-"""Metrics of a binary classifier from its scores, in float64 and exact over every sequence."""
+"""Metrics of a binary classifier from its scores, computed in float64 over all sequences."""
 
 from __future__ import annotations
 
@@ -10,36 +10,33 @@ import numpy.typing as npt
 
 from trainer.evaluation.calibration import Reliability
 from trainer.evaluation.intervals import proportion
-from trainer.evaluation.ranking import Ranking
+from trainer.evaluation.ranking import BLOCK_SIZE, Ranking, Scores
 
-Scores = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.integer[Any]]
-
-_BLOCK = 65_536
 
 
 def binary_metrics(scores: Scores, labels: Labels) -> dict[str, Any]:
-    """All metrics at once; the positive class is 1 = right, the threshold 0.5.
+    """Compute all metrics; the positive class is 1, "right", and the threshold is 0.5.
 
-    Memory beside the scores does not grow with their number but for a sorted copy.
+    Needs memory for one sorted copy of the scores, and otherwise a constant amount.
 
     Args:
         scores: probabilities of class 1, shape (n,), n at least 1.
         labels: 0 or 1, shape (n,).
 
     Returns:
-        Plain numbers, finite or None where a metric is not defined: ``roc_auc`` with one class missing,
+        Metrics by name, as finite Python numbers. Undefined ones are None: ``roc_auc`` if a class is missing,
         ``precision`` without positive predictions, ``recall`` without positive labels, ``f1`` without either.
-        95 % intervals are Wilson's, that of ``roc_auc`` DeLong's. ``confusion_matrix[label][prediction]``
-        counts sequences. ``loss`` is the mean binary cross-entropy in nats, its scores kept a float64 epsilon
-        away from 0 and 1.
+        Intervals cover 95 %: DeLong's for ``roc_auc``, Wilson's for the others.
+        ``confusion_matrix[label][prediction]`` counts sequences. ``loss`` is the mean binary cross-entropy in
+        nats, with scores clipped to a float64 epsilon from 0 and 1.
     """
     losses, squares, reliability = [], [], Reliability()
     matrix = np.zeros((2, 2), np.int64)
     epsilon = np.finfo(np.float64).eps
-    for start in range(0, len(scores), _BLOCK):
-        block = np.asarray(scores[start : start + _BLOCK], np.float64)
-        positive = np.asarray(labels[start : start + _BLOCK]) == 1
+    for start in range(0, len(scores), BLOCK_SIZE):
+        block = np.asarray(scores[start : start + BLOCK_SIZE], np.float64)
+        positive = np.asarray(labels[start : start + BLOCK_SIZE]) == 1
         np.add.at(matrix, (positive.astype(int), (block > 0.5).astype(int)), 1)
         clipped = np.clip(block, epsilon, 1 - epsilon)
         losses.append(float(-np.where(positive, np.log(clipped), np.log1p(-clipped)).sum()))

@@ -1,4 +1,4 @@
-"""Pictures of a judgement."""
+"""Draws pictures of an evaluation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _STRIP_FRAMES = 6
 
 
 def draw_pictures(document: Mapping[str, Any], evidence: Evidence) -> dict[str, bytes]:
-    """All pictures that there is something to draw for.
+    """Draw all pictures whose numbers are defined.
 
     Args:
-        document: of ``metrics.json``.
-        evidence: that it follows from.
+        document: document of ``metrics.json``.
+        evidence: the answers that it was computed from.
 
     Returns:
-        PNG images by name, in the order in which to look at them.
+        PNG images by name, in the order of the report.
     """
     metrics = document["metrics"]
     figures = {
@@ -127,7 +127,7 @@ def _robustness(rows: list[dict[str, Any]]) -> Figure:
 
 
 def _worst(worst: WorstSequences) -> Figure:
-    """Strips of frames, a row each, so that they can be looked at on a phone."""
+    """A strip of frames per sequence, one above the other, to fit a phone's screen."""
     count = len(worst.labels)
     frames = draw_frames(worst.paths, worst.labels)[..., 0]
     shown = np.unique(np.linspace(0, frames.shape[1] - 1, _STRIP_FRAMES).round().astype(int))

@@ -1,4 +1,4 @@
-"""Judging again what a ``metrics.json`` says, and comparing every number."""
+"""Repeats the evaluation of a ``metrics.json`` and compares all numbers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.command_line.errors import RequestError
-from trainer.evaluation.document import OF_THE_RUN
-from trainer.evaluation.judging import EvaluationRequest
+from trainer.evaluation.document import VOLATILE_PARTS
+from trainer.evaluation.evaluator import EvaluationRequest
 from trainer.run.tensorflow_files import file_sha256
 
-# Where things lie may change.
-_PLACES = ("model.path", "model.run", "dataset.path", "request.slices.path")
+# Paths may differ.
+_PATH_NAMES = ("model.path", "model.run", "dataset.path", "request.slices.path")
 
 
 def recorded_request(
@@ -23,22 +23,22 @@ def recorded_request(
     data_dir: str | None = None,
     slices: str | None = None,
 ) -> EvaluationRequest:
-    """The request that a document answers.
+    """The request that a document records.
 
     Args:
-        document: of ``metrics.json``.
-        path: of the document, for errors.
-        model_dir: where the model lies now; None: where it lay.
-        data_dir: where the data lies now; None: where it lay.
-        slices: where the file of slicings lies now; None: where it lay.
+        document: document of a ``metrics.json``.
+        path: path of the document, for errors.
+        model_dir: present path of the run directory; None takes the recorded one.
+        data_dir: present path of the data set; None takes the recorded one.
+        slices: present path of the file of slicings; None takes the recorded one.
 
     Raises:
-        RequestError: if the document does not say, or the file of slicings is another now.
+        RequestError: if the document records no request, or the file of slicings has changed.
     """
     try:
-        asked, judged = document["request"], document["model"]
-        run = model_dir or judged["run"]
-        file_name = os.path.relpath(judged["path"], judged["run"])
+        asked, model = document["request"], document["model"]
+        run = model_dir or model["run"]
+        file_name = os.path.relpath(model["path"], model["run"])
         return EvaluationRequest(
             data_dir=data_dir or document["dataset"]["path"],
             model_dir=run,
@@ -55,7 +55,7 @@ def recorded_request(
 
 
 def _same_slices(before: Mapping[str, str] | None, now: str | None) -> str | None:
-    """Where the file of slicings lies; it is a program, so another one is not run."""
+    """The path of the file of slicings; only the recorded program may run, so its digest is checked."""
     if before is None:
         if now is not None:
             raise RequestError(f"--slices {now}: none were asked for; leave --slices out")
@@ -69,7 +69,7 @@ def _same_slices(before: Mapping[str, str] | None, now: str | None) -> str | Non
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lines that name all that differs in two documents, but for speed, machine, time, paths and checks."""
+    """A line per difference of two documents, apart from throughput, environment, code, paths and checks."""
     then, today = dict(_leaves(before)), dict(_leaves(now))
     return [
         f"{name}: {_shown(then, name)}, now {_shown(today, name)}"
@@ -79,7 +79,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def changed_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What computes, and is not what it was: a reason for other numbers."""
+    """A line per changed version of software, machine, device or code, which may explain differences."""
     then, today = (
         {
             **document["environment"],
@@ -99,7 +99,7 @@ def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(document, Mapping):
         for key, value in document.items():
             full = f"{name}.{key}" if name else key
-            if full not in _PLACES and full not in OF_THE_RUN:
+            if full not in _PATH_NAMES and full not in VOLATILE_PARTS:
                 yield from _leaves(value, full)
     elif isinstance(document, list):
         yield f"{name}.length", len(document)

@@ -1,4 +1,4 @@
-"""Runs a classifier over the sequences of a split."""
+"""Runs a classifier over all sequences of a split."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Answers = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class _Batch:
-    """Sequences to score: numbers in the split, NumPy features for either backend, labels and paths."""
+    """Sequences to score: numbers in the split, features as NumPy arrays, labels and paths."""
 
     numbers: Int64Array
     features: dict[str, npt.NDArray[Any]]
@@ -38,15 +38,15 @@ class _Batch:
 
 
 class Scorer:
-    """A classifier that answers after every frame, made once for any number of splits and weights.
+    """A classifier with an answer after each frame, built once for any number of splits and weights.
 
-    Several batches are worked on at once where `trainer.distributed.devices.num_parallel_batches` says so.
+    Computes `trainer.distributed.devices.num_parallel_batches` batches in parallel.
 
     Args:
         trained: the model.
-        image_size: S of the sequences; that of the model.
-        encoding: of their records.
-        observation: what it gets to see of them.
+        image_size: S of the sequences; must be that of the model.
+        encoding: encoding of the records.
+        observation: how sequences are shown to the model.
     """
 
     def __init__(
@@ -59,43 +59,46 @@ class Scorer:
         self._needs_numbers = observation.is_random
         self._num_frames = observation.window or image_size
 
-    def take_weights(self, classifier: keras.Model) -> None:
-        """Answer as another classifier of the same architecture from now on."""
+    def set_weights(self, classifier: keras.Model) -> None:
+        """Copy the weights of another classifier of the same architecture."""
         self._every_frame.set_weights(classifier.get_weights())
 
     def score(
-        self, files: SplitFiles, batch_size: int, slicings: Mapping[str, Slicing], what: str
+        self, files: SplitFiles, batch_size: int, slicings: Mapping[str, Slicing], progress_label: str
     ) -> Evidence:
-        """Score every sequence of a split, to the last.
+        """Collect the answers to all sequences of a split.
 
         Args:
             files: the split.
-            batch_size: sequences a batch; the last batch is what is left.
-            slicings: by which to count.
-            what: named in front of the progress.
+            batch_size: number of sequences in a batch; the last batch may have fewer.
+            slicings: the slicings to count by, by name.
+            progress_label: shown in front of the progress.
 
         Raises:
             WorkError: if a shard is damaged or the answers are not finite.
         """
         evidence = Evidence(files.num_sequences, self._num_frames, files.image_size, slicings)
-        at_once = num_parallel_batches()
+        max_pending = num_parallel_batches()
         size = min(batch_size, files.num_sequences)
-        with Progress(what, files.num_sequences) as progress, ThreadPoolExecutor(at_once) as pool:
-            under_way: deque[tuple[_Batch, Future[_Answers]]] = deque()
+        with (
+            Progress(progress_label, files.num_sequences) as progress,
+            ThreadPoolExecutor(max_pending) as pool,
+        ):
+            pending: deque[tuple[_Batch, Future[_Answers]]] = deque()
 
             def take_first() -> None:
-                batch, answers = under_way.popleft()
+                batch, answers = pending.popleft()
                 evidence.add(batch.numbers, answers.result(), batch.labels, batch.paths)
                 progress.set(evidence.num_sequences)
 
             with damage_named(files):
                 for batch in self._batches(files, batch_size):
-                    under_way.append((batch, pool.submit(self._answers, batch.features, size)))
-                    if len(under_way) == 1 and not evidence.num_sequences:
-                        take_first()  # It compiles, which two must not do at once.
-                    elif len(under_way) > at_once:
+                    pending.append((batch, pool.submit(self._answers, batch.features, size)))
+                    if len(pending) == 1 and not evidence.num_sequences:
+                        take_first()  # The first batch compiles the model; two must not do so in parallel.
+                    elif len(pending) > max_pending:
                         take_first()
-            while under_way:
+            while pending:
                 take_first()
         return evidence
 
@@ -112,7 +115,7 @@ class Scorer:
 
     def _answers(self, features: dict[str, npt.NDArray[Any]], size: int) -> _Answers:
         count = len(next(iter(features.values())))
-        if count < size:  # Filled up: the model would be compiled anew for another size.
+        if count < size:  # Pad the batch: another size would compile the model again.
             places = np.minimum(np.arange(size), count - 1)
             features = {name: values[places] for name, values in features.items()}
         answers: _Answers = self._model.predict_on_batch(features)[:count, :, 0]

@@ -1,12 +1,12 @@
-"""For whom the model is worse: accuracy over groups of sequences.
+"""Accuracy over groups of sequences.
 
-A **slicing** puts every sequence into one of its groups, as a function of path and label:
+A **slicing** assigns each sequence to one of its groups, by path and label:
 
     @slicing("start_row", "top", "middle", "bottom")
     def start_row(paths, labels):
         return paths[:, 0].astype(int) * 3 // paths.shape[1]
 
-That is all there is to add one: here, or in a file of one's own for ``trainer.evaluate --slices FILE``.
+A slicing is added by such a function in this module, or in a file for ``trainer.evaluate --slices FILE``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from pipeline.command_line.errors import RequestError, one_line
 from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array
 from trainer.evaluation.intervals import proportion
 
-SMALL = 100  # Sequences; with fewer, the interval of an accuracy around one half is about 0.2 wide, or wider.
+# With fewer sequences, the interval of an accuracy of 0.5 is at least 0.2 wide.
+SMALL = 100
 
-# Paths, uint8 (n, S), and labels, int64 (n,), to the number of each sequence's group, integers (n,).
+# The index of each sequence's group, integers (n,); a function to it from paths, uint8 (n, S), and labels,
+# int64 (n,).
 Groups = npt.NDArray[np.integer[Any]]
 Assign = Callable[[Uint8Array, Int64Array], Groups]
 
@@ -35,11 +37,11 @@ _NAME = re.compile(r"\w[\w -]*")
 
 @dataclass(frozen=True)
 class Slicing:
-    """A way to part sequences.
+    """A division of sequences into groups.
 
     Attributes:
-        groups: their names, in the order of the numbers that ``assign`` gives.
-        assign: paths, uint8 (n, S), and labels, int64 (n,), to numbers of groups, integers (n,).
+        groups: names of the groups, by the index that ``assign`` returns.
+        assign: maps paths, uint8 (n, S), and labels, int64 (n,), to indices of groups, integers (n,).
     """
 
     groups: tuple[str, ...]
@@ -50,10 +52,15 @@ SLICINGS: dict[str, Slicing] = {}
 
 
 def slicing(name: str, *groups: str) -> Callable[[Assign], Assign]:
-    """Register a function as a slicing.
+    """Register the decorated function as a slicing.
+
+    Args:
+        name: name of the slicing.
+        groups: names of its groups, by index.
 
     Raises:
-        ValueError: if the name is taken, or a name has other characters than letters, digits, space, _ and -.
+        ValueError: if the slicing exists already, has no groups, or names one twice; or if a name has other
+            characters than letters, digits, space, _ and -.
     """
     if name in SLICINGS:
         raise ValueError(f"there is a slicing {name!r} already")
@@ -79,18 +86,18 @@ def _direction(paths: Uint8Array, labels: Int64Array) -> Groups:
 
 @slicing("start_row", "top", "middle", "bottom")
 def _start_row(paths: Uint8Array, labels: Int64Array) -> Groups:
-    """Thirds of the rows."""
+    """The third of the rows in which the line starts."""
     return np.floor_divide(paths[:, 0].astype(np.int64) * 3, paths.shape[1])
 
 
 @slicing("turns", "few", "some", "many")
 def _turns(paths: Uint8Array, labels: Int64Array) -> Groups:
-    """How often the line changes between up and down, however long it runs straight in between.
+    """How often the line changes between up and down, straight runs in between not counted.
 
-    For large S that is (S - 1) / 3 times on average; few and many are a fifth of that away from it, and more.
+    For large S the mean is (S - 1) / 3; "few" is below 0.8 times the mean, "many" at least 1.2 times.
     """
     steps = np.sign(np.diff(paths.astype(np.int8 if paths.shape[1] <= 128 else np.int16), axis=1))
-    # Where a line runs straight it keeps the direction that it had.
+    # A straight run keeps the direction before it.
     last_moved = np.maximum.accumulate(np.where(steps != 0, np.arange(1, paths.shape[1]), 0), axis=1)
     padded = np.concatenate([np.zeros_like(steps[:, :1]), steps], axis=1)
     direction = np.take_along_axis(padded, last_moved, axis=1)
@@ -102,17 +109,20 @@ def _turns(paths: Uint8Array, labels: Int64Array) -> Groups:
 
 @slicing("border", "touched", "free")
 def _border(paths: Uint8Array, labels: Int64Array) -> Groups:
-    """Whether the line comes to the uppermost or the lowest row."""
+    """Whether the line touches the top row or the bottom row."""
     touched = (paths == 0) | (paths == paths.shape[1] - 1)
     groups: Groups = (~touched.any(1)).astype(np.int64)
     return groups
 
 
 def load_slicings(path: str | None) -> dict[str, Slicing]:
-    """The slicings of this module, and those that a Python file registers when it is run.
+    """The slicings of this module by name, and those that a Python file registers.
+
+    Args:
+        path: the Python file, which is run; None for none.
 
     Raises:
-        RequestError: if the file cannot be run.
+        RequestError: if running the file fails.
     """
     known = dict(SLICINGS)
     if path is None:
@@ -120,7 +130,7 @@ def load_slicings(path: str | None) -> dict[str, Slicing]:
     try:
         runpy.run_path(path)
         return {**SLICINGS, **known}
-    except (Exception, SystemExit) as error:  # It is somebody else's program.
+    except (Exception, SystemExit) as error:  # The user's program may raise anything.
         reason = f"{type(error).__name__}: {one_line(error)[:200]}"
         raise RequestError(f"--slices {path}: cannot be loaded ({reason})") from error
     finally:
@@ -129,24 +139,29 @@ def load_slicings(path: str | None) -> dict[str, Slicing]:
 
 
 class SliceTally:
-    """Counts of sequences and right answers in every group of every slicing.
-
-    Raises:
-        RequestError: by `add`, if a slicing does not give a group's number for every sequence.
-    """
+    """Counts sequences and correct answers in each group of each slicing."""
 
     def __init__(self, slicings: Mapping[str, Slicing]) -> None:
         self._slicings = dict(slicings)
         self._counts = {name: np.zeros((len(each.groups), 2), np.int64) for name, each in slicings.items()}
 
     def add(self, paths: Uint8Array, labels: Int64Array, correct: npt.NDArray[np.bool_]) -> None:
-        """Take paths (n, S), labels (n,) and whether each was answered rightly (n,)."""
+        """Add sequences.
+
+        Args:
+            paths: uint8 (n, S).
+            labels: int64 (n,).
+            correct: whether each answer is correct, bool (n,).
+
+        Raises:
+            RequestError: if a slicing fails, or does not return an index for each sequence.
+        """
         for name, each in self._slicings.items():
             try:
-                # Copies: what one does to its arguments is not for the others to see.
+                # Copy: a slicing may change its arguments.
                 groups = np.asarray(each.assign(paths.copy(), labels.copy()))
                 groups = _checked(groups, len(labels), len(each.groups))
-            except (Exception, SystemExit) as error:  # It may be somebody else's program.
+            except (Exception, SystemExit) as error:  # A user's slicing may raise anything.
                 raise RequestError(
                     f"slicing {name}: {type(error).__name__}: {one_line(error)[:200]}"
                 ) from error
@@ -154,7 +169,7 @@ class SliceTally:
                 self._counts[name][:, column] += np.bincount(counted, minlength=len(each.groups))
 
     def document(self) -> dict[str, Any]:
-        """By slicing and group: number of sequences, accuracy, its Wilson interval, whether it is small."""
+        """The part ``slices``: number of sequences and accuracy, by slicing and group."""
         return {
             name: {
                 group: _row(*self._counts[name][index].tolist()) for index, group in enumerate(each.groups)

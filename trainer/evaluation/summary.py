@@ -1,4 +1,4 @@
-"""``metrics.json`` in lines for people, and the gate as a table."""
+"""Prints ``metrics.json`` as text, and the results of its checks as a table."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _BOUNDS = {
 }
 
 
-def summary(document: Mapping[str, Any]) -> str:
-    """The document, some lines long."""
+def summary_text(document: Mapping[str, Any]) -> str:
+    """The main numbers of a document, a line each."""
     metrics, dataset, throughput = document["metrics"], document["dataset"], document["throughput"]
     lost = dataset["left_out"]["num_sequences"]
     lines = [
@@ -44,7 +44,11 @@ def summary(document: Mapping[str, Any]) -> str:
 
 
 def checks_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The gate: a line for every check, failed ones first."""
+    """The results of checks, a line each, failed ones first.
+
+    Args:
+        rows: as `trainer.evaluation.checks.Gate.results` returns them; at least one.
+    """
     width = max(len(row["name"]) for row in rows)
     lines = [f"{sum(row['passed'] for row in rows)} of {len(rows)} checks passed"]
     for row in sorted(rows, key=lambda row: bool(row["passed"])):
@@ -58,12 +62,12 @@ def checks_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def bound_text(row: Mapping[str, Any]) -> str:
-    """What a check asks for."""
+    """The bound of a check's row, as text."""
     return _BOUNDS[row["bound"]].format(limit=row["limit"])
 
 
 def number_text(value: float | None) -> str:
-    """A number as people read it: counts whole, others to six digits."""
+    """A number as text: integers in full, floats with six digits."""
     if value is None:
         return "not defined"
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

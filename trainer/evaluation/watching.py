@@ -1,10 +1,10 @@
-"""The side-car: judges every checkpoint of a running training as it appears.
+"""Evaluates each checkpoint of a running training as it appears.
 
-It works in ``evaluations/`` of the run directory, which the trainer leaves alone: ``evaluations.jsonl`` holds
-a ``metrics.json`` a line, ``tensorboard/`` its numbers by step, ``best.keras`` and ``best.json`` the
-checkpoint with the lowest loss and its metrics. Nothing is made there before the training has claimed the
-directory. A checkpoint is copied before it is judged, so the trainer may delete it meanwhile; one that went
-before it was copied is named and passed over.
+Writes into ``evaluations/`` of the run directory, which the training does not touch: ``evaluations.jsonl``
+has the document of a ``metrics.json`` per line, ``tensorboard/`` its numbers by step, ``best.keras`` and
+``best.json`` the checkpoint with the lowest loss and its document. The directory is made only after the
+training has written ``config.json``. A checkpoint is copied before it is evaluated, because the training may
+delete it; one deleted before the copy is reported and skipped.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import tensorflow as tf
 from pipeline.command_line.errors import RequestError, WorkError, one_line
 from pipeline.storage.directory_lock import locked
 from trainer.evaluation.checks import Gate
-from trainer.evaluation.document import numbers, of_this_version
-from trainer.evaluation.judging import EvaluationRequest, Judge, opened_judge
+from trainer.evaluation.document import named_numbers, upgrade_document
+from trainer.evaluation.evaluator import EvaluationRequest, Evaluator, open_evaluator
 from trainer.input.split_files import read_manifest
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import (
@@ -41,52 +41,52 @@ POLL_SECONDS = 1.0
 
 
 def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float | None) -> Mapping[str, Any]:
-    """Judge checkpoints until the training is done.
+    """Evaluate checkpoints until the training has finished.
 
-    Started again, it goes on with those that were not judged yet.
+    A second call goes on with the checkpoints that are not evaluated yet.
 
     Args:
-        request: what is judged, by what.
-        gate: bounds; every line says which were kept.
-        device: what it runs on, for the documents.
-        patience: seconds to wait for a new checkpoint; None waits without end.
+        request: the request; its ``checkpoint`` is ignored.
+        gate: checks of the numbers, whose results each document contains.
+        device: description of the device, for the documents.
+        patience: seconds to wait for a new checkpoint; None waits without limit.
 
     Returns:
-        The best checkpoint's document.
+        The document of the best checkpoint.
 
     Raises:
         RequestError: if the request is wrong.
-        WorkError: if nothing new came in time, or the data is damaged.
+        WorkError: if no new checkpoint appears in time, or the data is damaged.
     """
     run = RunDirectory(request.model_dir)
-    read_manifest(request.data_dir)  # A wrong path should not come out when the training begins.
-    arrivals = _Arrivals(run, patience)
-    image_size = arrivals.wait_for_training()["image_size"]
-    with opened_judge(request, image_size, trained_observation(run), gate, device) as judge:
+    read_manifest(request.data_dir)  # Fail now, not when the training starts, if the path is wrong.
+    new = _NewCheckpoints(run, patience)
+    image_size = new.wait_for_training()["image_size"]
+    with open_evaluator(request, image_size, trained_observation(run), gate, device) as evaluator:
         tf.io.gfile.makedirs(run.evaluations_path)
         with locked(run.evaluations_path):
             remove_temporary_files(run.evaluations_path)
-            diary = _Diary(run, judge.origin)
-            if (orphan := diary.best_without_document()) is not None:
-                _judge_checkpoint(run, judge, diary, orphan)
-            for path in arrivals.new_checkpoints(diary.steps):
-                _judge_checkpoint(run, judge, diary, path)
-    if diary.best is None:
+            log = _EvaluationLog(run, evaluator.origin)
+            if (incomplete := log.best_without_document()) is not None:
+                _evaluate_checkpoint(run, evaluator, log, incomplete)
+            for path in new.paths(log.steps):
+                _evaluate_checkpoint(run, evaluator, log, path)
+    if log.best is None:
         raise WorkError(f"{run.path}: the training ended, and no checkpoint could be judged")
-    checks = gate.results(diary.best)  # Bounds may be others than when it was judged.
+    checks = gate.results(log.best)  # Again: the bounds may have changed since.
     return {
-        **diary.best,
+        **log.best,
         "checks": checks,
         "passed": all(row["passed"] for row in checks) if checks else None,
     }
 
 
-def _judge_checkpoint(run: RunDirectory, judge: Judge, diary: _Diary, path: str) -> None:
+def _evaluate_checkpoint(run: RunDirectory, evaluator: Evaluator, log: _EvaluationLog, path: str) -> None:
     try:
         with temporary_copy(path) as copy:
             trained = load_trained_model(run, copy)
-            document = judge.judge(trained, path).document
-            diary.add(document, copy)
+            document = evaluator.evaluate(trained, path).document
+            log.add(document, copy)
     except (RequestError, NotFiniteError) as error:
         gone = isinstance(error, RequestError) and not tf.io.gfile.exists(path)
         reason = "was removed before it was judged" if gone else f"cannot be judged ({one_line(error)[:200]})"
@@ -94,14 +94,14 @@ def _judge_checkpoint(run: RunDirectory, judge: Judge, diary: _Diary, path: str)
         return
     metrics = document["metrics"]
     verdict = {True: ", checks passed", False: ", checks FAILED", None: ""}[document["passed"]]
-    best = ", the best so far" if diary.best is document else ""
+    best = ", the best so far" if log.best is document else ""
     step = document["model"]["step"]
     line = f"step {step}: accuracy {metrics['accuracy']:.6f}, loss {metrics['loss']:.6f}{verdict}{best}"
     print(line, flush=True)
 
 
-class _Arrivals:
-    """What appears in a run directory."""
+class _NewCheckpoints:
+    """Waits for checkpoints in a run directory, each for at most ``patience`` seconds."""
 
     def __init__(self, run: RunDirectory, patience: float | None) -> None:
         self._run = run
@@ -109,7 +109,7 @@ class _Arrivals:
         self._last = time.monotonic()
 
     def wait_for_training(self) -> dict[str, Any]:
-        """Wait until a training has claimed the directory; what its ``config.json`` says of the data."""
+        """Wait until there is a ``config.json``; return its description of the data set."""
         if (data := self._run.training_data()) is None:
             print(f"waiting for a training in {self._run.path}", file=sys.stderr)
         while data is None:
@@ -117,11 +117,16 @@ class _Arrivals:
             data = self._run.training_data()
         return data
 
-    def new_checkpoints(self, judged: set[int]) -> Iterator[str]:
-        """Paths of checkpoints as they come, each once, until the training is done."""
-        seen = set(judged)
+    def paths(self, evaluated: set[int]) -> Iterator[str]:
+        """Yield the path of each checkpoint once, as it appears, until the training has finished.
+
+        Args:
+            evaluated: steps to leave out; the caller may add to it.
+        """
+        seen = set(evaluated)
         while True:
-            is_done = tf.io.gfile.exists(self._run.model_path)  # Before the look at what came until then.
+            # Before the listing, so that no checkpoint is missed.
+            is_done = tf.io.gfile.exists(self._run.model_path)
             found = sorted(self._run.checkpoints().items())
             new = [(step, path) for step, path in found if step not in seen]
             for step, path in new:
@@ -130,8 +135,8 @@ class _Arrivals:
             if new:
                 self._last = time.monotonic()
             elif is_done:
-                # The model is a checkpoint too, and may have been missed as such.
-                if load_trained_model(self._run).step not in judged:
+                # The final model's checkpoint may have been deleted before it was listed.
+                if load_trained_model(self._run).step not in evaluated:
                     yield self._run.model_path
                 return
             else:
@@ -143,11 +148,11 @@ class _Arrivals:
         time.sleep(POLL_SECONDS)
 
 
-class _Diary:
-    """``evaluations/``: what was judged so far.
+class _EvaluationLog:
+    """The directory ``evaluations/`` with all evaluations so far.
 
     Attributes:
-        steps: that were judged.
+        steps: steps of the evaluated checkpoints.
         best: the document with the lowest loss; None if there is none.
     """
 
@@ -158,7 +163,7 @@ class _Diary:
         self._best_document_path = os.path.join(directory, "best.json")
         self._lines = _whole_lines(self._path)
         try:
-            documents = [of_this_version(json.loads(line)) for line in self._lines]
+            documents = [upgrade_document(json.loads(line)) for line in self._lines]
             config = file_sha256(run.config_path)
             if any(document["model"]["config_sha256"] != config for document in documents):
                 raise RequestError(f"{directory}: is of another training; remove it")
@@ -176,7 +181,7 @@ class _Diary:
         self._events = tf.summary.create_file_writer(events)
 
     def best_without_document(self) -> str | None:
-        """The best checkpoint, if a kill came between its two files, or between them and its line."""
+        """Path of ``best.keras`` if a kill has left it without its document or its line; else None."""
         if not tf.io.gfile.exists(self._best_path):
             return None
         sha256 = file_sha256(self._best_path)
@@ -187,17 +192,17 @@ class _Diary:
         return None if has_line and has_document else self._best_path
 
     def add(self, document: dict[str, Any], checkpoint: str) -> None:
-        """Take in a document and its checkpoint; the line comes last: what a kill cuts off is done again."""
+        """Add a document and its checkpoint. The line is written last: after a kill all is written again."""
         step = document["model"]["step"]
         if self.best is None or _loss(document) <= _loss(self.best):
             self.best = document
             copy_checkpoint(checkpoint, self._best_path)
             kept = {**document["model"], "path": absolute_path(self._best_path)}
             save_json(self._best_document_path, {**document, "model": kept})
-        if step in self.steps:  # Judged again for the sake of the best's files.
+        if step in self.steps:  # Evaluated again, for the files of the best only.
             return
         with self._events.as_default(step):
-            for name, value in numbers(document).items():
+            for name, value in named_numbers(document).items():
                 if value is not None and not name.startswith("accuracy_by_frame."):
                     tf.summary.scalar(name.replace(" ", "_"), value)
         self._events.flush()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.processes import environment
-from trainer.evaluation.judging import EvaluationRequest, judge
+from trainer.evaluation.evaluator import EvaluationRequest, evaluate
 
 ODD = {
     "floatx": "float16",
@@ -84,7 +84,7 @@ def test_programs_give_the_weights_and_metrics_of_any_other_user(
     assert _weights(_good(_run(home, *_task(path_dataset_dir, run), **LIMITS))) == expected
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={metrics}"]
     _good(_run(home, "-m", "trainer.evaluate", *flags, **LIMITS))
-    judged = judge(EvaluationRequest(str(path_dataset_dir), str(run)), device="CPU").document
+    judged = evaluate(EvaluationRequest(str(path_dataset_dir), str(run)), device="CPU").document
     found = json.loads(metrics.read_text())
     for name in ("loss", "brier_score"):
         assert found["metrics"][name] == pytest.approx(judged["metrics"][name], abs=1e-6)

@@ -17,7 +17,7 @@ from pipeline.moving_line.lines import draw_frames, sample_sequences
 from tests.conftest import ROOT, Program, make_dataset
 from tests.processes import environment
 from trainer.evaluate import main
-from trainer.evaluation.judging import EvaluationRequest, judge
+from trainer.evaluation.evaluator import EvaluationRequest, evaluate
 from trainer.evaluation.metrics import binary_metrics
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
@@ -78,9 +78,9 @@ def test_the_numbers_are_scikit_learns_of_the_same_answers(
     run_dir: Path, path_dataset_dir: Path, batch_size: int
 ) -> None:
     request = EvaluationRequest(str(path_dataset_dir), str(run_dir), batch_size=batch_size, flips=(0.2,))
-    judgement = judge(request)
-    metrics = judgement.document["metrics"]
-    labels, right = judgement.evidence.labels, judgement.evidence.right.astype(np.float64)
+    evaluation = evaluate(request)
+    metrics = evaluation.document["metrics"]
+    labels, right = evaluation.evidence.labels, evaluation.evidence.right.astype(np.float64)
     assert labels.tolist() == sample_sequences(3, "test", 8, 0, 150)[1].tolist()
     expected = {
         "loss": reference.log_loss(labels, right),
@@ -93,7 +93,7 @@ def test_the_numbers_are_scikit_learns_of_the_same_answers(
     }
     assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-9)
     assert metrics["confusion_matrix"] == reference.confusion_matrix(labels, right > 0.5).tolist()
-    last = judgement.document["accuracy_by_frame"]["frames"][-1]
+    last = evaluation.document["accuracy_by_frame"]["frames"][-1]
     assert last["accuracy"] == metrics["accuracy"]
     assert last["mean_confidence"] == pytest.approx(float(np.maximum(right, 1 - right).mean()), abs=1e-9)
     standard_error = stats.sem(np.maximum(right, 1 - right), ddof=1)
@@ -250,7 +250,7 @@ def test_sequences_keep_their_numbers_when_others_are_left_out(tmp_path: Path, r
     judged = {}
     for data in (whole, damaged):
         request = EvaluationRequest(str(data), str(run_dir), flips=(0.2,), on_corrupt="skip")
-        judged[data] = judge(request)
+        judged[data] = evaluate(request)
     answers = judged[whole].evidence.right
     np.testing.assert_allclose(judged[damaged].evidence.right, np.delete(answers, 1), rtol=0, atol=1e-6)
     for row in judged[damaged].document["worst"]:

@@ -12,7 +12,7 @@ from tests.conftest import ROOT, make_dataset
 from tests.runs import copy_with_weights, weights_that_know
 from trainer.evaluate import main
 from trainer.evaluation.checks import Check
-from trainer.evaluation.document import numbers
+from trainer.evaluation.document import named_numbers
 
 SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
 FLIPS = "--flips=0,0.2"
@@ -51,7 +51,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 def test_numbers_have_names(documents: dict[str, Path]) -> None:
     document = _document(documents["better"])
-    values = numbers(document)
+    values = named_numbers(document)
     metrics = document["metrics"]
     assert values["accuracy"] == metrics["accuracy"]
     assert values["accuracy_interval.low"] == metrics["accuracy_interval"][0]

@@ -134,6 +134,6 @@ def test_the_worst_are_kept_in_order_whatever_the_batches() -> None:
         for start in range(0, 300, size):
             part = slice(start, start + size)
             numbers = np.arange(300)[part]
-            worst = worst.with_more(WorstSequences(numbers, labels[part], right[part], paths[part]))
+            worst = worst.merged_with(WorstSequences(numbers, labels[part], right[part], paths[part]))
         assert worst.numbers.tolist() == expected
         np.testing.assert_array_equal(worst.paths, paths[expected])

@@ -22,7 +22,7 @@ from pipeline.storage.tfrecord import read_records
 from tests.conftest import ROOT
 from tests.processes import environment
 from trainer.evaluate import main
-from trainer.evaluation.judging import EvaluationRequest, judge
+from trainer.evaluation.evaluator import EvaluationRequest, evaluate
 from trainer.training.checkpoints import read_state, save_checkpoint
 from trainer.training.loop import train
 from trainer.training.settings import Execution, TrainingSettings
@@ -83,7 +83,7 @@ def test_every_checkpoint_of_a_running_training_is_judged(tmp_path: Path, path_d
     # What was passed over was named; the best one can be judged again where it lies now.
     missed = {int(step) for step in re.findall(r"step-(\d+)\.keras: was removed before", errors)}
     assert not missed & set(steps)
-    again = judge(
+    again = evaluate(
         EvaluationRequest(str(path_dataset_dir), str(run), "validation", checkpoint=kept["model"]["path"])
     )
     assert again.document["metrics"]["loss"] == pytest.approx(kept["metrics"]["loss"], abs=1e-6)

@@ -1,4 +1,4 @@
-"""Judges a trained model on held-out sequences: from a request to ``metrics.json``."""
+"""Evaluates a trained model on held-out sequences: from a request to ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainer.command_line.flags import ON_CORRUPT
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.evaluation import lineage
 from trainer.evaluation.checks import Gate
-from trainer.evaluation.document import SCHEMA_VERSION, known_names, results
+from trainer.evaluation.document import SCHEMA_VERSION, number_names, results
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
@@ -31,21 +31,21 @@ from trainer.run.trained_model import TrainedModel, check_image_size, load_train
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is judged, by what.
+    """A validated request for an evaluation.
 
     Attributes:
-        data_dir: a finished data set.
-        model_dir: the run directory of a finished training.
-        split: which split of the data set.
-        batch_size: sequences a batch; has no influence on the results but for float32 rounding.
-        flips: shares of pixels, from 0 to 1, to flip; the model is judged again under each.
-        seed: which pixels, from 0 to 2**32 - 1.
-        on_corrupt: what to do about damaged records; see `trainer.input.salvage.open_split`.
+        data_dir: directory of a finished data set.
+        model_dir: the run directory of a training.
+        split: name of the split to evaluate on.
+        batch_size: number of sequences in a batch; changes results by float32 rounding only.
+        flips: shares of pixels to flip, from 0 to 1; the model is also evaluated under each.
+        seed: seed of the flipped pixels, from 0 to 2**32 - 1.
+        on_corrupt: how to treat damaged records; see `trainer.input.salvage.open_split`.
         slices: a Python file with more slicings; see `trainer.evaluation.slices`.
-        checkpoint: a file of the run to judge instead of its ``model.keras``.
+        checkpoint: a file of the run to evaluate instead of its ``model.keras``.
 
     Raises:
-        RequestError: naming the flag that is wrong.
+        RequestError: if a value is wrong, with its flag.
     """
 
     data_dir: str
@@ -78,7 +78,7 @@ class EvaluationRequest:
             raise RequestError(f"--seed {self.seed}: give a whole number from 0 to {2**32 - 1}")
 
     def to_json(self) -> dict[str, Any]:
-        """The part ``request`` of ``metrics.json``: with model and data, enough to do it again."""
+        """The part ``request`` of ``metrics.json``; with model and data set, all to repeat it."""
         slices = None
         if self.slices is not None:
             slices = {"path": os.path.abspath(self.slices), "sha256": file_sha256(self.slices)}
@@ -92,12 +92,12 @@ class EvaluationRequest:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """A judgement.
+class Evaluation:
+    """The result of an evaluation.
 
     Attributes:
-        document: what ``metrics.json`` says.
-        evidence: the answers that it follows from.
+        document: the document of ``metrics.json``.
+        evidence: the answers that it was computed from.
     """
 
     document: dict[str, Any]
@@ -109,16 +109,19 @@ def _is_below(path: str, directory: str) -> bool:
     return os.path.commonpath([path, directory]) == directory
 
 
-class Judge:
-    """Judges models of one run by one split, which is opened and prepared once.
+class Evaluator:
+    """Evaluates models of one run on one split, which is opened once.
 
     Args:
-        request: what is judged, by what.
-        files: the split, opened.
-        manifest: of its data set.
-        slicings: by which to count.
-        gate: bounds to hold the numbers against.
-        device: what it runs on, for the document.
+        request: the request.
+        files: the opened split.
+        manifest: manifest of the data set.
+        slicings: the slicings to count by, by name.
+        gate: checks of the numbers.
+        device: description of the device, for the document.
+
+    Raises:
+        RequestError: if the gate's baseline does not fit the request.
     """
 
     def __init__(
@@ -136,24 +139,27 @@ class Judge:
         self._gate = gate
         self._device = device
         self._run = RunDirectory(request.model_dir)
-        # Of now, and not of when the work is done.
-        self._origin = {"request": request.to_json(), "code": lineage.of_code()}
-        self._origin["dataset"] = lineage.of_data(request.data_dir, manifest, request.split, files.left_out)
+        # Recorded now: sources and files may change during the evaluation.
+        self._origin = {
+            "request": request.to_json(),
+            "code": lineage.code_part(),
+            "dataset": lineage.dataset_part(request.data_dir, manifest, request.split, files.left_out),
+        }
         gate.check_baseline(self._origin["dataset"], self._origin["request"])
         self._scorers: dict[float, Scorer] = {}
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What all documents of this judge have in common: their parts request, code and dataset."""
+        """The parts ``request``, ``code`` and ``dataset``, which are the same in all documents."""
         return dict(self._origin)
 
     @device_errors_explained()
-    def judge(self, trained: TrainedModel, path: str) -> Judgement:
-        """Judge a model.
+    def evaluate(self, trained: TrainedModel, path: str) -> Evaluation:
+        """Evaluate a model.
 
         Args:
             trained: the model.
-            path: of its file, for the document.
+            path: path of its file, for the document.
 
         Raises:
             WorkError: if a shard is damaged, the device fails or the answers are not finite.
@@ -171,7 +177,7 @@ class Judge:
         passes = 1 + sum(rate > 0 for rate in request.flips)
         document = {
             "schema_version": SCHEMA_VERSION,
-            "model": lineage.of_model(self._run, path, trained.sha256, trained.step),
+            "model": lineage.model_part(self._run, path, trained.sha256, trained.step),
             **self._origin,
             **results(evidence, under_flips),
             "checks": [],
@@ -181,52 +187,63 @@ class Judge:
                 "sequences_per_second": round(self._files.num_sequences * passes / seconds, 1),
                 "device": self._device,
             },
-            "environment": lineage.of_environment(),
+            "environment": lineage.environment_part(),
         }
         if self._gate.checks:
             document["checks"] = self._gate.results(document)
             document["passed"] = all(row["passed"] for row in document["checks"])
-        return Judgement(document, evidence)
+        return Evaluation(document, evidence)
 
-    def _score(self, trained: TrainedModel, flips: float, what: str) -> Evidence:
-        """Answers to sequences as the model was trained to see them, with pixels flipped on top."""
+    def _score(self, trained: TrainedModel, flips: float, progress_label: str) -> Evidence:
+        """Collect the answers to sequences as shown in training, with this share of pixels flipped too."""
         scorer = self._scorers.get(flips)
         if scorer is None:
             observation = replace(trained.observation, flips=flips, flip_seed=self._request.seed)
             scorer = Scorer(trained, self._files.image_size, self._files.encoding, observation)
             self._scorers[flips] = scorer
         else:
-            scorer.take_weights(trained.classifier)
-        return scorer.score(self._files, self._request.batch_size, self._slicings, what)
+            scorer.set_weights(trained.classifier)
+        return scorer.score(self._files, self._request.batch_size, self._slicings, progress_label)
 
 
 @contextmanager
-def opened_judge(
+def open_evaluator(
     request: EvaluationRequest, image_size: int, observation: Observation, gate: Gate, device: str
-) -> Iterator[Judge]:
-    """A judge, for as long as the block lasts, of models that were trained to see sequences so.
+) -> Iterator[Evaluator]:
+    """Open the split of a request and yield its evaluator.
+
+    Args:
+        request: the request.
+        image_size: S of the models.
+        observation: how sequences were shown to the models in training.
+        gate: checks of the numbers.
+        device: description of the device, for the document.
 
     Raises:
-        RequestError: if data or checks do not fit the models, or the data is what they were trained on.
-        WorkError: naming a shard that is missing or of another size.
+        RequestError: if data or checks do not fit the models, or the models were trained on this data.
+        WorkError: if a shard is missing or has another size, with its name.
     """
     manifest = read_manifest(request.data_dir)
     check_image_size(image_size, manifest.settings.image_size)
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
     slicings = load_slicings(request.slices)
-    names = known_names(observation.window or image_size, image_size, slicings, request.flips)
+    names = number_names(observation.window or image_size, image_size, slicings, request.flips)
     gate.check_names(names)
     with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:
-        yield Judge(request, files, manifest, slicings, gate, device)
+        yield Evaluator(request, files, manifest, slicings, gate, device)
 
 
-def judge(request: EvaluationRequest, gate: Gate = Gate(), device: str = "CPU") -> Judgement:  # noqa: B008
-    """Judge the model of a run.
+def evaluate(
+    request: EvaluationRequest,
+    gate: Gate = Gate(),  # noqa: B008  # Frozen.
+    device: str = "CPU",
+) -> Evaluation:
+    """Evaluate a model of a run.
 
     Args:
-        request: what is judged.
-        gate: bounds to hold the numbers against; the document says which were kept.
-        device: what it runs on, for the document.
+        request: the request.
+        gate: checks of the numbers, whose results the document contains.
+        device: description of the device, for the document.
 
     Raises:
         RequestError: if the request is wrong.
@@ -235,23 +252,23 @@ def judge(request: EvaluationRequest, gate: Gate = Gate(), device: str = "CPU") 
     run = RunDirectory(request.model_dir)
     path = request.checkpoint or run.model_path
     trained = load_trained_model(run, path)
-    with opened_judge(request, trained.image_size, trained.observation, gate, device) as opened:
-        return opened.judge(trained, path)
+    with open_evaluator(request, trained.image_size, trained.observation, gate, device) as evaluator:
+        return evaluator.evaluate(trained, path)
 
 
-def evaluate(
+def evaluate_to_file(
     request: EvaluationRequest,
     output: str,
     gate: Gate = Gate(),  # noqa: B008  # Frozen.
     device: str = "CPU",
-) -> Judgement:
-    """Judge the model of a run and write ``metrics.json``, which is replaced only by a whole new one.
+) -> Evaluation:
+    """Evaluate a model of a run, as `evaluate`, and write ``metrics.json`` atomically to ``output``.
 
     Raises:
         RequestError: if the request is wrong.
         WorkError: if the data is damaged or the device fails.
     """
     check_output(output)
-    judgement = judge(request, gate, device)
-    save_json(output, judgement.document)
-    return judgement
+    evaluation = evaluate(request, gate, device)
+    save_json(output, evaluation.document)
+    return evaluation
