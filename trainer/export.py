@@ -40,9 +40,9 @@ def main(arguments: Sequence[str]) -> int:
 
     import_tensorflow_quietly()
     from trainer.distributed.devices import choose_device
-    from trainer.exporting.exporting import export_model
+    from trainer.exporting.exporter import export_model
 
-    choose_device("cpu")  # What was made where a GPU is visible would run on GPUs only.
+    choose_device("cpu")  # With a GPU visible, the export would run on GPUs only.
     exported = export_model(flags.model_dir, flags.output_dir, flags.format)
     print(f"largest difference from the Keras model: {exported.largest_difference:.1e}")
     print(exported.path)

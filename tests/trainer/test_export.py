@@ -26,7 +26,7 @@ from pipeline.storage.tfrecord import read_records
 from tests.processes import environment
 from tests.runs import MULTIPLIES_BFLOAT16, weights_of_a_seed
 from trainer.export import FORMAT_NAMES, main
-from trainer.exporting.formats import FORMATS
+from trainer.exporting.formats import EXPORT_FORMATS
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 from trainer.training.loop import train
@@ -118,7 +118,7 @@ def _use(script: str, export: Path, directory: Path) -> dict[str, np.ndarray]:
 
 
 def test_the_flag_knows_every_format() -> None:
-    assert tuple(FORMATS) == FORMAT_NAMES == tuple(USERS)
+    assert tuple(EXPORT_FORMATS) == FORMAT_NAMES == tuple(USERS)
 
 
 @pytest.mark.parametrize("format_name", FORMAT_NAMES)
@@ -139,7 +139,7 @@ def test_an_export_answers_as_the_model_does_without_this_project(
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    name = FORMATS[format_name].name
+    name = EXPORT_FORMATS[format_name].name
     assert done.stdout.splitlines()[-1] == str(output / name)
     assert sorted(path.name for path in output.iterdir()) == sorted([f"export-{format_name}.json", name])
     document = json.loads((output / f"export-{format_name}.json").read_text())
@@ -271,7 +271,7 @@ def test_an_older_export_is_replaced(tmp_path: Path, run_dir: Path) -> None:
     for format_name in FORMAT_NAMES:
         flags = [f"--model_dir={run_dir}", f"--output_dir={tmp_path}", f"--format={format_name}"]
         assert main(flags) == 0
-        marker = tmp_path / FORMATS[format_name].name
+        marker = tmp_path / EXPORT_FORMATS[format_name].name
         before = marker.stat().st_ino
         assert main(flags) == 0
         assert marker.stat().st_ino != before
@@ -316,7 +316,7 @@ def test_a_killed_export_leaves_the_old_one_and_is_cleaned_up(tmp_path: Path, ru
 
 @pytest.mark.parametrize("format_name", FORMAT_NAMES)
 def test_what_is_no_export_is_not_replaced(tmp_path: Path, run_dir: Path, format_name: str) -> None:
-    mine = tmp_path / FORMATS[format_name].name / "precious.txt"
+    mine = tmp_path / EXPORT_FORMATS[format_name].name / "precious.txt"
     mine.parent.mkdir()
     mine.write_text("mine")
     (tmp_path / ".moving_line-export-notes").write_text("a file")
@@ -351,4 +351,4 @@ def _export(classifier: keras.Model, directory: Path, format_name: str) -> Path:
     with zipfile.ZipFile(run / "model.keras", "a") as archive:
         archive.writestr("training_state.json", TrainingState().to_json())
     assert main([f"--model_dir={run}", f"--output_dir={output}", f"--format={format_name}"]) == 0
-    return output / FORMATS[format_name].name
+    return output / EXPORT_FORMATS[format_name].name

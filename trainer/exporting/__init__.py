@@ -1,4 +1,5 @@
-"""Export: the classifier in formats that other programs serve, each checked before it is put in place.
+"""Exports a classifier to formats that other programs can run.
 
-`exporting` makes, checks and places an export; `formats` lists what there is, a module each.
+`exporter` writes an export, compares it with the model, and puts it in place; `formats` lists the formats,
+which have a module each.
 """

@@ -1,4 +1,4 @@
-"""The formats that a model is exported to."""
+"""The formats that a model can be exported to."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.command_line.errors import RequestError
-from trainer.exporting import litert_file, onnx_file, saved_model
+from trainer.exporting.litert_file import litert_answers, write_litert
+from trainer.exporting.onnx_file import onnx_answers, write_onnx
 from trainer.exporting.samples import Samples
+from trainer.exporting.saved_model import saved_model_answers, write_saved_model
 from trainer.run.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format.
+    """A format of exports.
 
     Attributes:
-        name: of the file or directory, in the output directory.
-        packages: that writing and checking it need, besides those that training needs.
-        write: a trained model, to a path.
-        answers: what an export at a path says of samples, float32 (n,) for every signature it has.
+        name: name of the file or directory in the output directory.
+        packages: packages needed to write and check it, besides those of training.
+        write: writes a trained model to a path.
+        answers: returns the probabilities that an export at a path gives for samples, float32 (n,) for each
+            of its signatures.
     """
 
     name: str
@@ -33,16 +36,16 @@ class ExportFormat:
     answers: Callable[[str, Samples], list[npt.NDArray[np.float32]]]
 
     def is_export(self, path: str) -> bool:
-        """Whether what lies at a path may be replaced by an export of this format."""
+        """Whether the file or directory at a path is an export of this format, which may be replaced."""
         if self.name == "saved_model":
             return os.path.isfile(os.path.join(path, "saved_model.pb"))
         return os.path.isfile(path)
 
     def check_installed(self) -> None:
-        """Refuse a format whose packages are not there.
+        """Check that the packages of this format are installed.
 
         Raises:
-            RequestError: naming them.
+            RequestError: with the missing ones.
         """
         missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if missing:
@@ -51,10 +54,8 @@ class ExportFormat:
             )
 
 
-FORMATS = {
-    "saved_model": ExportFormat("saved_model", (), saved_model.write, saved_model.answers),
-    "onnx": ExportFormat(
-        "model.onnx", ("onnx", "onnxruntime", "tf2onnx"), onnx_file.write, onnx_file.answers
-    ),
-    "litert": ExportFormat("model.tflite", ("ai_edge_litert",), litert_file.write, litert_file.answers),
+EXPORT_FORMATS = {
+    "saved_model": ExportFormat("saved_model", (), write_saved_model, saved_model_answers),
+    "onnx": ExportFormat("model.onnx", ("onnx", "onnxruntime", "tf2onnx"), write_onnx, onnx_answers),
+    "litert": ExportFormat("model.tflite", ("ai_edge_litert",), write_litert, litert_answers),
 }

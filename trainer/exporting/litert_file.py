@@ -1,9 +1,8 @@
-"""LiteRT (TensorFlow Lite), for phones and small devices.
+"""Exports to LiteRT (TensorFlow Lite), for phones and small devices.
 
-Input ``frames``: uint8 (batch, S, S, S, 1), values 0 and 1, any batch and always S timesteps. Output
-``right``: float32 (batch, 1). Only LiteRT's own operators are used, so its bare interpreter runs it.
-
-These have no loop over time for an open batch, so all timesteps are unrolled.
+Input ``frames``: uint8 (batch, S, S, S, 1), values 0 and 1, any batch size, S timesteps. Output ``right``:
+float32 (batch, 1). Uses only LiteRT's built-in operators, so its interpreter needs no extensions. These have
+no loop over time for a variable batch size, so all timesteps are unrolled.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from trainer.exporting.served_classifier import convertible_copy
 from trainer.run.trained_model import TrainedModel
 
 
-def write(trained: TrainedModel, path: str) -> None:
-    """Write the file."""
+def write_litert(trained: TrainedModel, path: str) -> None:
+    """Write a trained model to a ``.tflite`` file."""
     model = convertible_copy(trained.classifier, timesteps=trained.image_size)
     own_operators = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     with quiet_stderr():
@@ -28,8 +27,8 @@ def write(trained: TrainedModel, path: str) -> None:
         )
 
 
-def answers(path: str, samples: Samples) -> list[npt.NDArray[np.float32]]:
-    """What LiteRT's interpreter says of the samples, (n,)."""
+def litert_answers(path: str, samples: Samples) -> list[npt.NDArray[np.float32]]:
+    """Probabilities of "right" by LiteRT's interpreter, float32 (n,), in a list of one."""
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet_stderr():

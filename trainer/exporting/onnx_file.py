@@ -1,8 +1,8 @@
-"""ONNX, which onnxruntime and many others run.
+"""Exports to ONNX, for onnxruntime and others.
 
 Input ``frames``: uint8 (batch, timesteps, S, S, 1), values 0 and 1, any number of sequences and timesteps.
-Output ``right``: float32 (batch, 1). Keras has tf2onnx convert TensorFlow's graph; of the loop over time it
-makes ONNX' own operator LSTM.
+Output ``right``: float32 (batch, 1). Keras converts TensorFlow's graph by tf2onnx, which turns the loop over
+time into ONNX's operator LSTM.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from trainer.exporting.served_classifier import convertible_copy
 from trainer.run.trained_model import TrainedModel
 
 
-def write(trained: TrainedModel, path: str) -> None:
-    """Write the file."""
+def write_onnx(trained: TrainedModel, path: str) -> None:
+    """Write a trained model to a ``.onnx`` file."""
     import onnx
 
     model = convertible_copy(trained.classifier)
@@ -26,14 +26,14 @@ def write(trained: TrainedModel, path: str) -> None:
     exported = onnx.load(path)
     for value in (*exported.graph.input, *exported.graph.output):
         for dimension, name in zip(value.type.tensor_type.shape.dim, ("batch", "timesteps"), strict=False):
-            if dimension.dim_param:  # An open one, which tf2onnx numbers.
+            if dimension.dim_param:  # Variable, with a generated name.
                 dimension.dim_param = name
     onnx.checker.check_model(exported, full_check=True)
     onnx.save(exported, path)
 
 
-def answers(path: str, samples: Samples) -> list[npt.NDArray[np.float32]]:
-    """What onnxruntime says of the samples, (n,)."""
+def onnx_answers(path: str, samples: Samples) -> list[npt.NDArray[np.float32]]:
+    """Probabilities of "right" by onnxruntime, float32 (n,), in a list of one."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""Sequences by which an export is compared with the model that it was made of."""
+"""Sequences on which an export is compared with its model."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from trainer.run.trained_model import TrainedModel
 
 NUM_SAMPLES = 256
 
-# A split of its own: none of these was trained on.
+# A split of its own, so that no training has seen these sequences.
 _SPLIT, _SEED = "export", 0
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Sequences as each signature takes them.
+    """Sequences in the form of each signature.
 
     Attributes:
         paths: uint8 (n, S).
-        labels: int64 (n,).
-        frames: what the model sees of them, uint8 (n, S, S, S, 1).
+        labels: int64 (n,), 0 = left, 1 = right.
+        frames: the frames that the paths draw, uint8 (n, S, S, S, 1).
     """
 
     paths: Uint8Array
@@ -36,7 +36,7 @@ class Samples:
 
     @classmethod
     def of(cls, trained: TrainedModel) -> Samples:
-        """Fresh sequences, as lines or dots, whichever the model was trained on."""
+        """Draw `NUM_SAMPLES` sequences, as lines or dots as in the model's training."""
         size = trained.image_size
         paths, labels = sample_sequences(_SEED, _SPLIT, size, 0, NUM_SAMPLES)
         inputs, frames = observed_frames(size, "path", Observation(trained.observation.line))

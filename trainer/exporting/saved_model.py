@@ -1,14 +1,13 @@
-"""TensorFlow's SavedModel, which TensorFlow Serving and a bare ``tf.saved_model.load`` take.
+"""Exports to TensorFlow's SavedModel, for TensorFlow Serving and ``tf.saved_model.load``.
 
-Signatures, each giving ``{"right": float32 (batch, 1)}``, the probability of "right":
+Signatures, each returning ``{"right": float32 (batch, 1)}``, the probability of "right":
 
 - ``serving_default``: ``frames`` uint8 (batch, timesteps, S, S, 1), values 0 and 1, any number of timesteps;
-- ``paths``: ``path`` uint8 (batch, S) and ``label`` uint8 (batch,), which stand for frames;
+- ``paths``: ``path`` uint8 (batch, S) and ``label`` uint8 (batch,), from which frames are drawn;
 - ``examples``: ``examples`` string (batch,), serialized ``tf.train.Example`` messages of paths, as
   `pipeline.generate` writes them.
 
-A model that was trained on dots gets dots drawn. Windows and noise of the training are not drawn: a served
-sequence is shown whole.
+Frames are drawn as lines or dots, as in training, but without the training's windows and noise.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from trainer.run.trained_model import TrainedModel
 _ENCODING = "path"
 
 
-def write(trained: TrainedModel, path: str) -> None:
-    """Write the SavedModel's directory. No GPU may be visible, or it would run on GPUs only."""
+def write_saved_model(trained: TrainedModel, path: str) -> None:
+    """Write a trained model to a directory. No GPU may be visible, else the export runs on GPUs only."""
     size = trained.image_size
     classifier = float32_copy(trained.classifier)
     of_paths = with_sequence_inputs(classifier, size, _ENCODING, Observation(trained.observation.line))
@@ -58,14 +57,14 @@ def write(trained: TrainedModel, path: str) -> None:
     archive.write_out(path, verbose=False)
 
 
-def answers(path: str, samples: Samples) -> list[npt.NDArray[np.float32]]:
-    """What each signature says of the samples, (n,)."""
+def saved_model_answers(path: str, samples: Samples) -> list[npt.NDArray[np.float32]]:
+    """Probabilities of "right" by each signature, float32 (n,) each."""
     signatures = tf.saved_model.load(path).signatures
-    said = [
+    outputs = [
         signatures["serving_default"](frames=tf.constant(samples.frames)),
         signatures["paths"](
             path=tf.constant(samples.paths), label=tf.constant(samples.labels.astype(np.uint8))
         ),
         signatures["examples"](examples=tf.constant(samples.examples())),
     ]
-    return [each["right"].numpy()[:, 0] for each in said]
+    return [each["right"].numpy()[:, 0] for each in outputs]

@@ -1,12 +1,12 @@
-"""The classifier as it is exported: the trained one's layers and weights, made anew for converters.
+"""Copies a classifier for export.
 
-Whatever network it is, each of its layers is made again from its configuration, but
+Each layer is made again from its configuration, with these changes:
 
-- in float32, which every runtime computes in, whatever precision it was trained in;
-- with all frames in one batch where Keras has `keras.layers.TimeDistributed`, which makes a loop over them
-  that no converter takes, or, if it knows how many there are, a graph for each.
+- The precision is float32, which every runtime supports.
+- `keras.layers.TimeDistributed` is replaced by one call with all frames in one batch. Its own loop over
+  timesteps cannot be converted, and its unrolled form repeats the layer's graph for each timestep.
 
-No GPU may be visible: the layers over time would take cuDNN's operators, which run on GPUs only.
+No GPU may be visible: else the LSTM would use cuDNN's operators, which run on GPUs only.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _HALF_PRECISION = ("mixed_bfloat16", "mixed_float16")
 
 
 def float32_copy(classifier: keras.Model) -> keras.Model:
-    """A copy in the same layers, for TensorFlow."""
+    """Copy a classifier with the same layers, for TensorFlow."""
     return _copy(classifier, timesteps=None, for_converters=False)
 
 
 def convertible_copy(classifier: keras.Model, timesteps: int | None = None) -> keras.Model:
-    """A copy in the layers that converters to other runtimes know best: Keras' own.
+    """Copy a classifier with Keras' own layers, which converters support best.
 
     Args:
-        classifier: of frames, as `trainer.run.trained_model.TrainedModel` has it.
-        timesteps: the fixed number of them, for which every loop over time is unrolled; None keeps loops, and
-            takes any number, if the classifier does.
+        classifier: maps frames to probabilities, as `trainer.run.trained_model.TrainedModel.classifier`.
+        timesteps: fixed number of timesteps, over which loops are unrolled; None keeps loops, and the
+            classifier's own number of timesteps.
 
     Returns:
-        A model from ``frames``, uint8 (batch, timesteps, S, S, 1), to ``{"right": float32 (batch, 1)}``:
-        exported files have these names.
+        A model from ``frames``, uint8 (batch, timesteps, S, S, 1), to ``{"right": float32 (batch, 1)}``. The
+        exported file has these names.
     """
     copy = _copy(classifier, timesteps, for_converters=True)
     frames = layers.Input(copy.input_shape[1:], dtype="uint8", name="frames")
@@ -45,28 +45,28 @@ def convertible_copy(classifier: keras.Model, timesteps: int | None = None) -> k
 
 
 def _copy(classifier: keras.Model, timesteps: int | None, for_converters: bool) -> keras.Model:
-    def settled(config: Any) -> Any:
+    def exported_config(config: Any) -> Any:
         if isinstance(config, dict):
-            config = {name: settled(value) for name, value in config.items()}
+            config = {name: exported_config(value) for name, value in config.items()}
             return {**config, "unroll": timesteps is not None} if "unroll" in config else config
         if isinstance(config, list):
-            return [settled(value) for value in config]
+            return [exported_config(value) for value in config]
         return "float32" if isinstance(config, str) and config in _HALF_PRECISION else config
 
     def copied(layer: Any) -> Any:
         if isinstance(layer, keras.Model):
             return keras.models.clone_model(layer, clone_function=copied)
-        if not isinstance(layer, layers.Layer):  # One of `keras.ops`, without weights.
+        if not isinstance(layer, layers.Layer):  # An operation of `keras.ops`, without weights.
             return layer
         layer = (for_converters and layer_of_frames(layer)) or layer
         if isinstance(layer, layers.TimeDistributed):
             return _FramesAtOnce(copied(layer.layer), name=layer.name)
         kind = type(layer)
         if for_converters and kind is ProjectedLSTM and timesteps is None:
-            kind = layers.LSTM  # The loop that converters know: it becomes one operator.
+            kind = layers.LSTM  # Converters turn its loop into one operator.
         elif for_converters and kind is layers.LSTM and timesteps and ProjectedLSTM.can_stand_for(layer):
-            kind = ProjectedLSTM  # Of what is unrolled, one product is faster than one for every timestep.
-        return kind.from_config(settled(layer.get_config()))
+            kind = ProjectedLSTM  # Unrolled, one input product for all timesteps is faster.
+        return kind.from_config(exported_config(layer.get_config()))
 
     _, any_timesteps, *shape = classifier.input_shape
     frames = layers.Input((timesteps or any_timesteps, *shape))
@@ -76,7 +76,7 @@ def _copy(classifier: keras.Model, timesteps: int | None, for_converters: bool) 
 
 
 class _FramesAtOnce(layers.TimeDistributed):
-    """`keras.layers.TimeDistributed`, as one call of its layer."""
+    """`keras.layers.TimeDistributed` in one call of its layer, with timesteps folded into the batch."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Map (batch, timesteps, ...) to (batch, timesteps, ...)."""

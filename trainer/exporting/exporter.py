@@ -1,4 +1,4 @@
-"""Makes an export, compares it with the model, and only then puts it in place."""
+"""Writes an export, compares it with the model, and puts it in place if they agree."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ import tensorflow as tf
 from pipeline.command_line.errors import RequestError, WorkError, one_line
 from pipeline.storage import atomic_files
 from pipeline.storage.directory_lock import locked
-from trainer.exporting.formats import FORMATS
+from trainer.exporting.formats import EXPORT_FORMATS
 from trainer.exporting.samples import NUM_SAMPLES, Samples
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import save_json
 from trainer.run.trained_model import check_finite, load_trained_model
 from trainer.run.versions import versions
 
-_UNFINISHED, _REPLACED = ".moving_line-export-", "replaced"
-_AGREE_TO, _HALF_PRECISION_AGREES_TO = 1e-5, 0.02
+_UNFINISHED_PREFIX, _REPLACED = ".moving_line-export-", "replaced"
+# The largest difference allowed between the probabilities of an export and of its model.
+_TOLERANCE, _HALF_PRECISION_TOLERANCE = 1e-5, 0.02
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Exported:
     """A finished export.
 
     Attributes:
-        path: of the file or directory.
-        largest_difference: between its probabilities and the model's, over all samples and signatures.
+        path: path of the file or directory.
+        largest_difference: largest difference between its probabilities and the model's, over all samples
+            and signatures.
     """
 
     path: str
@@ -42,19 +44,21 @@ class Exported:
 def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
     """Export the model of a run.
 
-    Beside the export, ``export-FORMAT.json`` says which model it was made of and how well they agree. Exports
-    compute in float32; one of a model of half precision may differ from it by 0.02.
+    Also writes ``export-FORMAT.json``, with the model's digest and the largest difference between export and
+    model. Exports compute in float32: probabilities may differ by 1e-5 from those of a float32 model, and by
+    0.02 from those of a model of half precision.
 
     Args:
         model_dir: the run directory of a finished training.
-        output_dir: made if it is not there; an older export of the format is replaced.
-        format_name: one of `FORMATS`.
+        output_dir: directory of the export, made if it does not exist; an older export of the same format is
+            replaced.
+        format_name: one of `EXPORT_FORMATS`.
 
     Raises:
-        RequestError: if the request is wrong; nothing has changed then.
-        WorkError: if the model cannot be converted, or the export answers otherwise than it; likewise.
+        RequestError: if the request is wrong; nothing is changed.
+        WorkError: if the model cannot be converted, or export and model disagree; nothing is changed.
     """
-    kind = FORMATS[format_name]
+    kind = EXPORT_FORMATS[format_name]
     kind.check_installed()
     trained = load_trained_model(RunDirectory(model_dir))
     samples = Samples.of(trained)
@@ -71,13 +75,14 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
             answers = kind.answers(made, samples)
         except (OSError, tf.errors.OpError) as error:
             raise WorkError(f"{output_dir}: cannot be written ({_reason(error)})") from error
-        except Exception as error:  # Keras, every converter and every runtime have their own.
+        except Exception as error:  # Keras, converters and runtimes raise errors of their own.
             reason = one_line(error)[:200]
             raise WorkError(
                 f"--format {format_name}: the model cannot be converted ({reason}); try another format"
             ) from error
-        difference = max(float(np.abs(said - expected).max()) for said in answers)
-        if not difference <= (_HALF_PRECISION_AGREES_TO if half else _AGREE_TO):  # Not a number neither.
+        difference = max(float(np.abs(probabilities - expected).max()) for probabilities in answers)
+        # Negated, so that NaN fails too.
+        if not difference <= (_HALF_PRECISION_TOLERANCE if half else _TOLERANCE):
             raise WorkError(
                 f"the {format_name} export answers otherwise than the model, by up to {difference:g} over"
                 f" {NUM_SAMPLES} sequences; it is not put in place"
@@ -100,10 +105,14 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
 
 @contextmanager
 def _claimed(output_dir: str, path: str) -> Iterator[str]:
-    """A place for unfinished work inside the output directory, which nobody else works in meanwhile.
+    """Lock the output directory, made if it does not exist, and yield a temporary directory inside it.
 
-    What a killed export left there is removed, but for an export that it was about to replace. If the block
-    fails, so is a directory that was made for it.
+    Temporary directories of killed exports are removed; an older export that one had moved away is moved
+    back to ``path``. An output directory made here that is still empty after the block is removed again.
+
+    Raises:
+        RequestError: if the directory cannot be made or written to.
+        WorkError: if another process has locked it.
     """
     is_new = not os.path.exists(output_dir)
     try:
@@ -111,11 +120,11 @@ def _claimed(output_dir: str, path: str) -> Iterator[str]:
         with locked(output_dir):
             for name in os.listdir(output_dir):
                 left = os.path.join(output_dir, name)
-                if name.startswith(_UNFINISHED) and os.path.isdir(left):
+                if name.startswith(_UNFINISHED_PREFIX) and os.path.isdir(left):
                     if os.path.isdir(os.path.join(left, _REPLACED)) and not os.path.exists(path):
                         os.rename(os.path.join(left, _REPLACED), path)
                     shutil.rmtree(left)
-            unfinished = tempfile.mkdtemp(prefix=_UNFINISHED, dir=output_dir)
+            unfinished = tempfile.mkdtemp(prefix=_UNFINISHED_PREFIX, dir=output_dir)
             try:
                 yield unfinished
             finally:
@@ -128,13 +137,16 @@ def _claimed(output_dir: str, path: str) -> Iterator[str]:
 
 
 def _reason(error: Exception) -> str:
-    """Without the names of temporary files and operations."""
+    """The error's message without names of temporary files and of operations."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
     return reason.rpartition("; ")[2].partition(" [Op:")[0]
 
 
 def _put_in_place(made: str, path: str, replaced: str) -> None:
-    """Rename an export to its place. A directory takes two renames, as it cannot replace another."""
+    """Rename an export to ``path``.
+
+    A directory cannot replace another, so an existing one is first renamed to ``replaced``.
+    """
     if not os.path.isdir(path):
         os.replace(made, path)
         return
