@@ -16,7 +16,7 @@ from pipeline.moving_line.pictures import (
     check_picture_path,
     draw_sequences,
 )
-from trainer.prediction.answers import FORMATS, check_answers_path, print_answers, write_answers
+from trainer.prediction.answers import ANSWER_FORMATS, check_answers_path, print_answers, write_answers
 from trainer.prediction.sequence_files import open_sequence_files
 
 PROGRAM = "trainer.predict"
@@ -77,7 +77,7 @@ def _parser() -> ArgumentParser:
         "--output",
         type=path_text,
         help=f"picture of the frames with the verdict: {', '.join(PICTURE_TYPES)}; .gif moves. With --input:"
-        f" the answers, {' or '.join(FORMATS)}",
+        f" the answers, {' or '.join(ANSWER_FORMATS)}",
     )
     add("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="auto: a GPU where there is one")
     return parser
@@ -119,7 +119,7 @@ def _predict_chosen(flags: argparse.Namespace) -> None:
         check_num_sequences(num_sequences)
 
     _start(flags.device)
-    from trainer.prediction.sequences import predict
+    from trainer.prediction.sequence_prediction import predict
 
     predictions = predict(
         flags.model_dir,

@@ -9,7 +9,7 @@ from pipeline.moving_line.lines import CLASS_NAMES, sample_sequences
 from tests.conftest import Program
 from tests.runs import copy_with_weights, weights_that_know
 from trainer.predict import main
-from trainer.prediction.sequences import FRESH_SPLIT, predict
+from trainer.prediction.sequence_prediction import FRESH_SPLIT, predict
 
 LINE = re.compile(r"Expected: (Left|Right), Predicted: (Left|Right) \(probability (\d\.\d{4})\)")
 

@@ -1,4 +1,4 @@
-"""What the model says of sequences in files, as JSON lines and as CSV."""
+"""Writes a model's answers to sequences of files, as JSON lines or CSV."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ COLUMNS = ("file", "index", "num_frames", "predicted", "probability_right", "exp
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of a sequence.
+    """A model's answer to a sequence of a file.
 
     Attributes:
-        file: that holds the sequence, as it was named.
-        index: of the sequence in the file, from 0.
-        num_frames: of the sequence as the file holds it.
+        file: path of the file, as the user gave it.
+        index: index of the sequence in the file, from 0.
+        num_frames: number of frames of the stored sequence.
         right: probability of "right".
-        label: 0 = left, 1 = right; None where the file does not say.
+        label: 0 = left, 1 = right; None if the file has no labels.
     """
 
     file: str
@@ -37,7 +37,7 @@ class Answer:
     label: int | None
 
     def to_json(self) -> dict[str, str | int | float]:
-        """The `COLUMNS`, without ``expected`` where the file does not say."""
+        """Values by name of `COLUMNS`; without ``expected`` if there is no label."""
         expected = {} if self.label is None else {"expected": CLASS_NAMES[self.label]}
         return {
             "file": self.file,
@@ -51,11 +51,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswerFormat:
-    """One way to write answers as text.
+    """A text format of answers.
 
     Attributes:
-        header: what stands before them.
-        line: an answer as a line, its end included.
+        header: text before the first answer.
+        line: returns an answer as a line, with its newline.
     """
 
     header: str
@@ -77,40 +77,42 @@ def _csv_line(answer: Answer) -> str:
     return _csv_row(document.get(column, "") for column in COLUMNS)
 
 
-FORMATS = {".jsonl": AnswerFormat("", _json_line), ".csv": AnswerFormat(_csv_row(COLUMNS), _csv_line)}
+ANSWER_FORMATS = {".jsonl": AnswerFormat("", _json_line), ".csv": AnswerFormat(_csv_row(COLUMNS), _csv_line)}
 
 
 def check_answers_path(path: str) -> None:
-    """See whether answers can be written there.
+    """Check that answers can be written to a path.
 
     Raises:
-        RequestError: for a name that does not end in one of `FORMATS`, or a place that takes no file.
+        RequestError: if the name does not end in one of `ANSWER_FORMATS`, or no file can be written there.
     """
-    if os.path.splitext(path)[1] not in FORMATS:
-        raise RequestError(f"--output {path}: with --input, name a file that ends in {' or '.join(FORMATS)}")
+    if os.path.splitext(path)[1] not in ANSWER_FORMATS:
+        raise RequestError(
+            f"--output {path}: with --input, name a file that ends in {' or '.join(ANSWER_FORMATS)}"
+        )
     check_output(path)
 
 
 def write_answers(batches: Iterable[Sequence[Answer]], path: str) -> None:
-    """Write answers as they come to a file that appears when it is whole.
+    """Write answers to a file, which appears only when it is complete.
 
     Args:
-        batches: answers in order.
+        batches: batches of answers, in order.
         path: the file; see `check_answers_path`.
     """
-    kind = FORMATS[os.path.splitext(path)[1]]
+    kind = ANSWER_FORMATS[os.path.splitext(path)[1]]
     with write_atomically(path, os.path.dirname(path) or ".") as stream:
         stream.write(kind.header.encode())
         for answers in batches:
-            # Names of files are bytes, and come as they were given; in JSON they are escaped.
+            # A file name may have bytes that are not UTF-8: write them as they are.
             stream.write("".join(map(kind.line, answers)).encode(errors="surrogateescape"))
 
 
 def print_answers(batches: Iterable[Sequence[Answer]]) -> None:
-    """Print answers as JSON lines, each batch as it comes.
+    """Print answers as JSON lines, and flush after each batch.
 
     Raises:
-        WorkError: if stdout takes no more of them.
+        WorkError: if stdout cannot be written.
     """
     for answers in batches:
         print_flushed("".join(map(_json_line, answers)))

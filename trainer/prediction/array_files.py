@@ -1,4 +1,4 @@
-"""Sequences in ``.npy`` and ``.npz`` files, read as streams: an array is never in memory as a whole."""
+"""Reads sequences of ``.npy`` and ``.npz`` files as streams, without loading a whole array."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import numpy.typing as npt
 
 from pipeline.command_line.errors import RequestError
 from trainer.prediction.array_header import MAX_HEADER_BYTES, read_array_header
-from trainer.prediction.stored_sequences import StoredSequence, check_size, damage_named
+from trainer.prediction.stored_sequences import StoredSequence, check_size, naming_file
 
 PREFERRED_MEMBER = "frames"
 
-# Of other methods, a few compressed bytes can become any number of them at once.
+# The methods whose decompressed blocks are bounded in size by `zipfile`.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_MOST_NAMED = 8
+_MAX_NAMED = 8
 
 
 class ArrayFile:
-    """A ``.npy`` file, or of a ``.npz`` file the member that `PREFERRED_MEMBER` names or the only one.
+    """A ``.npy`` file, or a ``.npz`` file: its member `PREFERRED_MEMBER`, or its only one.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        RequestError: naming the file, if its array is damaged or cannot be sequences.
+        RequestError: if the array is damaged or cannot be sequences, with the path.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        with damage_named(path), _opened_array(path) as (stream, size):
+        with naming_file(path), _opened_array(path) as (stream, size):
             self._header = read_array_header(stream.read(MAX_HEADER_BYTES), size)
         self.num_sequences: int | None = self._header.shape[0]
 
@@ -45,11 +45,11 @@ class ArrayFile:
     def sequences(self, image_size: int) -> Iterator[StoredSequence]:
         """See `SequenceFile.sequences`."""
         header = self._header
-        with damage_named(self.path), _opened_array(self.path) as (stream, size):
+        with naming_file(self.path), _opened_array(self.path) as (stream, size):
             if size != header.file_bytes or stream.read(len(header.content)) != header.content:
                 raise ValueError("was changed while it was read")
             count, timesteps, *_ = header.shape
-            # A byte of a bool other than 0 and 1 would be true, and larger than 1 as a number.
+            # Read booleans as bytes, so that a damaged one above 1 is found.
             dtype = np.dtype(np.uint8) if header.dtype.kind == "b" else header.dtype
             for index in range(count):
                 content = stream.read(header.sequence_bytes)
@@ -75,7 +75,7 @@ class ArrayFile:
 
 @contextmanager
 def _opened_array(path: str) -> Iterator[tuple[IO[bytes], int]]:
-    """A ``.npy`` file, by itself or in an archive, and its size in bytes."""
+    """Yield the stream of a ``.npy`` file, plain or in an archive, and its size in bytes."""
     if path.lower().endswith(".npz"):
         with zipfile.ZipFile(path) as archive:
             member = _member(archive)
@@ -91,7 +91,7 @@ def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     if not members:
         raise ValueError("holds no arrays")
     if len(members) > 1 and PREFERRED_MEMBER not in members:
-        names = [*sorted(members)[:_MOST_NAMED], *(["..."] if len(members) > _MOST_NAMED else [])]
+        names = [*sorted(members)[:_MAX_NAMED], *(["..."] if len(members) > _MAX_NAMED else [])]
         raise ValueError(f"holds the arrays {', '.join(names)}; name the one to predict {PREFERRED_MEMBER!r}")
     member = members[PREFERRED_MEMBER] if PREFERRED_MEMBER in members else next(iter(members.values()))
     if member.compress_type not in _METHODS:

@@ -1,4 +1,4 @@
-"""Predicts all sequences of files, in a memory that does not grow with their number."""
+"""Predicts all sequences of files, in memory independent of their number."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ _Scorer = Callable[[list[StoredSequence]], npt.NDArray[np.float32]]
 def predict_files(
     files: Sequence[SequenceFile], model_dir: str, batch_size: int, *, show_progress: bool
 ) -> Iterator[list[Answer]]:
-    """Load the model, see that all files fit it, and predict them as the iterator is read.
+    """Load the model, check that all files fit it, and predict them while the result is iterated.
 
-    Frames of arrays and GIFs are shown to the model as they are. Sequences of records are shown as in
-    training (`TrainedModel.observation`), a sequence's number being its index in the file.
+    Frames of arrays and GIFs are shown to the model unchanged. Sequences of records are shown as in training
+    (`TrainedModel.observation`), with their index in the file as their number.
 
     Args:
-        files: in the order of the answers.
+        files: the files, in the order of the answers.
         model_dir: the run directory of a finished training.
-        batch_size: sequences a batch at most; a batch also ends where the number of frames changes.
-        show_progress: on stderr, if all files say how many sequences they hold.
+        batch_size: largest number of sequences in a batch; a batch also ends where the number of frames
+            changes.
+        show_progress: show progress on stderr, if the number of sequences is known for all files.
 
     Returns:
-        Batches of answers, one answer a sequence. Reading on raises RequestError where a file is damaged or
-        holds what is no sequence, and WorkError where the device fails or the answers are not finite.
+        Batches of answers, one answer per sequence. Iteration raises RequestError if a file is damaged or has
+        invalid sequences, and WorkError if the device fails or answers are not finite.
 
     Raises:
         RequestError: if there is no model, or the frames of a file have another size.
@@ -62,14 +63,14 @@ def _answers(stored: Iterable[StoredSequence], score: _Scorer, batch_size: int) 
             right = score(batch)
             check_finite(right)
             yield [
-                # The shortest digits that are the same float32, not the many of its float64.
+                # The shortest decimal number of the same float32.
                 Answer(sequence.file, sequence.index, sequence.num_frames, float(str(value)), sequence.label)
                 for sequence, value in zip(batch, right, strict=True)
             ]
 
 
 def _scorer(trained: TrainedModel) -> _Scorer:
-    """What gives the probability of "right", float32 (n,), of sequences that are stored alike."""
+    """A function from sequences of equal shape and features to probabilities of "right", float32 (n,)."""
     of_frames = compile_for_inference(trained.classifier)
     of_paths = compile_for_inference(
         with_sequence_inputs(trained.classifier, trained.image_size, "path", trained.observation)

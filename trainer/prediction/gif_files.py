@@ -1,4 +1,4 @@
-"""Sequences as GIFs: a file is a sequence, a picture of it a frame."""
+"""Reads GIFs as sequences: a file is a sequence, each of its pictures a frame."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from pipeline.command_line.errors import RequestError
-from trainer.prediction.stored_sequences import StoredSequence, check_size, damage_named
+from trainer.prediction.stored_sequences import StoredSequence, check_size, naming_file
 
-# A pixel is 1 where its gray value is above this.
+# A pixel with a larger gray value is 1, any other 0.
 GRAY_THRESHOLD = 127
 
 _SIGNATURES = (b"GIF87a", b"GIF89a")
@@ -20,15 +20,16 @@ _EXTENSION, _PICTURE, _END = b"!", b",", b";"
 
 
 class GifFile:
-    """A GIF of one sequence. Colors become gray values by ITU-R 601-2 luma, and those 1 or 0.
+    """A GIF of one sequence.
 
-    Programs that write GIFs may store equal pictures that follow each other as one; here it is one frame.
+    Colors are converted to gray values by ITU-R 601-2 luma, then to 0 or 1 by `GRAY_THRESHOLD`. Programs that
+    write GIFs may merge equal successive pictures into one, which is one frame here.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        RequestError: naming the file, if it is no GIF or ends too early.
+        RequestError: if the file is no GIF or ends too early, with the path.
     """
 
     def __init__(self, path: str) -> None:
@@ -48,9 +49,9 @@ class GifFile:
         timesteps = self._size[2]
         frames = np.zeros((timesteps, image_size, image_size, 1), np.float32)
         decoded = 0
-        with damage_named(self.path), Image.open(self.path, formats=["GIF"]) as image:
+        with naming_file(self.path), Image.open(self.path, formats=["GIF"]) as image:
             for decoded, picture in enumerate(ImageSequence.Iterator(image), start=1):
-                # A picture that reaches over the edge makes Pillow enlarge all that follow.
+                # A picture beyond the canvas makes Pillow enlarge all later ones.
                 check_size(self.path, picture.height, picture.width, image_size)
                 frames[decoded - 1, :, :, 0] = np.asarray(picture.convert("L")) > GRAY_THRESHOLD
             if decoded != timesteps:
@@ -58,17 +59,17 @@ class GifFile:
         yield StoredSequence(self.path, 0, timesteps, {"frames": frames})
 
     def _read_size(self) -> tuple[int, int, int]:
-        with damage_named(self.path), open(self.path, "rb") as stream:
+        with naming_file(self.path), open(self.path, "rb") as stream:
             return _gif_size(stream)
 
 
 def _gif_size(stream: BinaryIO) -> tuple[int, int, int]:
-    """Width, height and number of pictures of a GIF, by its blocks, without decoding any.
+    """Read width, height and number of pictures from a GIF's blocks, without decoding pictures.
 
-    Pillow takes a GIF that was cut short for one with fewer pictures.
+    Pillow does not notice that a GIF is cut short: it reads fewer pictures.
 
     Raises:
-        ValueError: if it is no GIF, holds no pictures or is damaged.
+        ValueError: if the stream is no GIF, has no pictures, or is damaged.
     """
     header = stream.read(13)
     if header[:6] not in _SIGNATURES:

@@ -1,4 +1,4 @@
-"""Sequences in TFRecord files, as `pipeline.generate` writes them, in either encoding."""
+"""Reads sequences of TFRecord files, as written by `pipeline.generate` in any encoding."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pipeline.moving_line.encodings import ENCODINGS, Encoding
 from pipeline.moving_line.lines import Uint8Array
 from pipeline.storage.tf_example import decode_example
 from pipeline.storage.tfrecord import HEADER_BYTES, masked_crc32c, read_records
-from trainer.prediction.stored_sequences import StoredSequence, damage_named
+from trainer.prediction.stored_sequences import StoredSequence, naming_file
 
 _GZIP = b"\x1f\x8b\x08"
 _PEEKED_BYTES = 1024
 
 
 class RecordFile:
-    """A shard, as it is or compressed by gzip; both checksums and the content of every record are checked.
+    """A shard, plain or compressed by gzip. Checksums and content of each record are checked.
 
-    A file does not say how many records it holds, so one that was cut short between two goes unnoticed; with
-    ``--data_dir``, and by `pipeline.verify`, it does not.
+    A file that lacks its last records is not detected, because it does not store their number;
+    ``--data_dir`` and `pipeline.verify` detect it.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        RequestError: naming the file, if its first record is damaged or of another kind, or there is none.
+        RequestError: if there is no record, or the first is damaged or of another kind, with the path.
     """
 
     def __init__(self, path: str) -> None:
@@ -41,11 +41,11 @@ class RecordFile:
         if first is None:
             raise RequestError(f"{path}: holds no sequences")
         self._first = first
-        with damage_named(f"{path}: record 0"):
+        with naming_file(f"{path}: record 0"):
             self._encoding = _encoding_of(first)
 
     def check(self, image_size: int) -> None:
-        """See `SequenceFile.check`: decodes the first record."""
+        """See `SequenceFile.check`. Decodes the first record."""
         self._decode(0, self._first, image_size)
 
     def sequences(self, image_size: int) -> Iterator[StoredSequence]:
@@ -55,28 +55,28 @@ class RecordFile:
             raise RequestError(f"{self.path}: was changed while it was read")
         for index, payload in enumerate(chain([self._first], payloads)):
             path, label = self._decode(index, payload, image_size)
-            # Frames that a record holds are the ones that its path draws, so the path stands for both.
+            # The frames of a record are those that its path draws, so the path is enough.
             features = {"path": path, "label": np.array(label, np.uint8)}
             yield StoredSequence(self.path, index, image_size, features, label)
 
     def _payloads(self) -> Iterator[bytes]:
-        with damage_named(self.path), open(self.path, "rb") as file:
+        with naming_file(self.path), open(self.path, "rb") as file:
             yield from read_records(_decompressed(file))
 
     def _decode(self, index: int, payload: bytes, image_size: int) -> tuple[Uint8Array, int]:
-        with damage_named(f"{self.path}: record {index}"):
+        with naming_file(f"{self.path}: record {index}"):
             return self._encoding.decode_record(payload, image_size)
 
 
 def _decompressed(file: BinaryIO) -> BinaryIO:
-    """The bytes of records, whatever the file's name ends in.
+    """A stream of the file's records, decompressed if needed; the file's name does not matter.
 
     Raises:
-        ValueError: for a file compressed by zlib.
+        ValueError: if the file is compressed by zlib.
     """
     start = file.read(_PEEKED_BYTES)
     file.seek(0)
-    if _begins_a_record(start):  # First, for a length may begin as a compressed file does.
+    if _begins_a_record(start):  # First: a length may have the same first bytes as a compressed file.
         return file
     if start.startswith(_GZIP):
         return cast(BinaryIO, gzip.GzipFile(fileobj=file))
@@ -90,7 +90,7 @@ def _decompressed(file: BinaryIO) -> BinaryIO:
 
 
 def _begins_a_record(content: bytes) -> bool:
-    """Whether it begins with a length and the length's checksum."""
+    """Whether ``content`` begins with a length and its checksum."""
     length, checksum = content[:8], content[8:HEADER_BYTES]
     return checksum == masked_crc32c(length).to_bytes(4, "little")
 

@@ -1,4 +1,4 @@
-"""Opens files of sequences by their names."""
+"""Selects the reader of a file of sequences by the file's name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from trainer.prediction.stored_sequences import SequenceFile
 
 
 def open_sequence_files(paths: Sequence[str]) -> list[SequenceFile]:
-    """See that files of sequences are there and begin as they should. None stays open.
+    """Make readers of files of sequences, after checking the start of each file. No file stays open.
 
     Raises:
-        RequestError: naming the first that is missing, of an unknown kind or damaged.
+        RequestError: with the path of the first file that is missing, of an unknown kind, or damaged.
     """
     return [_open(path) for path in paths]
 

@@ -1,4 +1,4 @@
-"""What all readers of sequence files have in common. They need no TensorFlow."""
+"""The interface of all readers of sequence files, which need no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pipeline.command_line.errors import RequestError, one_line
 
 @dataclass(frozen=True)
 class StoredSequence:
-    """One sequence of a file.
+    """A sequence of a file.
 
     Attributes:
-        file: its path, as it was named.
-        index: its number in the file, from 0.
-        num_frames: T.
-        features: ``{"frames": float32 (T, S, S, 1)}``, values from 0 to 1, for what is shown to the model as
-            it is; ``{"path": uint8 (S,), "label": uint8 ()}`` for what is shown as in training.
-        label: 0 = left, 1 = right; None where the file does not say.
+        file: path of the file, as the user gave it.
+        index: index of the sequence in the file, from 0.
+        num_frames: number of frames, T.
+        features: ``{"frames": float32 (T, S, S, 1)}``, values from 0 to 1, shown to the model unchanged; or
+            ``{"path": uint8 (S,), "label": uint8 ()}``, shown as in training.
+        label: 0 = left, 1 = right; None if the file has no labels.
     """
 
     file: str
@@ -33,53 +33,59 @@ class StoredSequence:
 
 
 class SequenceFile(Protocol):
-    """A file of sequences whose beginning was found to be in order.
+    """A reader of a file of sequences.
 
     Attributes:
-        path: as it was named.
-        num_sequences: in the file; None if only reading all of it would tell.
+        path: path of the file, as the user gave it.
+        num_sequences: number of sequences in the file; None if it is not known without reading all of it.
     """
 
     path: str
     num_sequences: int | None
 
     def check(self, image_size: int) -> None:
-        """See whether its frames have S x S pixels.
+        """Check that the frames have S x S pixels.
+
+        Args:
+            image_size: S.
 
         Raises:
-            RequestError: naming the file, if not.
+            RequestError: if not, with the path.
         """
 
     def sequences(self, image_size: int) -> Iterator[StoredSequence]:
-        """All sequences in order, in memory one at a time.
+        """Yield all sequences in order, with one at a time in memory.
+
+        Args:
+            image_size: S.
 
         Raises:
-            RequestError: naming the file, at the first sequence that is damaged, of another size or with
-                values out of range; also if the file is no longer the one whose beginning was read.
+            RequestError: at the first sequence that is damaged, of another size, or with values out of range;
+                or if the file has changed since the reader was made. The message has the path.
         """
 
 
 @contextmanager
-def damage_named(path: str) -> Iterator[None]:
-    """Turn whatever reading a file raises inside the block into one line that names it.
+def naming_file(path: str) -> Iterator[None]:
+    """Replace any error in the block by one that names the file.
 
     Raises:
-        RequestError: of that line.
+        RequestError: with ``path`` and the error's message, in one line.
     """
     try:
         yield
     except RequestError:
         raise
-    except Exception as error:  # Zip, zlib, Pillow and NumPy's parser of headers each have their own.
+    except Exception as error:  # zipfile, zlib, Pillow and NumPy raise errors of their own.
         system = error.strerror if isinstance(error, OSError) else None
         raise RequestError(f"{path}: {system or one_line(error)[:200]}") from error
 
 
 def check_size(path: str, rows: int, columns: int, image_size: int) -> None:
-    """Refuse frames of another size than the model was trained on.
+    """Check that frames have the size that the model was trained on.
 
     Raises:
-        RequestError: naming the file and both sizes.
+        RequestError: if not, with the path and both sizes.
     """
     if (rows, columns) != (image_size, image_size):
         raise RequestError(

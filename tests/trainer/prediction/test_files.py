@@ -28,7 +28,7 @@ from tests.processes import environment
 from trainer.predict import main
 from trainer.prediction.array_files import ArrayFile
 from trainer.prediction.sequence_files import open_sequence_files
-from trainer.prediction.sequences import predict
+from trainer.prediction.sequence_prediction import predict
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 

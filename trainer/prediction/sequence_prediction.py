@@ -1,4 +1,4 @@
-"""Predicts some sequences of a data set, or fresh ones from a seed."""
+"""Predicts sequences of a data set, or new ones sampled from a seed."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from trainer.run.trained_model import (
     load_trained_model,
 )
 
-# Fresh sequences come from a split of their own, so none of them was trained on.
+# A split of its own, so that no training has seen these sequences.
 FRESH_SPLIT = "predict"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Sequences and what the model says of them.
+    """Sequences and the model's answers.
 
     Attributes:
-        frames: what the model saw, uint8 (n, timesteps, S, S, 1).
+        frames: frames as shown to the model, uint8 (n, timesteps, S, S, 1).
         labels: int64 (n,), 0 = left, 1 = right.
         right: probability of "right", float64 (n,).
     """
@@ -45,7 +45,7 @@ class Predictions:
     right: npt.NDArray[np.float64]
 
     def verdicts(self) -> list[str]:
-        """A line a sequence, with the probability of the class that was predicted."""
+        """A line per sequence, with the probability of the predicted class."""
         lines = []
         for label, right in zip(self.labels, self.right, strict=True):
             predicted = int(right > 0.5)
@@ -69,8 +69,11 @@ def predict(
 
     Args:
         model_dir: the run directory of a finished training.
-        data_dir: a data set to take them from; None makes fresh ones from ``seed``.
-        split: of the data set.
+        num_sequences: number of sequences.
+        first: number of the first one.
+        data_dir: directory of a data set; None samples new sequences from ``seed``.
+        split: name of the data set's split.
+        seed: seed of new sequences.
 
     Raises:
         RequestError: if the request is wrong.
@@ -88,7 +91,7 @@ def predict(
 
 
 def _observe(features: dict[str, npt.NDArray[Any]], first: int, trained: TrainedModel) -> Uint8Array:
-    """What the model gets to see of stored sequences."""
+    """The frames that the model is shown of stored sequences: uint8 (n, timesteps, S, S, 1)."""
     encoding = "frames" if "frames" in features else "path"
     inputs, frames = observed_frames(trained.image_size, encoding, trained.observation)
     count = len(next(iter(features.values())))
