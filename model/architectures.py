@@ -1,7 +1,8 @@
-"""The classifier's architectures: three ways to write one network.
+"""The classifier, in three implementations of one network.
 
-Conv2D(2 filters, 2 x 2, relu) -> MaxPooling2D(2 x 2) -> Flatten over every frame; LSTM(50) over time;
-Dense(1); sigmoid. All take each other's weights by ``set_weights(get_weights())`` and give the same outputs.
+The network: Conv2D(2 filters, 2 x 2, relu) -> MaxPooling2D(2 x 2) -> Flatten for each frame; LSTM(50) over
+time; Dense(1); sigmoid. The implementations give the same outputs, and weights can be exchanged between them
+by ``set_weights(get_weights())``.
 """
 
 from __future__ import annotations
@@ -22,18 +23,23 @@ _FILTERS, _KERNEL_SIZE, _POOL_SIZE, _UNITS = 2, 2, 2, 50
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """What the layers of every architecture are made with."""
+    """Options of the layers of all architectures.
+
+    Attributes:
+        dtype: Keras dtype policy of the layers.
+        use_cudnn: as in `keras.layers.LSTM`.
+    """
 
     dtype: str
     use_cudnn: bool | str
 
     def lstm(self, layer_class: type[layers.LSTM]) -> layers.LSTM:
-        """The layer over time."""
+        """Make the layer over time, of the given class."""
         return layer_class(_UNITS, dtype=self.dtype, use_cudnn=self.use_cudnn, name="lstm")
 
 
 def _frame_layers(image_size: int, dtype: Any) -> list[layers.Layer]:
-    # At S = 2 the convolution leaves a single pixel, which only a padded pool can take.
+    # At S = 2 the convolution has a single output, which needs padding to be pooled.
     padding = "valid" if image_size > _KERNEL_SIZE else "same"
     return [
         layers.Conv2D(_FILTERS, _KERNEL_SIZE, activation="relu", dtype=dtype, name="conv"),
@@ -43,8 +49,8 @@ def _frame_layers(image_size: int, dtype: Any) -> list[layers.Layer]:
 
 
 def _folded(frames: Any, image_size: int, options: LayerOptions) -> Any:
-    """All timesteps at once wherever one does not wait for another: the fastest."""
-    if image_size == _KERNEL_SIZE:  # Whose single output has no phases.
+    """All timesteps of a layer in one operation, except for the recurrence: the fastest."""
+    if image_size == _KERNEL_SIZE:  # The single output has no phases.
         return _layerwise(frames, image_size, options)
     for layer in (
         PolyphaseConv2D(_FILTERS, dtype=options.dtype, name="conv"),
@@ -56,14 +62,14 @@ def _folded(frames: Any, image_size: int, options: LayerOptions) -> Any:
 
 
 def _layerwise(frames: Any, image_size: int, options: LayerOptions) -> Any:
-    """Each layer in TimeDistributed: as tutorials write it."""
+    """Each layer in a TimeDistributed, as in tutorials."""
     for layer in _frame_layers(image_size, options.dtype):
         frames = layers.TimeDistributed(layer, dtype=options.dtype, name=layer.name)(frames)
     return options.lstm(layers.LSTM)(frames)
 
 
 def _submodel(frames: Any, image_size: int, options: LayerOptions) -> Any:
-    """One TimeDistributed over a model of the frame."""
+    """One TimeDistributed over a model of all frame layers."""
     cnn = keras.Sequential(
         [layers.Input((image_size, image_size, 1)), *_frame_layers(image_size, options.dtype)], name="cnn"
     )
@@ -85,23 +91,23 @@ def build_classifier(
     precision: str = "float32",
     use_cudnn: bool | str | None = None,
 ) -> keras.Model:
-    """The classifier of frames, not compiled.
+    """Build the classifier of frames, not compiled.
 
     Args:
         image_size: S in pixels, at least 2.
         architecture: one of `ARCHITECTURES`.
-        timesteps: None takes any number; a number fixes it.
-        precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16". Weights are float32
-            in all of them, and so is the last layer.
-        use_cudnn: whether TensorFlow may take cuDNN's LSTM on a GPU; see `keras.layers.LSTM`. None lets it
-            where XLA does not compile, which cannot hold it.
+        timesteps: fixed number of timesteps; None allows any number.
+        precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16". Weights and the last
+            layer are float32 in all of them.
+        use_cudnn: whether to use cuDNN's LSTM on a GPU, as in `keras.layers.LSTM`. None means False if XLA
+            compiles, which does not support it, else "auto".
 
     Returns:
-        A model from (batch, timesteps, S, S, 1), values 0 and 1 of any dtype, to the probability of
-        "right", float32 of shape (batch, 1). 240,661 parameters at S = 50.
+        A model from (batch, timesteps, S, S, 1), values 0 and 1 of any dtype, to the probability of "right",
+        float32 (batch, 1). It has 240,661 parameters at S = 50.
 
     Raises:
-        ValueError: for an unknown architecture.
+        ValueError: if the architecture is unknown.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r}: give one of {', '.join(ARCHITECTURES)}")
@@ -115,9 +121,8 @@ def build_classifier(
 
 
 def logits_of(classifier: keras.Model) -> keras.Model:
-    """The same classifier, with the same weights, without the sigmoid at its end.
+    """Return the classifier without its sigmoid, sharing its layers and weights.
 
-    Losses take logits: of a float32 probability that is rounded to 0 or 1 there is no gradient, which a
-    confident mistake needs most.
+    For losses, which take logits: a float32 probability rounded to 0 or 1 has no gradient.
     """
     return keras.Model(classifier.inputs, classifier.layers[-1].input, name=classifier.name)

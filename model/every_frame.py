@@ -1,4 +1,4 @@
-"""A classifier with another way through time: its answer after every frame, or without cuDNN."""
+"""Copies of a classifier with other options of its LSTM: with an answer per frame, or without cuDNN."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import keras
 
 
 def answers_by_frame(classifier: keras.Model) -> keras.Model:
-    """A model that says after every frame what the classifier would say if the sequence ended there.
+    """Make a model that gives, for each frame, the classifier's answer to the sequence up to that frame.
 
-    The classifier's LSTM has seen frames 1 to t when it comes to its t-th state; the layers after it are
-    applied to all states instead of the last.
+    The layers after the LSTM are applied to its states of all timesteps instead of the last one.
 
     Args:
-        classifier: as `model.build_classifier` makes it, in any architecture.
+        classifier: as `model.build_classifier` returns it, in any architecture.
 
     Returns:
-        A model with a copy of the weights, from (batch, timesteps, S, S, 1) to the probabilities of "right",
-        float32 (batch, timesteps, 1). The last are the classifier's.
+        A model with a copy of the weights, from (batch, timesteps, S, S, 1) to probabilities of "right",
+        float32 (batch, timesteps, 1). At the last timestep they equal the classifier's.
 
     Raises:
         ValueError: if the classifier has no LSTM.
@@ -29,9 +28,10 @@ def answers_by_frame(classifier: keras.Model) -> keras.Model:
 
 
 def without_cudnn(classifier: keras.Model) -> keras.Model:
-    """The classifier, or a copy of it, with layers over time that XLA can compile.
+    """Return the classifier, or a copy whose LSTM does not use cuDNN, so that XLA can compile it.
 
-    Files say of Keras' own LSTM nothing about cuDNN, and of any what suited the machine that wrote them.
+    Needed for loaded models: the file of Keras' own LSTM does not store ``use_cudnn``, and that of
+    `ProjectedLSTM` stores the choice for the machine that wrote it.
     """
     over_time = [layer for layer in classifier.layers if isinstance(layer, keras.layers.LSTM)]
     if all(layer.supports_jit for layer in over_time):
@@ -40,7 +40,7 @@ def without_cudnn(classifier: keras.Model) -> keras.Model:
 
 
 def _with_lstm(classifier: keras.Model, **options: Any) -> keras.Model:
-    """A copy with other options of the LSTM."""
+    """Copy a classifier with other options of its LSTM."""
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()

@@ -1,12 +1,11 @@
-"""What carries out a model: XLA, or TensorFlow's operations one by one.
+"""Chooses how a model is executed: compiled by XLA, or by TensorFlow's kernels, one per operation.
 
-JAX always compiles by XLA. TensorFlow does as it is told, and by itself compiles on GPUs and not on CPUs:
+JAX always compiles by XLA. With "auto", TensorFlow compiles on GPUs and not on CPUs:
 
-- On a GPU these models are bound by memory, not by arithmetic, and operations one by one write every array
-  between them to it, frames, convolution and phases above all. XLA joins what stands side by side. It cannot
-  hold cuDNN's LSTM, so that ours goes through time then; and with ours paths can stay paths, as
-  `model.LineClassifier` takes them.
-- On a CPU the arrays of a batch fit into the caches, and oneDNN's matrix products are quicker than XLA's.
+- On a GPU these models are limited by memory bandwidth. Kernels write every intermediate array to memory;
+  XLA fuses operations. XLA cannot compile cuDNN's LSTM, so `model.ProjectedLSTM` computes the recurrence,
+  which also allows inputs that stay paths (`model.LineClassifier`).
+- On a CPU the arrays of a batch fit into the caches, and oneDNN's matrix products are faster than XLA's.
 """
 
 from __future__ import annotations
@@ -19,33 +18,33 @@ _compiler = COMPILERS[0]
 
 
 def choose_compiler(compiler: str) -> None:
-    """Decide, for the whole process, what carries out models that are built and called from now on.
+    """Choose, for the whole process, how models that are built and called from now on are executed.
 
     Args:
-        compiler: "xla", "none", or "auto" for what the module's docstring says; JAX heeds none of them.
+        compiler: one of `COMPILERS`: "xla", "none", or "auto", see the module's docstring. Ignored on JAX.
     """
     global _compiler
     _compiler = compiler
 
 
 def by_xla() -> bool:
-    """Whether XLA compiles models. Devices must have been chosen: TensorFlow looks for GPUs."""
+    """Whether XLA compiles models. Call it after the device is chosen: "auto" depends on visible GPUs."""
     if keras.backend.backend() != "tensorflow":
         return True
     return _compiler == "xla" or (_compiler == "auto" and _sees_gpus())
 
 
 def on_cpu_kernels() -> bool:
-    """Whether operations run one by one on a CPU.
+    """Whether TensorFlow's kernels run on a CPU.
 
-    Then a matrix product and a pooling operation, each in one go, are the quickest. XLA does better with sums
-    and maxima of arrays, which it joins with what stands around them.
+    One large matrix product and one pooling operation are fastest then. For XLA, sums and maxima of arrays
+    are better, because it fuses them with other operations.
     """
     return not by_xla() and not _sees_gpus()
 
 
 def on_gpu_kernels() -> bool:
-    """Whether TensorFlow's operations run one by one on a GPU, where some have no kernel."""
+    """Whether TensorFlow's kernels run on a GPU, where some operations have none for integers."""
     return not by_xla() and _sees_gpus()
 
 

@@ -1,4 +1,4 @@
-"""An LSTM that multiplies its inputs for all timesteps at once."""
+"""An LSTM that applies its input kernel to all timesteps in one matrix product."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from keras import ops
 
 from model.execution import by_xla
 
-_MOST_UNROLLED = 64
+_MAX_UNROLLED_STEPS = 64
 
 
 class _Step(keras.layers.Layer):
-    """A step in time, as `keras.layers.RNN` takes it."""
+    """A step in time, as a cell of `keras.layers.RNN`."""
 
     def __init__(self, step: Callable[[Any, Any], tuple[Any, Any]], units: int, dtype: Any) -> None:
         super().__init__(dtype=keras.backend.standardize_dtype(dtype))
@@ -23,7 +23,7 @@ class _Step(keras.layers.Layer):
         self.output_size = units
 
     def call(self, inputs: Any, states: Any) -> tuple[Any, list[Any]]:
-        """The output and the next state."""
+        """Return the output and the next state."""
         states = self._step(inputs, states)
         return states[0], [*states]
 
@@ -32,15 +32,18 @@ class _Step(keras.layers.Layer):
 class ProjectedLSTM(keras.layers.LSTM):
     """`keras.layers.LSTM` with the input kernel applied once, before the loop over time.
 
-    Keras' loop multiplies the inputs of one timestep by the input kernel at every step; here one product
-    over (batch * timesteps) does, and the loop keeps only what depends on the previous step. Equations and
-    weights are those of `keras.layers.LSTM` (Hochreiter and Schmidhuber, 1997, with forget gate), so either
-    takes the other's weights. Where TensorFlow has cuDNN, its LSTM is used as `keras.layers.LSTM` does. With
-    ``unroll`` there is no loop, however many timesteps there are.
+    Keras multiplies the inputs by the input kernel in each step of its loop. This layer does so in one
+    product over (batch * timesteps), so that the loop computes only what depends on the previous step.
+    Equations and weights are those of `keras.layers.LSTM` (Hochreiter and Schmidhuber, 1997, with forget
+    gate), so weights can be exchanged. cuDNN's LSTM is used where `keras.layers.LSTM` uses it. With
+    ``unroll`` all timesteps are unrolled, whatever their number.
 
-    Returns the last hidden state, (batch, units), or with ``return_sequences`` that of every timestep,
-    (batch, timesteps, units). Dropout, masks, returned states, state kept between batches and going backwards
-    are not supported.
+    Returns the last hidden state, (batch, units); with ``return_sequences`` those of all timesteps, (batch,
+    timesteps, units). Not supported: dropout, masks, returned states, ``stateful``, ``go_backwards``, and no
+    bias.
+
+    Raises:
+        ValueError: for an option that is not supported.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
@@ -50,7 +53,7 @@ class ProjectedLSTM(keras.layers.LSTM):
 
     @staticmethod
     def can_stand_for(lstm: keras.layers.LSTM) -> bool:
-        """Whether this layer, made with the options of another, computes what that one does."""
+        """Whether this layer supports the options of another LSTM."""
         unsupported = (
             lstm.return_state,
             lstm.go_backwards,
@@ -64,10 +67,14 @@ class ProjectedLSTM(keras.layers.LSTM):
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
-        """Map (batch, timesteps, features) to hidden states."""
+        """Map (batch, timesteps, features) to hidden states; see the class.
+
+        Raises:
+            ValueError: if there is a mask.
+        """
         if mask is not None:
             raise ValueError("ProjectedLSTM takes no mask")
-        if not self.supports_jit:  # Keras' sign that TensorFlow's cuDNN kernel was chosen.
+        if not self.supports_jit:  # Keras has chosen cuDNN's kernel.
             return super().call(sequences, initial_state=initial_state, training=training)
         timesteps, features = ops.shape(sequences)[1:]
         folded = ops.reshape(sequences, (-1, features))
@@ -75,17 +82,17 @@ class ProjectedLSTM(keras.layers.LSTM):
         return self.recur(ops.reshape(projected, (-1, timesteps, 4 * self.units)), initial_state)
 
     def recur(self, projected: Any, initial_state: Any = None) -> Any:
-        """Go through time.
+        """Compute the recurrence.
 
         Args:
-            projected: (batch, timesteps, 4 * units), the inputs times the input kernel, with bias.
-            initial_state: hidden state and carry, (batch, units) each; None begins with zeros.
+            projected: (batch, timesteps, 4 * units), the inputs times the input kernel, plus bias.
+            initial_state: hidden state and carry, (batch, units) each; None starts with zeros.
 
         Returns:
-            What a call returns.
+            Hidden states, as `call`.
         """
         timesteps = projected.shape[1]
-        # Whoever calls this may be a layer of another precision.
+        # A calling layer may have another precision.
         recurrent_kernel = ops.cast(self.cell.recurrent_kernel, projected.dtype)
 
         def step(projected_input: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -103,23 +110,23 @@ class ProjectedLSTM(keras.layers.LSTM):
             initial_state = (zeros, zeros)
         state = tuple(initial_state)
         if self.unroll or (not by_xla() and self._is_short(timesteps)):
-            every = []
+            hidden_states = []
             for projected_input in ops.unstack(projected, timesteps, axis=1):
                 state = step(projected_input, state)
-                every.append(state[0])
-            return ops.stack(every, axis=1) if self.return_sequences else state[0]
-        # Not `ops.scan`: on TensorFlow it does not tell XLA how many steps there are, which gradients need.
+                hidden_states.append(state[0])
+            return ops.stack(hidden_states, axis=1) if self.return_sequences else state[0]
+        # Not `ops.scan`: on TensorFlow it hides the number of steps from XLA, which gradients need.
         loop = keras.layers.RNN(_Step(step, self.units, projected.dtype), self.return_sequences)
         return loop(projected, initial_state=state)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, also whether cuDNN may be taken, which Keras leaves out."""
+        """Return the constructor's arguments, with ``use_cudnn``, which Keras leaves out."""
         return {**super().get_config(), "use_cudnn": self.use_cudnn}
 
     @staticmethod
     def _is_short(timesteps: int | None) -> bool:
-        """Whether a graph may hold every timestep: TensorFlow's loops cost as much as the steps in them.
+        """Whether to unroll the timesteps: an iteration of ``while_loop`` costs as much as an LSTM step.
 
-        XLA's do not, but it takes minutes to compile every timestep by itself.
+        Not for XLA: its iterations are cheap, and it takes minutes to compile unrolled steps.
         """
-        return timesteps is not None and timesteps <= _MOST_UNROLLED
+        return timesteps is not None and timesteps <= _MAX_UNROLLED_STEPS

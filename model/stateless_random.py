@@ -1,4 +1,4 @@
-"""Random bits that are a function of numbers alone: the same on every backend, device and batch size."""
+"""Random bits as a pure function of integers: the same on every backend, device and batch size."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from typing import Any
 
 from keras import ops
 
-_GOLDEN = 0x9E3779B1  # An odd number near 2**32 / golden ratio: multiples of it lie far apart.
+_GOLDEN = 0x9E3779B1  # Odd, near 2**32 / golden ratio, so that its multiples are spread evenly.
 
 
 def random_bits(seed: int, stream: int, number: Any, count: int) -> Any:
-    """Bits for numbered examples.
+    """Random words for numbered examples.
 
     Args:
         seed: from 0 to 2**32 - 1.
-        stream: tells apart what one seed is used for.
-        number: uint32 (batch,), which example.
-        count: how many words an example.
+        stream: number of the purpose, so that one seed gives independent bits for several.
+        number: uint32 (batch,), numbers of the examples.
+        count: number of words per example.
 
     Returns:
         uint32 (batch, count), by the finalizer of MurmurHash3 (Appleby, 2011), applied to the seed, then to
-        the example's number, then to the word's.
+        the example's number, then to the word's number.
     """
     base = word_of(_mix_int(_mix_int(seed) + stream & 0xFFFFFFFF))
     example = _mix(ops.bitwise_xor(ops.cast(number, "uint32"), base))
@@ -29,7 +29,7 @@ def random_bits(seed: int, stream: int, number: Any, count: int) -> Any:
 
 
 def word_of(value: int) -> Any:
-    """A scalar that arithmetic with uint32 leaves as uint32."""
+    """An integer from 0 to 2**32 - 1 as a uint32 scalar, so that arithmetic with uint32 stays uint32."""
     return ops.convert_to_tensor(value, dtype="uint32")
 
 

@@ -73,7 +73,7 @@ def test_frames_are_convolved_in_chunks_of_any_size(
     import tensorflow as tf
 
     monkeypatch.setattr(polyphase, "_CHUNK", chunk)
-    monkeypatch.setattr(polyphase, "_MOST_CHUNKS", most)
+    monkeypatch.setattr(polyphase, "_MAX_CHUNKS", most)
     frames = np.random.default_rng(0).integers(0, 5, (6, 5, 6, 6, 1)).astype(dtype)  # 30 in all.
     layer, expected = PolyphaseConv2D(2), keras.layers.Conv2D(2, 2)
     layer(frames)
