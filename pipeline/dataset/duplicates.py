@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -63,16 +63,17 @@ class Duplicates:
         return {"within": self.within, "across": across}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], splits: Sequence[str]) -> Duplicates:
+    def from_json(cls, data: dict[str, Any]) -> Duplicates:
         """The inverse of `to_json`.
 
         Raises:
             TypeError, LookupError: if it is not what `to_json` gives.
         """
-        within = {split: data["within"][split] for split in splits}
+        within = dict(data["within"])
         across = {
-            (earlier, later): data["across"][f"{later}_in_{earlier}"]
-            for earlier, later in combinations(splits, 2)
+            (earlier, later): data["across"][name]
+            for earlier, later in permutations(within, 2)
+            if (name := f"{later}_in_{earlier}") in data["across"]
         }
         if any(type(count) is not int for count in (*within.values(), *across.values())):
             raise TypeError("a count is not a whole number")

@@ -101,7 +101,10 @@ class Tensor(Feature):
             return self._shaped(array.astype(self.dtype))
         raw = _single(values, bytes)
         if self.encoding == ZLIB:
-            raw = decompress(raw, self._most_bytes())
+            try:
+                raw = decompress(raw, self._most_bytes())
+            except ValueError as error:
+                raise ValueError(f"content {error}") from error
         if len(raw) % np.dtype(self.dtype).itemsize:
             raise ValueError(f"{len(raw)} bytes, which are no whole {self.dtype}")
         return self._shaped(np.frombuffer(raw, self._stored_dtype).astype(self.dtype, copy=False))
@@ -228,11 +231,11 @@ def decompress(compressed: bytes, most_bytes: int | None) -> bytes:
     try:
         raw = decompressor.decompress(compressed, bound + 1)
     except zlib.error as error:
-        raise ValueError(f"cannot be decompressed ({error})") from error
+        raise ValueError(f"that cannot be decompressed ({error})") from error
     if len(raw) > bound:
-        raise ValueError(f"more than the expected {bound} bytes")
+        raise ValueError(f"of more than the expected {bound} bytes")
     if not decompressor.eof:
-        raise ValueError("cannot be decompressed (incomplete stream)")
+        raise ValueError("that cannot be decompressed (incomplete stream)")
     return raw
 
 

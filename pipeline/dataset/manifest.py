@@ -319,7 +319,7 @@ class Manifest:
             )
             for name, split in document["splits"].items()
         }
-        duplicates = Duplicates.from_json(document["duplicates"], tuple(splits))
+        duplicates = Duplicates.from_json(document["duplicates"])
         environment = {str(name): str(value) for name, value in document["environment"].items()}
         kind = str(document["kind"]) if version > 2 else str(document["dataset"])
         if kind not in KINDS:
@@ -327,6 +327,7 @@ class Manifest:
             of_kind = (str(document["dataset"]), kind, document["version"], settings, features)
             return cls(version, *of_kind, splits, duplicates, environment)
         definition = find_kind(kind).from_json(settings)
+        splits = {name: splits[name] for name in definition.num_sequences}
         for split in splits.values():
             definition.statistics_from_json(split.statistics)
         return cls.of(definition, splits, duplicates, environment)

@@ -102,7 +102,7 @@ class MovingLine(Definition):
     @property
     def record_bytes(self) -> int:
         """See `Definition.record_bytes`: exact for paths, within a tenth for frames of usual sizes."""
-        return self.codec.estimated_record_bytes(self.image_size)
+        return self.codec.record_bytes(self.image_size)
 
     @property
     def content_identity(self) -> dict[str, Any]:

@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
-from typing import BinaryIO
 
 import numpy as np
 
+from pipeline.dataset.features import decompress
 from pipeline.moving_line.frame_compression import compress_frames, compressing_libraries
 from pipeline.moving_line.lines import (
     CLASS_NAMES,
@@ -25,7 +23,7 @@ from pipeline.moving_line.lines import (
 )
 from pipeline.moving_line.path_records import path_records
 from pipeline.storage.tf_example import decode_example, encode_example
-from pipeline.storage.tfrecord import frame_record, read_records
+from pipeline.storage.tfrecord import frame_record
 
 
 @dataclass(frozen=True)
@@ -36,32 +34,21 @@ class Encoding:
         name: as it stands on the command line and in the manifest.
         feature: name of the feature that holds the sequence.
         tfds_encoding: how TFDS calls the feature's encoding.
+        shape: S -> shape of the decoded feature, dtype uint8.
         encode: (paths uint8 (n, S), labels int64 (n,)) -> the framed records, one after the other.
         decode: (the feature's bytes, label, S) -> path uint8 (S,).
-        record_bytes: S -> size of a record, framing included, if all records have the same; else None.
+        record_bytes: S -> size of a record, framing included: exact, or an estimate.
         libraries: S -> versions, by name, of the libraries that decide the bytes of a record.
     """
 
     name: str
     feature: str
     tfds_encoding: str
+    shape: Callable[[int], tuple[int, ...]]
     encode: Callable[[Uint8Array, Int64Array], bytes]
     decode: Callable[[bytes, int, int], Uint8Array]
-    record_bytes: Callable[[int], int | None]
+    record_bytes: Callable[[int], int]
     libraries: Callable[[int], dict[str, str]]
-
-    def shape(self, image_size: int) -> tuple[int, ...]:
-        """Shape of the decoded feature, dtype uint8."""
-        return (image_size,) if self.name == "path" else (image_size,) * 3 + (1,)
-
-    def estimated_record_bytes(self, image_size: int) -> int:
-        """How many bytes a record takes on disk, framing included: exact for paths, about so for frames."""
-        if (exact := self.record_bytes(image_size)) is not None:
-            return exact
-        # Fitted to what was written, within a tenth; the larger sizes are left to zlib.
-        if image_size < 182:
-            return 85 + image_size**3 // 1032 + image_size**2 // 19 + 5 * image_size // 2
-        return 85 + image_size**3 // 300
 
     def decode_record(self, payload: bytes, image_size: int) -> tuple[Uint8Array, int]:
         """Path, uint8 of shape (S,), and label of one record.
@@ -84,27 +71,6 @@ class Encoding:
         check_sequences(path[None], np.array([label]))
         return path, label
 
-    def read_block(self, stream: BinaryIO, count: int, image_size: int) -> tuple[Uint8Array, Int64Array]:
-        """Read the next ``count`` records, checking every byte.
-
-        Returns:
-            paths, uint8 of shape (count, S), and labels, int64 of shape (count,).
-
-        Raises:
-            ValueError: if anything is wrong with any of them; what and where takes a slower look.
-        """
-        if self.name == "path":
-            records = path_records(image_size)
-            return records.decode(stream.read(count * records.record_bytes), count)
-        paths, labels = np.empty((count, image_size), np.uint8), np.empty(count, np.int64)
-        position = 0
-        for payload in islice(read_records(stream), count):
-            paths[position], labels[position] = self.decode_record(payload, image_size)
-            position += 1
-        if position < count:
-            raise ValueError("the file ends too early")
-        return paths, labels
-
 
 def _encode_paths(paths: Uint8Array, labels: Int64Array) -> bytes:
     return path_records(paths.shape[1]).encode(paths, labels)
@@ -126,15 +92,9 @@ def _encode_frames(paths: Uint8Array, labels: Int64Array) -> bytes:
 
 def _decode_frames(content: bytes, label: int, image_size: int) -> Uint8Array:
     try:
-        # No more than is expected: a few bytes could become any number of them.
-        decompressor = zlib.decompressobj()
-        raw = decompressor.decompress(content, image_size**3 + 1)
-        if not decompressor.eof and len(raw) <= image_size**3:
-            raise zlib.error("incomplete stream")
-    except zlib.error as error:
-        raise ValueError(f"frames that cannot be decompressed ({error})") from error
-    if len(raw) > image_size**3:
-        raise ValueError(f"frames of more than the expected {image_size**3} bytes")
+        raw = decompress(content, image_size**3)
+    except ValueError as error:
+        raise ValueError(f"frames {error}") from error
     if len(raw) != image_size**3:
         raise ValueError(f"frames of {len(raw)} bytes, expected {image_size**3}")
     frames = np.frombuffer(raw, np.uint8).reshape(1, image_size, image_size, image_size, 1)
@@ -146,17 +106,32 @@ def _decode_frames(content: bytes, label: int, image_size: int) -> Uint8Array:
     return path
 
 
+def _frames_record_bytes(image_size: int) -> int:
+    # Fitted to what was written, within a tenth; the larger sizes are left to zlib.
+    if image_size < 182:
+        return 85 + image_size**3 // 1032 + image_size**2 // 19 + 5 * image_size // 2
+    return 85 + image_size**3 // 300
+
+
 ENCODINGS = {
     "path": Encoding(
-        "path",
-        "path",
-        "bytes",
-        _encode_paths,
-        _decode_path,
-        lambda size: path_records(size).record_bytes,
-        lambda size: {},
+        name="path",
+        feature="path",
+        tfds_encoding="bytes",
+        shape=lambda size: (size,),
+        encode=_encode_paths,
+        decode=_decode_path,
+        record_bytes=lambda size: path_records(size).record_bytes,
+        libraries=lambda size: {},
     ),
     "frames": Encoding(
-        "frames", "frames", "zlib", _encode_frames, _decode_frames, lambda size: None, compressing_libraries
+        name="frames",
+        feature="frames",
+        tfds_encoding="zlib",
+        shape=lambda size: (size, size, size, 1),
+        encode=_encode_frames,
+        decode=_decode_frames,
+        record_bytes=_frames_record_bytes,
+        libraries=compressing_libraries,
     ),
 }

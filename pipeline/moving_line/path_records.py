@@ -1,4 +1,4 @@
-"""Records of the path encoding as arrays: whole blocks are framed, and checked, at once.
+"""Records of the path encoding as arrays: whole blocks are framed at once.
 
 All records of an image size have one size and differ only in the path, the label and the payload's checksum.
 A CRC is affine over exclusive or: the checksum of a payload is the one of an empty path, exclusive-or what
@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array, Uint32Array, check_sequences
+from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array, Uint32Array
 from pipeline.storage.tf_example import encode_example
 from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES, crc32c, frame_record, mask_crc32c
 
@@ -64,32 +64,6 @@ class PathRecords:
         records[:, self.label] = labels
         records[:, -FOOTER_BYTES:] = self._checksums(paths, labels)
         return records.tobytes()
-
-    def decode(self, block: bytes, count: int) -> tuple[Uint8Array, Int64Array]:
-        """Paths, uint8 (count, S), and labels, int64 (count,), of framed records.
-
-        Args:
-            block: the records, one after the other.
-            count: how many they should be.
-
-        Raises:
-            ValueError: if any byte of a record is not as `encode` would write it for an allowed sequence;
-                which byte it is takes a slower look.
-        """
-        if len(block) != count * self.record_bytes:
-            raise ValueError("the file ends too early")
-        records = np.frombuffer(block, np.uint8).reshape(count, self.record_bytes)
-        paths = np.ascontiguousarray(records[:, self.path])
-        labels = records[:, self.label].astype(np.int64)
-        check_sequences(paths, labels)
-        expected = np.empty_like(records)
-        expected[:] = self.template
-        expected[:, self.path] = paths
-        expected[:, self.label] = records[:, self.label]
-        expected[:, -FOOTER_BYTES:] = self._checksums(paths, labels)
-        if expected.tobytes() != block:
-            raise ValueError("the framing or a checksum is damaged")
-        return paths, labels
 
     def _checksums(self, paths: Uint8Array, labels: Int64Array) -> Uint8Array:
         """Masked checksums of the payloads, uint8 (n, 4), the lowest byte first."""

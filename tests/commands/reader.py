@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,6 +58,7 @@ class Reader:
         for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):  # Of the make that runs the tests.
             self._environment.pop(name, None)
         np.savez(directory / "frames.npz", frames=np.zeros((3, *[IMAGE_SIZE] * 3, 1), np.uint8))
+        shutil.copy(ROOT / "examples" / "bouncing_balls" / "bouncing_balls.py", directory)
         (directory / "clips").mkdir(exist_ok=True)
         first, *more = [Image.fromarray(np.eye(IMAGE_SIZE, k=k, dtype=np.uint8) * 255) for k in range(9)]
         first.save(directory / "clips" / "line.gif", save_all=True, append_images=more)
@@ -165,7 +167,7 @@ class Reader:
 def made_small(text: str) -> str:
     """The command with no flag above its size in `SIZES`."""
     for module, flags in SIZES.items():
-        if not re.search(rf"-m {module}\b", text):
+        if not re.search(rf"-m {module}\b", text) or "--dataset " in text:  # Of another kind's settings.
             continue
         for name, most in flags.items():
             if given := re.search(rf"--{name}[ =](\d+)", text):

@@ -30,7 +30,11 @@ class Flagged(Definition):
 
 
 def test_kinds_are_found_by_their_reference() -> None:
-    for kind, reference in [(MovingLine, "moving_line"), (BouncingBalls, "bouncing_balls:BouncingBalls")]:
+    kinds: list[tuple[type[Definition], str]] = [
+        (MovingLine, "moving_line"),
+        (BouncingBalls, "bouncing_balls:BouncingBalls"),
+    ]
+    for kind, reference in kinds:
         assert reference_to(kind) == reference
         assert find_kind(reference) is kind
 

@@ -1,4 +1,5 @@
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ FEATURES = {
     "flag": Tensor("bool", (), "none"),
     "label": ClassLabel(("a", "b", "c")),
 }
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "bytes": np.arange(6, dtype=np.int16).reshape(2, 3) - 300,
     "zlib": np.array([[0.1, np.inf, -0.0]]),
     "floats": np.array([[0.1, 1e-38], [-1, np.pi]], np.float32),
@@ -35,7 +36,7 @@ def test_an_example_comes_back_as_it_was() -> None:
 
 def test_an_empty_example_comes_back_as_it_was() -> None:
     features: dict[str, Feature] = {name: FEATURES[name] for name in ("bytes", "zlib", "numbers")}
-    empty = {
+    empty: dict[str, Any] = {
         "bytes": np.empty((2, 0), np.int16),
         "zlib": np.empty((0, 3)),
         "numbers": np.empty(0, np.int32),
