@@ -259,7 +259,7 @@ def test_one_that_is_missing_is_named(tmp_path: Path, data: Path, backend: str) 
         ((code, _, errors),) = _end([process], seconds=60)
         assert code == 1, errors
         assert f"process {1 - index} (127.0.0.1:" in _error(errors)
-        assert "did not come within 2 s" in _error(errors)
+        assert "did not connect within 2 s" in _error(errors)
     assert not (tmp_path / "run").exists()
 
 

@@ -284,7 +284,7 @@ def test_an_export_that_answers_otherwise_is_not_put_in_place(tmp_path: Path) ->
     *weights, last, bias = weights_of_a_seed()
     classifier.set_weights([*weights, 1000 * last, bias])
     for format_name in FORMAT_NAMES:
-        with pytest.raises(WorkError, match="answers otherwise than the model, by up to 0"):
+        with pytest.raises(WorkError, match="differs from the model by up to 0"):
             _export(classifier, tmp_path / format_name, format_name)
         assert not (tmp_path / format_name / "exports").exists()
 

@@ -16,20 +16,20 @@ from pipeline.command_line.program import TRACEBACK_VARIABLE
 # Remedies by a pattern in the library's message; the first match counts.
 _REMEDIES = {
     r"out of memory|OOM when allocating|RESOURCE_EXHAUSTED|failed to allocate": (
-        "the memory does not suffice: give a smaller --batch_size, or end what else holds the GPU's memory"
-        " (nvidia-smi names it)"
+        "the memory is too small: give a smaller --batch_size, or end other programs that use the GPU's"
+        " memory (nvidia-smi lists them)"
     ),
     r"\bDNN\b|cuDNN|No algorithm worked|(Do|Then)Rnn|cuBLAS|\bBLAS\b": (
-        "the GPU's driver and the installed libraries do not fit each other, or the GPU's memory is taken"
-        " (nvidia-smi names by whom): install the gpu extra in a fresh environment, train with --compile xla,"
-        " which needs no LSTM of cuDNN, or run with --device cpu"
+        "the GPU's driver and the installed libraries are not compatible, or other programs use the GPU's"
+        " memory (nvidia-smi lists them): install the gpu extra in a fresh environment, train with --compile"
+        " xla, which needs no LSTM of cuDNN, or run with --device cpu"
     ),
     r"libdevice|ptxas|nvlink|\bPTX\b": (
-        "XLA lacks a part of CUDA that fits the GPU's driver: install the gpu extra in a fresh environment,"
-        " or run with --device cpu"
+        "XLA finds no part of CUDA compatible with the GPU's driver: install the gpu extra in a fresh"
+        " environment, or run with --device cpu"
     ),
 }
-_ANY_OTHER = f"if it comes of a GPU, --device cpu runs without one; a traceback: {TRACEBACK_VARIABLE}=1"
+_ANY_OTHER = f"if the GPU is the cause, run with --device cpu; a traceback: {TRACEBACK_VARIABLE}=1"
 
 # Lines, and parts of lines, that TensorFlow and Keras add around the message of an error.
 _ADDED_TEXT = re.compile(

@@ -283,7 +283,7 @@ def _wait_for_others(cluster: Cluster, request: dict[str, Any], timeout: float) 
             connection.sendall((json.dumps({"difference": difference}) + "\n").encode())
             if difference:
                 raise RequestError(
-                    f"process {theirs['index']} of the cluster is asked for something else: {difference}"
+                    f"process {theirs['index']} of the cluster has another request: {difference}"
                 )
             connections[int(theirs["index"])] = connection
         for connection in connections.values():
@@ -303,9 +303,7 @@ def _connect_to_chief(cluster: Cluster, request: dict[str, Any], timeout: float)
             connection.sendall(hello)
             answer = _receive_line(connection, deadline)
             if answer is not None and answer["difference"]:
-                raise RequestError(
-                    f"the chief of the cluster is asked for something else: {answer['difference']}"
-                )
+                raise RequestError(f"the chief of the cluster has another request: {answer['difference']}")
             if answer is not None and _receive_line(connection, deadline) is not None:
                 _keep_alive(connection)
                 return connection
@@ -348,8 +346,8 @@ def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
 
 def _missing(cluster: Cluster, indices: Sequence[int], timeout: float) -> str:
     return (
-        f"{_named(cluster, indices)} of the cluster did not come within {timeout:.0f} s;"
-        " start all that TF_CONFIG names"
+        f"{_named(cluster, indices)} of the cluster did not connect within {timeout:.0f} s;"
+        " start all processes that TF_CONFIG names"
     )
 
 

@@ -58,13 +58,15 @@ def _same_slices(before: Mapping[str, str] | None, now: str | None) -> str | Non
     """The path of the file of slicings; only the recorded program may run, so its digest is checked."""
     if before is None:
         if now is not None:
-            raise RequestError(f"--slices {now}: none were asked for; leave --slices out")
+            raise RequestError(f"--slices {now}: the recorded request has no slices; leave --slices out")
         return None
     now = now or before["path"]
     if not os.path.isfile(now):
-        raise RequestError(f"{now}: no such file of slicings; say by --slices where it lies now")
+        raise RequestError(f"{now}: no such file of slicings; give its path by --slices")
     if file_sha256(now) != before["sha256"]:
-        raise RequestError(f"{now}: is not the file of slicings of then (SHA-256 {before['sha256'][:12]}...)")
+        raise RequestError(
+            f"{now}: is not the recorded file of slicings (SHA-256 {before['sha256'][:12]}...)"
+        )
     return now
 
 

@@ -84,7 +84,7 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
         # Negated, so that NaN fails too.
         if not difference <= (_HALF_PRECISION_TOLERANCE if half else _TOLERANCE):
             raise WorkError(
-                f"the {format_name} export answers otherwise than the model, by up to {difference:g} over"
+                f"the {format_name} export differs from the model by up to {difference:g} over"
                 f" {NUM_SAMPLES} sequences; it is not put in place"
             )
         for above, _, names in os.walk(unfinished):

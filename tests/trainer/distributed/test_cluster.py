@@ -74,7 +74,7 @@ def test_a_chief_that_cannot_be_reached_is_named_with_the_reason() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))  # Nobody listens there, and nobody else can.
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        expected = rf"process 0 \({address}\) .* did not come within 1 s; .* \(Connection refused\)"
+        expected = rf"process 0 \({address}\) .* did not connect within 1 s; .* \(Connection refused\)"
         cluster = Cluster((address, "127.0.0.1:1"), 1)
         with pytest.raises(WorkError, match=expected), connected("trainer.task", cluster, {}, 1, 1):
             pytest.fail("somebody listens")

@@ -112,7 +112,7 @@ def test_lack_of_memory_on_jax(tmp_path: Path, path_dataset_dir: Path, run_dir: 
         ("DNN library is not found.", REMEDY),
         ("libdevice not found at ./libdevice.10.bc", "the gpu extra in a fresh environment,"),
         ("ptxas exited with non-zero error code 65280, output: ", "the gpu extra in a fresh environment,"),
-        ("indices[0] = 7 is not in [0, 3)", "if it comes of a GPU, --device cpu runs without one"),
+        ("indices[0] = 7 is not in [0, 3)", "if the GPU is the cause, run with --device cpu"),
     ],
 )
 def test_what_is_said_has_a_remedy(monkeypatch: pytest.MonkeyPatch, text: str, remedy: str) -> None:

@@ -117,7 +117,7 @@ def test_the_same_sequences_in_another_encoding_give_the_same_numbers_to_float32
         ({}, ["--on_corrupt=skip"], "leave --on_corrupt out"),
         ({}, ["--slices=/no/mine.py"], "/no/mine.py: no such file of slicings"),
         ({"environment": None}, [], "is not a metrics.json"),
-        ({"slices": {}}, ["--slices=pyproject.toml"], "is not the file of slicings of then"),
+        ({"slices": {}}, ["--slices=pyproject.toml"], "is not the recorded file of slicings"),
         ({}, ["--flips=0.1", "--output=x.json"], "leave --output, --flips out"),
         ({"dataset": {}}, [], "is not a metrics.json"),
         ({"model": {}}, [], "does not say what was asked for"),
