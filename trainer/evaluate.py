@@ -11,7 +11,6 @@ from typing import Any
 from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
-from pipeline.dataset.shard_plan import SPLITS
 from pipeline.storage.files import check_directory
 from trainer.command_line.flags import add_on_corrupt
 
@@ -51,7 +50,7 @@ def _parser() -> ArgumentParser:
     add = parser.add_argument
     add("--data_dir", type=path_text, help="a data set made by pipeline.generate")
     add("--model_dir", type=path_text, help="the run directory of a finished training")
-    add("--split", choices=SPLITS, help="which split (default: test; with --watch: validation)")
+    add("--split", help="which split (default: test; with --watch: validation)")
     add("--checkpoint", type=path_text, help="a .keras file of the run to judge (default: its model.keras)")
     add("--output", type=path_text, help="where the metrics go (default: metrics.json)")
     add("--batch_size", type=positive_int, help="sequences a batch (default: 64)")

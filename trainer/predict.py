@@ -9,13 +9,9 @@ from collections.abc import Sequence
 from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
-from pipeline.dataset.shard_plan import SPLITS
-from pipeline.moving_line.pictures import (
-    PICTURE_TYPES,
-    check_num_sequences,
-    check_picture_path,
-    draw_sequences,
-)
+from pipeline.moving_line.definition import MovingLine
+from pipeline.pictures.files import PICTURE_TYPES, check_picture_path
+from pipeline.pictures.sequences import check_num_sequences, draw_sequences
 from trainer.prediction.answers import ANSWER_FORMATS, check_answers_path, print_answers, write_answers
 from trainer.prediction.sequence_files import open_sequence_files
 
@@ -56,7 +52,7 @@ def _parser() -> ArgumentParser:
     add = parser.add_argument
     add("--model_dir", required=True, type=path_text, help="the run directory of a finished training")
     add("--data_dir", type=path_text, help="a data set; without it, fresh sequences are drawn from the seed")
-    add("--split", choices=SPLITS, help="with --data_dir: which split (default: test)")
+    add("--split", help="with --data_dir: which split (default: test)")
     add("--seed", type=non_negative_int, help="without --data_dir: decides the sequences (default: 0)")
     add("--first", type=non_negative_int, help="index of the first sequence (default: 0)")
     add("--num_sequences", type=positive_int, help="how many sequences (default: 1)")
@@ -132,7 +128,7 @@ def _predict_chosen(flags: argparse.Namespace) -> None:
     verdicts = predictions.verdicts()
     print("\n".join(verdicts))
     if flags.output is not None:
-        draw_sequences(predictions.frames, verdicts, flags.output, num_frames=5)
+        draw_sequences(list(predictions.frames), verdicts, flags.output, 5, MovingLine.palette)
         print(flags.output)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from model import Observation
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.shard_plan import SPLITS
 from pipeline.storage.files import check_output
 from trainer.command_line.flags import ON_CORRUPT
 from trainer.distributed.device_errors import device_errors_explained
@@ -23,7 +22,7 @@ from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
 from trainer.input.salvage import open_split
-from trainer.input.split_files import SplitFiles, read_manifest
+from trainer.input.split_files import SplitFiles, check_split, read_manifest
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import file_sha256, save_json
 from trainer.run.trained_model import TrainedModel, check_image_size, load_trained_model
@@ -63,8 +62,6 @@ class EvaluationRequest:
             raise RequestError(
                 f"--checkpoint {self.checkpoint}: does not lie in --model_dir {self.model_dir}"
             )
-        if self.split not in SPLITS:
-            raise RequestError(f"--split {self.split}: give one of {', '.join(SPLITS)}")
         if type(self.batch_size) is not int or self.batch_size < 1:
             raise RequestError(f"--batch_size {self.batch_size}: give a whole number of at least 1")
         if self.on_corrupt not in ON_CORRUPT:
@@ -224,7 +221,8 @@ def open_evaluator(
         WorkError: if a shard is missing or has another size, with its name.
     """
     manifest = read_manifest(request.data_dir)
-    check_image_size(image_size, manifest.settings.image_size)
+    check_split(manifest, request.split)
+    check_image_size(image_size, manifest.settings["image_size"])
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
     slicings = load_slicings(request.slices)
     names = number_names(observation.window or image_size, image_size, slicings, request.flips)

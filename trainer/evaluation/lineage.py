@@ -17,7 +17,6 @@ import pipeline
 import trainer
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.shard_plan import DATASET_NAME
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import absolute_path, file_sha256
 from trainer.run.versions import versions
@@ -37,8 +36,8 @@ def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
         return
     settings = manifest.settings
     is_same_sample = split == "train" and (trained_on["seed"], trained_on["image_size"]) == (
-        settings.seed,
-        settings.image_size,
+        settings["seed"],
+        settings["image_size"],
     )
     if is_same_sample or manifest.splits[split].content_sha256 == trained_on["train_content_sha256"]:
         raise RequestError(
@@ -65,7 +64,7 @@ def dataset_part(
 ) -> dict[str, Any]:
     """The part ``dataset``: the split and its content."""
     return {
-        "name": DATASET_NAME,
+        "name": manifest.dataset,
         "path": absolute_path(data_dir),
         "split": split,
         "fingerprint": manifest.fingerprint,

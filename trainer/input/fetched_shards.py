@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError, one_line
-from pipeline.dataset.manifest import Manifest, ShardRecord
+from pipeline.dataset.manifest import Manifest, ShardEntry
 from pipeline.storage import files
 from trainer.input.split_files import remedy
 
@@ -52,7 +52,7 @@ def fetched(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -> I
         return
     with tempfile.TemporaryDirectory(prefix="moving_line-") as directory:
 
-        def fetch(record: ShardRecord) -> None:
+        def fetch(record: ShardEntry) -> None:
             source = files.join(data_dir, record.file)
             try:
                 sha256 = _copy(source, os.path.join(directory, record.file))

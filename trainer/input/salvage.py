@@ -20,11 +20,13 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError, one_line
-from pipeline.dataset.manifest import Manifest, ShardRecord
-from pipeline.dataset.shard_plan import DatasetSettings, Shard
+from pipeline.dataset.manifest import Manifest, ShardEntry
+from pipeline.dataset.shard_plan import Shard
+from pipeline.definition import Definition
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import Int64Array
-from pipeline.verification.damage import examine
+from pipeline.verification.damage import classify_records
+from pipeline.verification.expected import expected_records
 from pipeline.workers.cores import usable_cores
 from trainer.input.fetched_shards import fetched, temporary_file
 from trainer.input.split_files import SplitFiles, remedy, split_files
@@ -70,8 +72,8 @@ def _without_damage(
 ) -> SplitFiles:
     listed = {shard: record for shard, record in manifest.listed_shards().items() if shard.split == split}
 
-    def salvage(item: tuple[Shard, ShardRecord]) -> _Salvaged:
-        return _salvage(*item, manifest.settings, readable_dir, directory)
+    def salvage(item: tuple[Shard, ShardEntry]) -> _Salvaged:
+        return _salvage(item, manifest.definition, readable_dir, directory)
 
     # Digests are computed outside Python's lock, so threads use every core.
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -91,23 +93,24 @@ def _without_damage(
         tuple(salvaged.path for salvaged in kept),
         tuple(len(salvaged.numbers) for salvaged in kept),
         sum(salvaged.num_bytes for salvaged in kept),
-        manifest.settings.image_size,
-        ENCODINGS[manifest.settings.encoding],
+        manifest.settings["image_size"],
+        ENCODINGS[manifest.settings["encoding"]],
         left_out,
         np.concatenate([salvaged.numbers for salvaged in kept]) if left_out else None,
     )
 
 
 def _salvage(
-    shard: Shard, record: ShardRecord, settings: DatasetSettings, data_dir: str, directory: str
+    listed: tuple[Shard, ShardEntry], definition: Definition, data_dir: str, directory: str
 ) -> _Salvaged:
+    shard, record = listed
     path = os.path.join(data_dir, record.file)
     try:
         if _sha256(path) == record.sha256:
             numbers = np.arange(shard.first_sequence, shard.first_sequence + shard.num_sequences)
             return _Salvaged(path, numbers, record.num_bytes)
         with tf.io.gfile.GFile(path, "rb") as stream:
-            return _copy_good(stream, shard, record, settings, os.path.join(directory, record.file))
+            return _copy_good(stream, listed, definition, data_dir, os.path.join(directory, record.file))
     except tf.errors.NotFoundError:
         return _Salvaged(path, _NONE, 0, "the file is missing")
     except (tf.errors.OpError, OSError) as error:
@@ -116,17 +119,20 @@ def _salvage(
 
 def _copy_good(
     stream: tf.io.gfile.GFile,
-    shard: Shard,
-    record: ShardRecord,
-    settings: DatasetSettings,
+    listed: tuple[Shard, ShardEntry],
+    definition: Definition,
+    data_dir: str,
     destination: str,
 ) -> _Salvaged:
     """Copy the records that are the sequences that they should be."""
+    shard = listed[0]
+    digests = os.path.join(data_dir, shard.digests_name)
+    expected = expected_records(definition, listed, lambda: tf.io.gfile.GFile(digests, "rb").read())
     numbers: list[int] = []
     num_bytes = 0
     first_reason = "the file is too short"
     with temporary_file(destination) as copy:
-        for item in examine(stream, shard, record, settings):
+        for item in classify_records(stream, listed, definition, expected):
             if item.reason is None:
                 num_bytes += copy.write(item.content)
                 first = shard.first_sequence + item.record

@@ -66,6 +66,16 @@ def read_manifest(data_dir: str) -> Manifest:
         raise RequestError(f"--data_dir {data_dir}: cannot be read ({error.message})") from error
 
 
+def check_split(manifest: Manifest, split: str) -> None:
+    """Refuse a split that a data set does not have.
+
+    Raises:
+        RequestError: naming those that it has.
+    """
+    if split not in manifest.splits:
+        raise RequestError(f"--split {split}: give one of {', '.join(manifest.splits)}")
+
+
 def split_files(data_dir: str, manifest: Manifest, split: str) -> SplitFiles:
     """The shards of a split, each there with the size that the manifest says.
 
@@ -86,8 +96,8 @@ def split_files(data_dir: str, manifest: Manifest, split: str) -> SplitFiles:
         tuple(os.path.join(data_dir, shard.file) for shard in shards),
         tuple(shard.num_sequences for shard in shards),
         manifest.splits[split].num_bytes,
-        manifest.settings.image_size,
-        ENCODINGS[manifest.settings.encoding],
+        manifest.settings["image_size"],
+        ENCODINGS[manifest.settings["encoding"]],
     )
 
 

@@ -13,11 +13,12 @@ from model import observed_frames
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.reader import Dataset
 from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
+from pipeline.moving_line.reading import read_lines
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.input.batches import sequential_batches
 from trainer.input.damaged_records import damage_named
 from trainer.input.fetched_shards import tensorflow_reads
-from trainer.input.split_files import read_manifest, split_files
+from trainer.input.split_files import check_split, read_manifest, split_files
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import (
     TrainedModel,
@@ -105,9 +106,10 @@ def _read(
     data_dir: str, split: str, first: int, count: int, trained: TrainedModel
 ) -> tuple[dict[str, npt.NDArray[Any]], Int64Array]:
     manifest = read_manifest(data_dir)
-    check_image_size(trained.image_size, manifest.settings.image_size)
+    check_split(manifest, split)
+    check_image_size(trained.image_size, manifest.settings["image_size"])
     if not tensorflow_reads(data_dir):
-        paths, labels = Dataset(data_dir, manifest).read(split, first, count)
+        paths, labels = read_lines(Dataset(data_dir, manifest), split, first, count)
         return {"path": paths, "label": labels}, labels
     files = split_files(data_dir, manifest, split)
     if first + count > files.num_sequences:

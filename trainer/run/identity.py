@@ -31,7 +31,7 @@ def run_request(
     """
     return {
         **settings.to_json(),
-        "image_size": manifest.settings.image_size,
+        "image_size": manifest.settings["image_size"],
         "dataset": manifest.fingerprint,
         "left_out": dict(left_out),
     }
@@ -88,9 +88,9 @@ def write_config(
     dataset = {
         "path": absolute_path(data_dir),
         "fingerprint": manifest.fingerprint,
-        "seed": manifest.settings.seed,
-        "image_size": manifest.settings.image_size,
-        "encoding": manifest.settings.encoding,
+        "seed": manifest.settings["seed"],
+        "image_size": manifest.settings["image_size"],
+        "encoding": manifest.settings["encoding"],
         "num_train": manifest.splits["train"].num_sequences,
         "train_content_sha256": manifest.splits["train"].content_sha256,
         "left_out": dict(left_out),
