@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.generate import generate
 from pipeline.moving_line.definition import MovingLine
+from pipeline.moving_line.encodings import ENCODINGS
 from tests.object_store.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +62,7 @@ def make_dataset(
     return directory
 
 
-@pytest.fixture(scope="session", params=["path", "frames"])
+@pytest.fixture(scope="session", params=list(ENCODINGS))
 def dataset_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of 8 x 8 x 8 sequences in each encoding."""
     return make_dataset(tmp_path_factory.mktemp("data") / request.param, encoding=request.param)

@@ -12,6 +12,7 @@ from pipeline.dataset.reader import Dataset
 from pipeline.generate import _watch, generate, main, summary
 from pipeline.generation.work_folder import Request
 from pipeline.moving_line.definition import MovingLine
+from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import sample_sequences
 from pipeline.moving_line.reading import read_lines
 from pipeline.storage.sealed_json import seal
@@ -54,7 +55,7 @@ def test_the_directory_holds_shards_metadata_and_manifest_only(dataset_dir: Path
     assert len(shards) == 3 * 16
 
 
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
 @pytest.mark.parametrize("per_shard", [600, 200, 38])
 def test_sequences_do_not_depend_on_sharding_or_encoding(
     tmp_path: Path, path_dataset_dir: Path, encoding: str, per_shard: int
@@ -72,7 +73,7 @@ def test_sequences_do_not_depend_on_sharding_or_encoding(
             np.testing.assert_array_equal(part, expected)
 
 
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
 @pytest.mark.parametrize(
     "runner",
     [
@@ -309,7 +310,7 @@ def test_a_finished_data_set_that_lost_a_shard_gets_it_back(tmp_path: Path, chan
     assert {path: path.stat().st_mtime_ns for path in directory.iterdir() if path.name != lost} == written
 
 
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
 @pytest.mark.parametrize("image_size", [5, 50, 182])
 def test_the_disk_that_a_data_set_takes_is_known_before(
     tmp_path: Path, encoding: str, image_size: int

@@ -27,7 +27,7 @@ def _files(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
 
 
-@pytest.fixture(params=["path", "frames"])
+@pytest.fixture(params=list(ENCODINGS))
 def copied(request: pytest.FixtureRequest, tmp_path: Path, dataset_dirs: dict[str, Path]) -> Path:
     """A data set of each encoding that a test may damage."""
     return Path(shutil.copytree(dataset_dirs[request.param], tmp_path / request.param))
@@ -36,9 +36,7 @@ def copied(request: pytest.FixtureRequest, tmp_path: Path, dataset_dirs: dict[st
 @pytest.fixture(scope="session")
 def dataset_dirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("verified")
-    return {
-        encoding: make_dataset(directory / encoding, encoding=encoding) for encoding in ("path", "frames")
-    }
+    return {encoding: make_dataset(directory / encoding, encoding=encoding) for encoding in ENCODINGS}
 
 
 def _records(directory: Path, shard: str) -> list[bytes]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.dataset.reader import Dataset
+from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES
 from pipeline.verification.dataset_check import verify
 from tests.conftest import make_dataset
@@ -27,7 +28,7 @@ def _records(content: bytes) -> list[tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
 def test_every_flipped_byte_is_found_named_and_repaired(tmp_path: Path, encoding: str) -> None:
     counts = {"num_train": 40, "num_validation": 10, "num_test": 10, "sequences_per_shard": 10}
     directory = make_dataset(tmp_path / "d", encoding=encoding, image_size=12, **counts)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.moving_line.encodings import ENCODINGS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.storm
@@ -31,7 +32,7 @@ def _finished(directory: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
 def test_a_disk_that_runs_full_is_one_line_and_the_rerun_finishes(
     tmp_path: Path, small_disk: Path, workers: int, encoding: str
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.moving_line.encodings import ENCODINGS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.storm
@@ -28,7 +29,7 @@ def old_numpy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
 @pytest.mark.parametrize("image_size", [5, 50])
 def test_both_versions_write_the_same_bytes(
     tmp_path: Path, old_numpy: Path, encoding: str, image_size: int

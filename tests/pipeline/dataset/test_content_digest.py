@@ -7,6 +7,7 @@ from pipeline.dataset.content_digest import pieces
 from pipeline.dataset.reader import Dataset
 from pipeline.generate import generate
 from pipeline.moving_line.definition import MovingLine
+from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import sample_sequences
 
 
@@ -31,7 +32,7 @@ def _plain_split_digest(seed: int, split: str, image_size: int, count: int) -> s
     return leaves.hexdigest()
 
 
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
 @pytest.mark.parametrize("per_shard", [None, 9000, 4096, 1000])
 def test_the_content_digest_depends_on_the_sequences_only(
     tmp_path: Path, encoding: str, per_shard: int | None
@@ -58,7 +59,7 @@ def test_other_sequences_have_another_content_digest(tmp_path: Path) -> None:
 
 def test_manifests_of_both_encodings_count_the_same_statistics(tmp_path: Path) -> None:
     made = []
-    for encoding in ("path", "frames"):
+    for encoding in ENCODINGS:
         settings = MovingLine(3, 5, encoding, 500, 50, 50)
         made.append(generate(settings, str(tmp_path / encoding), direct_num_workers=1)[0])
     for name in made[0].splits:

@@ -15,6 +15,7 @@ from pipeline.dataset.reader import Dataset
 from pipeline.generate import generate
 from pipeline.generation.shard_writer import make_shard
 from pipeline.generation.work_folder import Request, Workspace
+from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.storage.sealed_json import seal, unseal
 from pipeline.verification.dataset_check import verify
 from tests.conftest import ROOT, SPLITS
@@ -54,7 +55,7 @@ def _generate(sources: Path, directory: Path, *flags: str) -> "subprocess.Comple
     )
 
 
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
 def test_verification_holds_every_record_against_the_definition(tmp_path: Path, encoding: str) -> None:
     other = _other_sources(tmp_path, 'f"moving_line {', 'f"another_line {')
     # Shards of whole content leaves, so that no digest but the records' own could notice.
