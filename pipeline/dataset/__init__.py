@@ -1,1 +1,1 @@
-"""A data set of any kind: its shards, manifest, digests, duplicates and metadata, and reading it."""
+"""A data set of any kind: features, shards, manifest, digests, duplicates, TFDS metadata; and a reader."""

@@ -1,4 +1,4 @@
-"""Blocks: consecutive examples of a split, as they pass through generation and verification."""
+"""Blocks of consecutive examples of a split, the unit of work of generation and verification."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Block(ABC):
     """Consecutive examples of a split.
 
     Attributes:
-        first: number of the first one in the split.
-        contents: uint8 (n, bytes of a content), equal for equal examples; see
+        first: number of the first example in the split, from 0.
+        contents: uint8 (n, bytes of a content): a row for each example; equal examples have equal rows. See
             `pipeline.dataset.content_digest`.
     """
 
@@ -27,20 +27,20 @@ class Block(ABC):
 
     @abstractmethod
     def records(self) -> bytes:
-        """The examples' records, one after the other, with their TFRecord framing."""
+        """The records of the examples in order, with their TFRecord framing."""
 
     @abstractmethod
     def statistics(self) -> Statistics:
-        """Of these examples."""
+        """Statistics of the block's examples."""
 
 
 class RecordBlock(Block):
-    """Examples by their records; the content of an example is the SHA-256 of its record's payload.
+    """A block made of serialized records; the content of an example is the SHA-256 of its payload.
 
     Args:
         first: see `Block`.
-        payloads: of the records.
-        statistics: of the examples.
+        payloads: the payloads of the examples' records, at least one.
+        statistics: statistics of the examples.
     """
 
     def __init__(self, first: int, payloads: Sequence[bytes], statistics: Statistics) -> None:
@@ -61,5 +61,5 @@ class RecordBlock(Block):
 
 
 def content_of(payload: bytes) -> bytes:
-    """The content of an example that is told by its record: the SHA-256 of the payload, 32 bytes."""
+    """The content of an example in a `RecordBlock`: the SHA-256 of its payload, 32 bytes."""
     return hashlib.sha256(payload).digest()

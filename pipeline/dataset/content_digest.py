@@ -1,12 +1,12 @@
-"""The content digest: what examples a data set holds, whatever their encoding and sharding.
+"""The content digest: identifies a data set's examples, independently of encoding and sharding.
 
-Every example has a **content** of some bytes. A split is cut into **leaves** of a fixed number of examples,
-counted from its first; the last may be smaller. A leaf's digest is the SHA-256 of its contents. A split's
-digest is the SHA-256 of its leaves' digests, and the data set's the SHA-256 of the canonical JSON (sorted
-keys, no spaces) of what identifies its kind and of its splits' digests by name. So workers can digest parts
-of a split, and any part can be checked by itself.
+Every example has a **content** of a fixed number of bytes. A split is divided into **leaves** of a fixed
+number of consecutive examples, from its first; the last leaf may be smaller. The digest of a leaf is the
+SHA-256 of its contents. The digest of a split is the SHA-256 of its leaves' digests. The content digest of a
+data set is the SHA-256 of the canonical JSON (sorted keys, no spaces) of the kind's identity and of the
+splits' digests by name. So workers can digest parts of a split, and a part can be checked by itself.
 
-Kinds of data set choose the content and the leaves: see `pipeline.definition`.
+The kind chooses its contents, leaves and identity: see `pipeline.definition`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# The contents of some examples, uint8 (n, bytes of a content).
+# The contents of n examples: uint8 (n, bytes of a content).
 Contents = npt.NDArray[np.uint8]
 
 
 def pieces(first: int, count: int, size: int) -> Iterator[tuple[int, int]]:
-    """Cut a range of ``count`` examples at multiples of a size: (first, count) of each piece."""
+    """Split the range of ``count`` numbers from ``first`` at the multiples of ``size``.
+
+    Yields:
+        (first, count) of each piece, in order.
+    """
     end = first + count
     while first < end:
         stop = min(end, (first // size + 1) * size)
@@ -33,10 +37,12 @@ def pieces(first: int, count: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 class LeafDigests:
-    """Digests the leaves that begin in a range of a split's examples, in order.
+    """Computes the digests of the leaves that begin in a range of a split's examples.
+
+    The end of a leaf that began before the range is ignored.
 
     Args:
-        per_leaf: examples in a leaf.
+        per_leaf: number of examples in a leaf.
     """
 
     def __init__(self, per_leaf: int) -> None:
@@ -46,16 +52,16 @@ class LeafDigests:
         self._is_open = False
 
     def add(self, first: int, contents: Contents) -> None:
-        """Take the contents of the next examples, of which ``first`` is the first one's number."""
+        """Add the contents of the next examples; ``first`` is the number of the first one in the split."""
         for start, count in pieces(first, len(contents), self._per_leaf):
             if start % self._per_leaf == 0:
                 self._close()
                 self._open, self._is_open = hashlib.sha256(), True
-            if self._is_open:  # Else the leaf began before the range.
+            if self._is_open:  # False if the leaf began before the range.
                 self._open.update(np.ascontiguousarray(contents[start - first : start - first + count]).data)
 
     def digests(self) -> bytes:
-        """The digests so far, 32 bytes each."""
+        """The digests of all leaves so far, 32 bytes each; the last leaf with the examples added so far."""
         return b"".join([*self._digests, *([self._open.digest()] if self._is_open else [])])
 
     def _close(self) -> None:
@@ -64,7 +70,11 @@ class LeafDigests:
 
 
 def split_digest(leaves: Iterable[bytes]) -> str:
-    """Hexadecimal digest of a split from those of its leaves, of 32 bytes each, in order."""
+    """Hexadecimal digest of a split.
+
+    Args:
+        leaves: the leaves' digests in order, 32 bytes each; an item may hold several.
+    """
     digest = hashlib.sha256()
     for leaf in leaves:
         digest.update(leaf)
@@ -72,6 +82,11 @@ def split_digest(leaves: Iterable[bytes]) -> str:
 
 
 def content_digest(identity: Mapping[str, Any], splits: Mapping[str, str]) -> str:
-    """``sha256:`` and the hexadecimal digest of a data set from those of its splits, by name."""
+    """``sha256:`` and the hexadecimal content digest of a data set.
+
+    Args:
+        identity: identifies the kind; JSON values by name.
+        splits: by name of the split, what `split_digest` returned.
+    """
     canonical = json.dumps({**identity, "splits": dict(splits)}, sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

@@ -1,9 +1,10 @@
-"""Examples that occur more than once, within a split or in two splits, found in constant memory.
+"""Counts examples that occur more than once, within a split or in two splits, in constant memory.
 
-Every example's content is reduced to a 64-bit hash. Each shard's hashes are written to a file as sorted
-runs; then ranges of hashes, each with a quarter of a million to four million, are taken from all runs and
-counted one by one. Two different contents share a hash with probability 2**-64, so among n examples a false
-duplicate is expected n**2 / 2**65 times: 0.00003 times in 32 million, once in 6 billion.
+The content of every example is reduced to a 64-bit hash. The hashes of a shard are written to a file as
+sorted runs. Then the interval of all hashes is divided into ranges of 2**18 to 2**22 hashes each, and
+duplicates are counted in one range at a time, from all runs. Two different contents share a hash with
+probability 2**-64, so the expected number of false duplicates among n examples is n**2 / 2**65: 0.00003 for
+32 million, 1 for 6 billion.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Uint64Array = npt.NDArray[np.uint64]
 
 HASH_BYTES = 8
 HASHES_PER_RUN = 2**18
-# A range opens every shard's file, so a larger data set has larger ranges, rather than ever more.
+# Fewest and most hashes in a range. Each range opens the files of all shards, so a large data set has larger
+# ranges instead of more of them.
 _HASHES_PER_RANGE = (2**18, 2**22)
 _RANGES_BEFORE_LARGER = 256
 
@@ -35,11 +37,12 @@ _SHIFT = np.uint64(29)
 
 @dataclass(frozen=True)
 class Duplicates:
-    """How often examples recur.
+    """Numbers of examples that occur more than once.
 
     Attributes:
-        within: by split: its examples that occurred before in it.
-        across: by pair of splits: examples of the later split that occur in the earlier one, too.
+        within: by split, the number of its examples that equal an earlier example of the split.
+        across: by pair (earlier split, later split), the number of the later split's examples that also occur
+            in the earlier split.
     """
 
     within: dict[str, int]
@@ -47,7 +50,7 @@ class Duplicates:
 
     @classmethod
     def zero(cls, splits: Iterable[str]) -> Duplicates:
-        """Nothing counted yet, in splits of these names."""
+        """Counts of 0 for splits of these names, in the definition's order."""
         splits = tuple(splits)
         return cls(dict.fromkeys(splits, 0), dict.fromkeys(combinations(splits, 2), 0))
 
@@ -58,7 +61,7 @@ class Duplicates:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers under readable names."""
+        """The counts as the manifest stores them; a pair's key is ``LATER_in_EARLIER``."""
         across = {f"{later}_in_{earlier}": count for (earlier, later), count in self.across.items()}
         return {"within": self.within, "across": across}
 
@@ -67,7 +70,7 @@ class Duplicates:
         """The inverse of `to_json`.
 
         Raises:
-            TypeError, LookupError: if it is not what `to_json` gives.
+            TypeError, LookupError: if ``data`` is not a value that `to_json` returns.
         """
         within = dict(data["within"])
         across = {
@@ -86,7 +89,8 @@ def content_hashes(contents: Contents) -> Uint64Array:
     padded = np.zeros((count, -(-size // 8) * 8), np.uint8)
     padded[:, :size] = contents
     hashes = np.zeros(count, np.uint64)
-    # For a given rest each round maps a word one to one, so contents that differ in one word never collide.
+    # Each round is a bijection of the word (and of the hash before it), so contents that differ in only one
+    # word never collide.
     for word in padded.view("<u8").T:
         hashes ^= word
         hashes *= _MULTIPLIER
@@ -116,7 +120,7 @@ class HashWriter:
             self._write_run()
 
     def add(self, contents: Contents) -> None:
-        """Hash contents, uint8 (n, bytes of a content); those of a call never lie in two runs."""
+        """Hash the contents, uint8 (n, bytes of a content). All hashes of a call go to the same run."""
         if self._count + len(contents) > HASHES_PER_RUN:
             self._write_run()
         self._pending.append(content_hashes(contents))
@@ -134,12 +138,12 @@ class HashWriter:
 
     @property
     def sha256(self) -> str:
-        """Hexadecimal digest of all that was written; whole after the block."""
+        """Hexadecimal SHA-256 of all bytes written; read it after the ``with`` block."""
         return self._digest.hexdigest()
 
 
 def num_ranges(num_examples: int) -> int:
-    """Into how many ranges the hashes of a data set are cut."""
+    """Number of ranges for the hashes of a data set of ``num_examples``."""
     fewest, most = _HASHES_PER_RANGE
     per_range = min(max(fewest, num_examples // _RANGES_BEFORE_LARGER), most)
     return max(1, -(-num_examples // per_range))
@@ -150,7 +154,11 @@ def count_in_range(paths: Mapping[str, Sequence[str]], index: int, ranges: int) 
 
     Args:
         paths: by split, the files that `HashWriter` wrote.
-        index, ranges: the range's number, from 0, and how many there are.
+        index: number of the range, from 0.
+        ranges: number of ranges.
+
+    Raises:
+        OSError: if a file cannot be read.
     """
     low = -(-index * 2**64 // ranges)
     high = -(-(index + 1) * 2**64 // ranges) - 1
@@ -171,7 +179,7 @@ def count_in_range(paths: Mapping[str, Sequence[str]], index: int, ranges: int) 
 
 def _runs(path: str) -> Iterator[Uint64Array]:
     content: Uint64Array
-    if files.is_local(path):  # Only the pages that are looked at are read.
+    if files.is_local(path):  # Reads only the pages that the range needs.
         content = np.memmap(path, "<u8", mode="r")
     else:
         content = np.frombuffer(files.read_bytes(path), "<u8")
@@ -188,6 +196,6 @@ def _in_range(run: Uint64Array, low: int, high: int) -> Uint64Array:
 
 
 def _count_members(values: Uint64Array, ordered: Uint64Array) -> int:
-    """How many of the values are among the ordered ones; ten times as fast as `np.isin` for 64-bit values."""
+    """Number of values that occur in the sorted array; ten times as fast as `np.isin` for 64-bit values."""
     found = np.searchsorted(ordered, values, "right") - np.searchsorted(ordered, values, "left")
     return int(found.sum())

@@ -1,4 +1,4 @@
-"""Statistics of examples of any kind: how many of each class there are, and how long they are."""
+"""Statistics of examples of any kind: numbers of examples by class and by length."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeline.dataset.features import ClassLabel, Feature, Tensor
 
 @dataclass(frozen=True)
 class ExampleCounts:
-    """Counts of examples.
+    """Numbers of examples by class and by length; see `Statistics`.
 
     Attributes:
-        classes: by feature and class, how many examples are of it.
-        lengths: by feature whose shape varies and by its length there, how many examples have it.
+        classes: for each `ClassLabel`, the number of examples by class name.
+        lengths: for each `Tensor` with a dimension that varies, the number of examples by its size there.
     """
 
     classes: dict[str, dict[str, int]]
@@ -25,7 +25,7 @@ class ExampleCounts:
 
     @classmethod
     def of(cls, features: Mapping[str, Feature], example: Mapping[str, Any]) -> ExampleCounts:
-        """Count one example: a value for each of the features."""
+        """The counts of one example, which has a value for each of the features."""
         classes, lengths = {}, {}
         for name, feature in features.items():
             if isinstance(feature, ClassLabel):
@@ -44,7 +44,7 @@ class ExampleCounts:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers; lengths in ascending order."""
+        """The counts as the manifest stores them, lengths in ascending order."""
         lengths = {
             name: {str(length): counts[length] for length in sorted(counts)}
             for name, counts in self.lengths.items()
@@ -56,7 +56,8 @@ class ExampleCounts:
         """The inverse of `to_json`.
 
         Raises:
-            TypeError, LookupError, ValueError: if it is not what `to_json` gives.
+            TypeError, LookupError, ValueError, AttributeError: if ``document`` is not a value that `to_json`
+                returns.
         """
         classes = {name: dict(counts) for name, counts in document["classes"].items()}
         lengths = {

@@ -1,7 +1,7 @@
-"""The features of a record: their dtypes and shapes, and how ``tf.train.Example`` stores them.
+"""The features of a record: their dtypes and shapes, and their storage in ``tf.train.Example``.
 
-Each kind of feature is stored as TFDS stores the feature connector of the same name, so that
-``tfds.builder_from_directory`` decodes it.
+A feature is stored as TFDS stores its feature connector of the same name, so that
+``tfds.builder_from_directory`` can decode it.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ _ZLIB_LEVEL = 6
 
 
 class Feature(ABC):
-    """How one feature of a record is stored."""
+    """One feature of a record: its type and how it is stored."""
 
     @abstractmethod
     def encode(self, value: Any) -> Value:
-        """What `encode_example` takes for a value.
+        """Convert a value of this feature to one that `encode_example` accepts.
 
         Raises:
-            ValueError: if the value is not of this feature's dtype and shape.
+            ValueError, TypeError: if the value is not of this feature's type.
         """
 
     @abstractmethod
     def decode(self, values: Values) -> Any:
-        """The inverse of `encode`, from what `decode_example` gives.
+        """The inverse of `encode`; ``values`` are those that `decode_example` returns.
 
         Raises:
-            ValueError: if they are not stored values of this feature.
+            ValueError: if ``values`` are not a stored value of this feature.
         """
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the manifest; `feature_from_json` is the inverse."""
+        """The feature as the manifest stores it; `feature_from_json` is the inverse."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,14 @@ class Tensor(Feature):
     """An array of numbers.
 
     Attributes:
-        dtype: NumPy's name of it; a boolean, integer or floating type.
-        shape: of the array; None where a dimension varies, which one dimension at most may do.
-        encoding: "bytes" stores the array's bytes in C order, little-endian; "zlib" the same, compressed;
-            "none" a number each, float32 or whole.
+        dtype: NumPy's name of a boolean, integer or floating dtype.
+        shape: shape of the array; None for a dimension that varies. At most one dimension may vary.
+        encoding: "bytes" stores the array's bytes in C order, little-endian; "zlib" stores these bytes
+            compressed; "none" stores a list of numbers (float32 or int64), not for float16, float64, uint64.
 
     Raises:
-        ValueError: if there is no such dtype or encoding, or if several dimensions vary.
+        ValueError: if the dtype or encoding is not supported, or if several dimensions vary.
+        TypeError: if NumPy has no such dtype.
     """
 
     dtype: str
@@ -77,7 +78,7 @@ class Tensor(Feature):
             raise ValueError(f"shape {self.shape}: at most one dimension may vary")
 
     def encode(self, value: Any) -> Value:
-        """See `Feature.encode`; takes what ``numpy.asarray`` makes an array of."""
+        """See `Feature.encode`; ``value`` is anything that ``numpy.asarray`` accepts."""
         array = np.asarray(value)
         if array.dtype != self.dtype or not self._fits(array.shape):
             raise ValueError(
@@ -89,7 +90,7 @@ class Tensor(Feature):
         return raw if self.encoding == BYTES else zlib.compress(raw, _ZLIB_LEVEL)
 
     def decode(self, values: Values) -> npt.NDArray[Any]:
-        """See `Feature.decode`: an array of this dtype and shape."""
+        """See `Feature.decode`; returns an array of this dtype and shape."""
         if self.encoding == NONE:
             if any(isinstance(value, bytes) for value in values):
                 raise ValueError("bytes, expected numbers")
@@ -130,7 +131,7 @@ class Tensor(Feature):
             raise ValueError(f"{array.size} numbers, expected an array of shape {self.shape}") from error
 
     def _most_bytes(self) -> int | None:
-        """Bytes of an array, if its shape is fixed."""
+        """Size of the array in bytes; None if a dimension varies."""
         if None in self.shape:
             return None
         return math.prod(size for size in self.shape if size) * np.dtype(self.dtype).itemsize
@@ -138,22 +139,22 @@ class Tensor(Feature):
 
 @dataclass(frozen=True)
 class ClassLabel(Feature):
-    """A class by its number.
+    """The class of an example, as its number.
 
     Attributes:
-        names: of the classes, in the order of their numbers.
+        names: names of the classes; class i has ``names[i]``.
     """
 
     names: tuple[str, ...]
 
     def encode(self, value: Any) -> Value:
-        """See `Feature.encode`; takes the class' number."""
+        """See `Feature.encode`; ``value`` is the number of the class."""
         if int(value) not in range(len(self.names)):
             raise ValueError(f"class {value}, expected 0 to {len(self.names) - 1}")
         return int(value)
 
     def decode(self, values: Values) -> int:
-        """See `Feature.decode`: the class' number."""
+        """See `Feature.decode`; returns the number of the class."""
         label = int(_single(values, int))
         if label not in range(len(self.names)):
             raise ValueError(f"class {label}, expected 0 to {len(self.names) - 1}")
@@ -168,7 +169,7 @@ def feature_from_json(document: Mapping[str, Any]) -> Feature:
     """The inverse of `Feature.to_json`.
 
     Raises:
-        ValueError, LookupError, TypeError: if it is not what `to_json` gives.
+        ValueError, LookupError, TypeError: if ``document`` is not a value that `Feature.to_json` returns.
     """
     if document["kind"] == "class_label":
         return ClassLabel(tuple(map(str, document["names"])))
@@ -178,14 +179,14 @@ def feature_from_json(document: Mapping[str, Any]) -> Feature:
 
 
 def encode(features: Mapping[str, Feature], example: Mapping[str, Any]) -> bytes:
-    """Serialize an example.
+    """Serialize an example to the payload of a record.
 
     Args:
-        features: of every example.
-        example: a value for each of them.
+        features: the features by name.
+        example: a value for each feature, by name.
 
     Raises:
-        ValueError: naming the feature that is missing, unknown, or not of its dtype and shape.
+        ValueError: if a feature is missing, unknown or not of its type; the message names it.
     """
     if example.keys() != features.keys():
         raise ValueError(f"features {sorted(example)}, expected {sorted(features)}")
@@ -202,7 +203,7 @@ def decode(features: Mapping[str, Feature], payload: bytes) -> dict[str, Any]:
     """The inverse of `encode`.
 
     Raises:
-        ValueError: naming what is wrong with the record.
+        ValueError: if the payload is not a record of these features; the message gives the reason.
     """
     values = decode_example(payload)
     if values.keys() != features.keys():
@@ -217,14 +218,14 @@ def decode(features: Mapping[str, Feature], payload: bytes) -> dict[str, Any]:
 
 
 def decompress(compressed: bytes, most_bytes: int | None) -> bytes:
-    """Decompress a zlib stream; few bytes can ask for any amount of memory, so no more than a bound.
+    """Decompress a zlib stream, up to a bound: a small damaged stream could need any amount of memory.
 
     Args:
         compressed: the stream.
-        most_bytes: that it may hold; None for as many as a record may have.
+        most_bytes: largest allowed size of the result; None for `MAX_PAYLOAD_BYTES`.
 
     Raises:
-        ValueError: if it is damaged or holds more.
+        ValueError: if the stream is damaged or incomplete, or its content larger.
     """
     bound = MAX_PAYLOAD_BYTES if most_bytes is None else most_bytes
     decompressor = zlib.decompressobj()

@@ -1,14 +1,14 @@
-"""``manifest.json``: what a finished data set holds, and the fingerprint that names it.
+"""``manifest.json``: the content of a finished data set, and the fingerprint that identifies it.
 
-The manifest is written last, so a directory without one is not (yet) a data set. Its **fingerprint** is the
-SHA-256 of the canonical JSON (sorted keys, no spaces) of format version, name of the kind, settings and, for
-every shard in order, what the manifest says of it; from format 3 on, also of the kind's version and the
-features. It names the bytes. The **content digest** (`pipeline.dataset.content_digest`) names the examples,
-whatever their encoding and sharding. Statistics and duplicates follow from the examples; library versions,
-times and host are those of the run that wrote it.
+The manifest is written last, so a directory without one is not a finished data set. Its **fingerprint** is
+the SHA-256 of the canonical JSON (sorted keys, no spaces) of the format version, the kind's name, the
+settings and the entries of all shards in order; in format 3, also of the kind's reference and version and of
+the features. It identifies the bytes. The **content digest** (`pipeline.dataset.content_digest`) identifies
+the examples, independently of encoding and sharding. Statistics and duplicates follow from the examples.
+Library versions, time and host are those of the run that wrote the manifest.
 
-Format 2 is that of moving lines. Format 3 is that of all other kinds: it names the kind and lists the
-features, so that a data set can be read without the kind's module.
+Format 2 is used for moving lines, format 3 for all other kinds. Format 3 also stores the kind's reference and
+the features, so that a data set can be read without the kind's module.
 """
 
 from __future__ import annotations
@@ -25,104 +25,30 @@ from pipeline.dataset.content_digest import content_digest
 from pipeline.dataset.duplicates import Duplicates
 from pipeline.dataset.features import Feature, feature_from_json
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry, Split
 from pipeline.dataset.statistics import Statistics
 from pipeline.definition import KINDS, Definition, find_kind, reference_to
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSIONS = (2, 3)
-# What a JSON document can raise that is damaged, of other types, or of numbers beyond all bounds.
+# Errors of reading a JSON document that is damaged, has other types or has numbers that are too large.
 PARSING_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
-class ShardEntry:
-    """A finished shard.
-
-    Attributes:
-        file: its name in the data set's directory.
-        first_sequence, num_sequences: which examples of the split it holds.
-        num_bytes: its size.
-        sha256: hexadecimal digest of its bytes.
-        digests_sha256: that of the file with the digests of its records; None if its kind is pure.
-    """
-
-    file: str
-    first_sequence: int
-    num_sequences: int
-    num_bytes: int
-    sha256: str
-    digests_sha256: str | None = None
-
-    def to_json(self) -> dict[str, int | str]:
-        """As it stands in the manifest, ten times as fast as `asdict` makes it."""
-        entry: dict[str, int | str] = {
-            "file": self.file,
-            "first_sequence": self.first_sequence,
-            "num_sequences": self.num_sequences,
-            "num_bytes": self.num_bytes,
-            "sha256": self.sha256,
-        }
-        if self.digests_sha256 is not None:
-            entry["digests_sha256"] = self.digests_sha256
-        return entry
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ShardEntry:
-        """The inverse of `to_json`.
-
-        Raises:
-            TypeError, LookupError: if it is not what `to_json` gives.
-        """
-        entry = cls(**data)
-        numbers = (entry.first_sequence, entry.num_sequences, entry.num_bytes)
-        if any(type(number) is not int for number in numbers):  # True and 1.0 would pass for 1.
-            raise TypeError("a number of a shard is not whole")
-        if not all(
-            isinstance(data[name], str) for name in data.keys() & {"file", "sha256", "digests_sha256"}
-        ):
-            raise TypeError("a name or digest of a shard is not a text")
-        return entry
-
-
-@dataclass(frozen=True)
-class Split:
-    """A split of a data set.
-
-    Attributes:
-        shards: in the order of their examples.
-        statistics: of its examples, as `Statistics.to_json` gives them.
-        content_sha256: hexadecimal digest of its examples; see `pipeline.dataset.content_digest`.
-    """
-
-    shards: tuple[ShardEntry, ...]
-    statistics: dict[str, Any]
-    content_sha256: str
-
-    @property
-    def num_sequences(self) -> int:
-        """Examples in all shards."""
-        return sum(shard.num_sequences for shard in self.shards)
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all shards."""
-        return sum(shard.num_bytes for shard in self.shards)
-
-
-@dataclass(frozen=True)
 class Manifest:
-    """A finished data set.
+    """The content of a finished data set.
 
     Attributes:
         format_version: one of `FORMAT_VERSIONS`.
-        dataset: name of the kind.
-        kind: what ``--dataset`` takes to find the kind.
-        version: of the kind.
-        settings: what was asked for.
-        features: of every record, by name.
-        splits: by name, in the order of the definition.
-        duplicates: examples that occur more than once.
-        environment: versions, host and time of the run that wrote it; not part of the fingerprint.
+        dataset: name of the kind of data set.
+        kind: the kind's reference: the value of ``--dataset`` that finds it.
+        version: version of the kind.
+        settings: the definition's settings, by name.
+        features: the features of every record, by name.
+        splits: the splits by name, in the order of the definition.
+        duplicates: numbers of examples that occur more than once.
+        environment: versions, host and time of the run that wrote the manifest; not in the fingerprint.
     """
 
     format_version: int
@@ -143,7 +69,7 @@ class Manifest:
         duplicates: Duplicates,
         environment: dict[str, str],
     ) -> Manifest:
-        """The manifest of a data set that was made."""
+        """The manifest of a data set that was made from a definition."""
         return cls(
             definition.format_version,
             definition.name,
@@ -158,10 +84,10 @@ class Manifest:
 
     @cached_property
     def definition(self) -> Definition:
-        """What defines the examples.
+        """The definition of the examples.
 
         Raises:
-            RequestError: if the kind's module cannot be imported, or takes other settings.
+            RequestError: if the kind cannot be found, or has other settings.
         """
         try:
             return find_kind(self.kind).from_json(self.settings)
@@ -169,21 +95,21 @@ class Manifest:
             raise RequestError(f"--dataset {self.kind}: takes other settings ({one_line(error)})") from error
 
     def statistics(self, split: str) -> Statistics:
-        """Of a split's examples.
+        """Statistics of a split's examples.
 
         Raises:
-            RequestError: as `definition` does.
+            RequestError: see `definition`.
         """
         return self.definition.statistics_from_json(self.splits[split].statistics)
 
     @property
     def content_digest(self) -> str:
         """``sha256:`` and 64 hexadecimal digits; equal for data sets of the same examples."""
-        # What is in format 3 does not need the kind's module.
+        # In format 3 the identity is in the manifest, so the kind's module is not needed.
         identity = self.definition.content_identity if self.kind in KINDS else {"dataset": self.dataset}
         return content_digest(identity, {name: split.content_sha256 for name, split in self.splits.items()})
 
-    @cached_property  # It takes most of a second for 100,000 shards.
+    @cached_property  # Takes most of a second for 100,000 shards.
     def fingerprint(self) -> str:
         """``sha256:`` and 64 hexadecimal digits; see the module's docstring."""
         identity = {
@@ -197,7 +123,7 @@ class Manifest:
         return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
     def listed_shards(self) -> dict[Shard, ShardEntry]:
-        """The shards in order, and what is known of each."""
+        """All shards in order, each with its entry."""
         return {
             Shard(
                 self.dataset, name, index, len(split.shards), entry.first_sequence, entry.num_sequences
@@ -207,17 +133,17 @@ class Manifest:
         }
 
     def file_names(self) -> set[str]:
-        """Names of the shards, and of the files with the digests of their records."""
+        """File names of the shards, and of the files with the digests of their records."""
         listed = self.listed_shards().items()
         digests = {shard.digests_name for shard, entry in listed if entry.digests_sha256 is not None}
         return {entry.file for _, entry in listed} | digests
 
     def to_bytes(self) -> bytes:
-        """The file's content."""
+        """The content of ``manifest.json``."""
         return (json.dumps(self._document(), indent=1) + "\n").encode()
 
     def _head(self) -> dict[str, Any]:
-        """What names the kind."""
+        """The entries that identify the format and the kind."""
         head: dict[str, Any] = {"format_version": self.format_version, "dataset": self.dataset}
         if self.format_version > 2:
             features = {name: feature.to_json() for name, feature in self.features.items()}
@@ -249,14 +175,15 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, content: bytes, where: str) -> Manifest:
-        """Read a manifest.
+        """The inverse of `to_bytes`.
 
         Args:
             content: the file's bytes.
-            where: its path, for the error.
+            where: path of the file, for the error.
 
         Raises:
-            RequestError: if it is not a manifest of a known format, or its digests are not those of the rest.
+            RequestError: if it is not a manifest of a known format, if its digests do not match the rest, or
+                if its shards are not those of its settings.
         """
         try:
             document = json.loads(content)
@@ -284,7 +211,12 @@ class Manifest:
 
     @staticmethod
     def missing(directory: str, exists: bool) -> RequestError:
-        """What to tell somebody who named a directory that is not a data set."""
+        """The error for a directory without a manifest.
+
+        Args:
+            directory: path, as the user gave it.
+            exists: whether there is such a directory.
+        """
         if not exists:
             return RequestError(
                 f"--data_dir {directory}: no such directory; make it with python -m pipeline.generate"
@@ -295,7 +227,11 @@ class Manifest:
         )
 
     def _is_consistent(self) -> bool:
-        """Whether the shards are those that the settings make; of kinds not built in, by name and order."""
+        """Whether the shards are those of the settings.
+
+        The plan of a kind that is not built in is not known without its module: for such a kind, check only
+        that file names and example numbers follow each other.
+        """
         listed = self.listed_shards()
         if self.kind in KINDS:
             return list(listed) == self.definition.shards() and all(

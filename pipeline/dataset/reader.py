@@ -1,4 +1,4 @@
-"""Reading a finished data set's records back, without TensorFlow."""
+"""Reads the records of a finished data set, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ from pipeline.storage.tfrecord import read_records
 
 @dataclass(frozen=True)
 class Dataset:
-    """A finished data set on disk."""
+    """A finished data set on disk or on an object store.
+
+    Attributes:
+        directory: path of the data set.
+        manifest: its manifest.
+    """
 
     directory: str
     manifest: Manifest
 
     @classmethod
     def open(cls, directory: str) -> Dataset:
-        """Open a data set by its manifest.
+        """Open a data set by reading its manifest.
 
         Raises:
-            RequestError: if the directory is not there or is not a finished data set.
+            RequestError: if there is no such directory, it holds no finished data set, or its manifest cannot
+                be read or is damaged.
         """
         try:
             path = files.join(directory, MANIFEST_NAME)
@@ -37,11 +43,11 @@ class Dataset:
             raise RequestError(f"--data_dir {directory}: cannot be read ({one_line(error)})") from error
 
     def read(self, split: str, first: int, count: int) -> Iterator[bytes]:
-        """The payloads of records ``first`` .. ``first + count - 1`` of a split.
+        """Yield the payloads of records ``first`` .. ``first + count - 1`` of a split.
 
         Raises:
-            RequestError: if there is no such split, or it has no such records.
-            WorkError: if a shard is damaged or missing.
+            RequestError: if the data set has no such split, or the split no such records.
+            WorkError: if a shard is missing, damaged or has too few records.
         """
         if split not in self.manifest.splits:
             raise RequestError(f"--split {split}: give one of {', '.join(self.manifest.splits)}")

@@ -1,4 +1,4 @@
-"""The shards of a data set: how many there are, and which examples each holds."""
+"""Plans the shards of a data set: their number, and the examples of each."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from pipeline.command_line.errors import RequestError
 
 MAX_SHARDS = 1_000_000
-# With automatic sharding a split has this many shards, so that as many readers can share it ...
+# Number of shards of a split with automatic sharding, so that as many readers can share a split.
 _MIN_SHARDS = 16
-# ... and more when a shard would grow beyond this size.
+# With automatic sharding a split has more shards if one would be larger than this.
 _MAX_SHARD_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of a split: which examples it holds.
+    """One file of a split, with consecutive examples.
 
     Attributes:
         dataset: name of the kind of data set.
         split: name of the split.
-        index, num_shards: the shard's place among the split's shards.
-        first_sequence, num_sequences: it holds first_sequence .. first_sequence + num_sequences - 1.
+        index: number of the shard in the split, from 0.
+        num_shards: number of shards of the split.
+        first_sequence: number of the first example in the split, from 0.
+        num_sequences: number of examples.
     """
 
     dataset: str
@@ -35,12 +37,12 @@ class Shard:
 
     @property
     def file_name(self) -> str:
-        """The name that TFDS gives it: ``moving_line-train.tfrecord-00000-of-00016``."""
+        """The file name, as TFDS forms it: ``moving_line-train.tfrecord-00000-of-00016``."""
         return self._name("tfrecord")
 
     @property
     def digests_name(self) -> str:
-        """Name of the file with the digests of its records, where there is one."""
+        """Name of the file with the digests of the shard's records, which a kind that is not pure has."""
         return self._name("digests")
 
     def _name(self, suffix: str) -> str:
@@ -51,23 +53,23 @@ _SHARD_NAME = re.compile(r"[a-z][a-z0-9_]*-\w+\.(tfrecord|digests)-\d{5,}-of-\d{
 
 
 def is_shard_name(name: str) -> bool:
-    """Whether a file is named as `Shard` names files, of whatever data set."""
+    """Whether a file name has the form of `Shard.file_name` or `Shard.digests_name`, of any data set."""
     return _SHARD_NAME.fullmatch(name) is not None
 
 
 def plan_shards(
     dataset: str, num_sequences: Mapping[str, int], record_bytes: int, per_shard: int | None
 ) -> list[Shard]:
-    """All shards of a data set, split by split. Shards of a split differ by one example at most.
+    """All shards of a data set, split by split. The sizes of a split's shards differ by at most one example.
 
     Args:
         dataset: name of the kind of data set.
-        num_sequences: by split, the number of its examples.
-        record_bytes: about the size of a record, framing included.
-        per_shard: the most examples in a shard; None chooses automatically.
+        num_sequences: number of examples by split.
+        record_bytes: approximate size of a record, framing included.
+        per_shard: largest number of examples in a shard; None: chosen automatically.
 
     Raises:
-        RequestError: if a split would have too many shards.
+        RequestError: if a split would have more than `MAX_SHARDS` shards.
     """
     shards = []
     for split, total in num_sequences.items():
@@ -81,7 +83,7 @@ def plan_shards(
 
 
 def check_num_shards(num_sequences: Mapping[str, int], record_bytes: int, per_shard: int | None) -> None:
-    """Refuse splits of too many shards; arguments and errors as for `plan_shards`."""
+    """Check the number of shards of every split; arguments and errors as for `plan_shards`."""
     for split, total in num_sequences.items():
         _num_shards(split, total, record_bytes, per_shard)
 

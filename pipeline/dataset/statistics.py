@@ -1,4 +1,4 @@
-"""Statistics of examples, which add up over shards, and tests of them."""
+"""The interface of statistics of examples, and the result of a chi-squared test of them."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from functools import reduce
 from operator import add
 from typing import Any, Protocol, Self
 
-# Below this it is no accident: of right data sets, each with 15 tests, one in 67,000 falls below it.
+# A smaller p-value fails a test. With 15 tests, one correct data set in 67,000 has a smaller one by chance.
 SIGNIFICANCE = 1e-6
 
 
 class Statistics(Protocol):
-    """Counts over the examples of a block, a shard or a split."""
+    """Counts over the examples of a block, a shard or a split; the sum counts the examples of both."""
 
     def __add__(self, other: Any, /) -> Self:
-        """Of the examples of both."""
+        """Statistics of the examples of both."""
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """As they stand in the manifest."""
+        """The counts as the manifest stores them, in JSON values."""
         ...
 
     def __str__(self) -> str:
-        """The classes, for people: ``12 left, 13 right``."""
+        """Number of examples by class, as text: ``12 left, 13 right``."""
         ...
 
 
 def total(statistics: Iterable[Statistics]) -> Statistics:
-    """The sum of statistics, of which there is at least one."""
+    """The sum of ``statistics``, at least one."""
     return reduce(add, statistics)
 
 
 @dataclass(frozen=True)
 class ChiSquaredTest:
-    """Whether counts of a split may come from the definition: Pearson's chi-squared test.
+    """Result of Pearson's chi-squared test of a split's counts against the definition's probabilities.
 
     Attributes:
-        split: whose examples were counted.
-        counts: what was counted.
-        total: how many were counted.
-        statistic: Pearson's chi-squared.
-        degrees_of_freedom: possible outcomes less one.
-        p_value: probability of a statistic at least as large if the definition holds; None if too few were
-            counted to tell.
+        split: name of the split.
+        counts: name of the counts.
+        total: sum of the counts.
+        statistic: Pearson's chi-squared statistic.
+        degrees_of_freedom: number of possible outcomes minus 1.
+        p_value: probability of a statistic at least as large if the definition holds; None if the counts are
+            too small for the test.
     """
 
     split: str
@@ -56,9 +56,9 @@ class ChiSquaredTest:
 
     @property
     def holds(self) -> bool:
-        """Whether the counts may come from the definition."""
+        """Whether the p-value is at least `SIGNIFICANCE`, or None."""
         return self.p_value is None or self.p_value >= SIGNIFICANCE
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the report of a verification."""
+        """The result as the report of a verification stores it."""
         return {**asdict(self), "holds": self.holds}

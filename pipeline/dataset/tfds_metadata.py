@@ -1,4 +1,4 @@
-"""The metadata files that let ``tfds.builder_from_directory`` open a data set's directory."""
+"""The metadata files from which ``tfds.builder_from_directory`` opens a data set."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _INFO_NAME, _FEATURES_NAME, _LABELS_SUFFIX = "dataset_info.json", "features.json
 
 
 def is_metadata_name(name: str) -> bool:
-    """Whether a file is named as one of `metadata_files`, of whatever data set."""
+    """Whether a file name has the form of a name in `metadata_files`, of any data set."""
     return name in (_INFO_NAME, _FEATURES_NAME) or name.endswith(_LABELS_SUFFIX)
 
 
 def metadata_files(manifest: Manifest) -> dict[str, bytes]:
-    """File names and contents.
+    """Contents of the metadata files by file name.
 
     Raises:
-        RequestError: if the kind's module cannot be imported.
+        RequestError: see `Manifest.definition`, whose description is stored.
     """
     labels = {
         f"{name}{_LABELS_SUFFIX}": "".join(f"{each}\n" for each in feature.names).encode()

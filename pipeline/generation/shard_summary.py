@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.dataset.block import Block
 from pipeline.dataset.content_digest import LeafDigests, split_digest
 from pipeline.dataset.duplicates import HashWriter
-from pipeline.dataset.manifest import ShardEntry, Split
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry, Split
 from pipeline.dataset.statistics import Statistics, total
 from pipeline.definition import Definition
 

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 from pipeline.command_line.errors import WorkError
 from pipeline.dataset.block import content_of
 from pipeline.dataset.duplicates import HashWriter
-from pipeline.dataset.manifest import ShardEntry
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.generation.shard_summary import Summarizer
 from pipeline.generation.work_folder import Request, ShardReport, Workspace, file_sha256

@@ -22,9 +22,9 @@ from pipeline.dataset.manifest import (
     MANIFEST_NAME,
     PARSING_ERRORS,
     Manifest,
-    ShardEntry,
 )
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry
 from pipeline.dataset.tfds_metadata import metadata_files
 from pipeline.definition import Definition, reference_to
 from pipeline.generation.shard_summary import ShardSummary, split_of

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
 from pipeline.command_line.errors import one_line
-from pipeline.dataset.manifest import ShardEntry
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.storage.record_scan import Damage, RecordScanner
 from pipeline.storage.tfrecord import frame_record

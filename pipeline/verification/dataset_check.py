@@ -11,8 +11,9 @@ from typing import Any
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.command_line.progress import Progress
 from pipeline.dataset.duplicates import Duplicates, count_in_range, num_ranges
-from pipeline.dataset.manifest import MANIFEST_NAME, Manifest, ShardEntry
+from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
 from pipeline.dataset.shard_plan import Shard, is_shard_name
+from pipeline.dataset.splits import ShardEntry
 from pipeline.dataset.statistics import ChiSquaredTest
 from pipeline.dataset.tfds_metadata import metadata_files
 from pipeline.generation.shard_summary import split_of

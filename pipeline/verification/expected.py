@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from pipeline.dataset.content_digest import Contents
-from pipeline.dataset.manifest import ShardEntry
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.command_line.progress import Progress
-from pipeline.dataset.manifest import Manifest, ShardEntry
+from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.generation.shard_writer import rebuild_shard
 from pipeline.generation.work_folder import Workspace

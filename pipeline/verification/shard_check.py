@@ -13,8 +13,8 @@ from typing import BinaryIO, cast
 
 from pipeline.command_line.errors import one_line
 from pipeline.dataset.duplicates import HashWriter
-from pipeline.dataset.manifest import ShardEntry
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.generation.shard_summary import ShardSummary, Summarizer
 from pipeline.storage import files

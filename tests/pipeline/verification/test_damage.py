@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pipeline.dataset.manifest import ShardEntry
+from pipeline.dataset.splits import ShardEntry
 from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import sample_sequences
