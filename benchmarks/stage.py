@@ -58,13 +58,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _generate(data_dir: str, count: int, *, encoding: str, **_: str) -> Figures:
     """Make the shards as a Beam worker does."""
+    from pipeline.generation.request import Request
     from pipeline.generation.shard_writer import Publisher, make_shard
-    from pipeline.generation.work_folder import Request, Workspace
+    from pipeline.generation.work_folder import WorkFolder
 
     settings = DatasetSettings(_SEED, IMAGE_SIZE, encoding, count, 1, 1)
-    plan, workspace, publisher = plan_shards(settings), Workspace(data_dir), Publisher()
-    workspace.make_state()
-    workspace.write_request(Request.of(settings))
+    plan, work_folder, publisher = plan_shards(settings), WorkFolder(data_dir), Publisher()
+    work_folder.make()
+    work_folder.write_request(Request.of(settings))
     for shard in plan:
         if shard.split != "train":  # Which builds what is built once.
             make_shard(shard, settings, data_dir)
@@ -74,7 +75,7 @@ def _generate(data_dir: str, count: int, *, encoding: str, **_: str) -> Figures:
         make_shard(shard, settings, data_dir, publisher.submit)
     publisher.wait()
     seconds = time.perf_counter() - start
-    num_bytes = sum(workspace.read_report(shard).record.num_bytes for shard in shards)
+    num_bytes = sum(work_folder.read_report(shard).record.num_bytes for shard in shards)
     return {"sequences": count, "seconds": seconds, "bytes": num_bytes}
 
 

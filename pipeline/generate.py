@@ -20,7 +20,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.shard_plan import Shard
 from pipeline.definition import Definition
 from pipeline.generation.estimate import DiskSpace, describe
-from pipeline.generation.work_folder import Workspace
+from pipeline.generation.work_folder import WorkFolder
 from pipeline.verification.repair import rebuild_lost
 
 PROGRAM = "pipeline.generate"
@@ -62,7 +62,7 @@ def generate(
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
     with lock_output_directory(output_dir):
         target = choose_target(output_dir, definition, overwrite)
-        if (left := target.abandoned()) is not None:
+        if (left := target.abandoned_replacement()) is not None:
             print(
                 f"{left}: an unfinished run with --overwrite left it; remove it if it is given up",
                 file=sys.stderr,
@@ -76,7 +76,7 @@ def generate(
         except ValueError as error:
             raise RequestError(f"Beam: {one_line(error)}") from error
         claim(target, definition)
-        _run(pipeline, Workspace(target.directory), definition.shards())
+        _run(pipeline, WorkFolder(target.directory), definition.shards())
         return publish(target), True
 
 
@@ -102,13 +102,13 @@ def dry_run_report(
     return describe(definition, space, num_workers)
 
 
-def _run(pipeline: Any, workspace: Workspace, shards: list[Shard]) -> None:
+def _run(pipeline: Any, work_folder: WorkFolder, shards: list[Shard]) -> None:
     """Run the job to its end and show how far it is."""
     total = sum(shard.num_sequences for shard in shards)
-    done = workspace.finished_sequences(shards)
+    done = work_folder.finished_sequences(shards)
     try:
         with Progress(PROGRAM, total, done=done) as progress:
-            with _watch(lambda: progress.set(workspace.finished_sequences(shards))):
+            with _watch(lambda: progress.set(work_folder.finished_sequences(shards))):
                 _wait_for(pipeline.run())
             progress.set(total)
     except Exception as error:  # Runners raise what they like; the cause is in the last line.

@@ -13,8 +13,9 @@ from benchmarks.limits import Limits, seconds_a_call
 from pipeline.dataset.content_digest import SEQUENCES_PER_LEAF, leaf_digest
 from pipeline.dataset.duplicates import HASHES_PER_RUN, HashWriter
 from pipeline.dataset.shard_plan import DatasetSettings, plan_shards
+from pipeline.generation.request import Request
 from pipeline.generation.shard_writer import Publisher, make_shard
-from pipeline.generation.work_folder import Request, Workspace
+from pipeline.generation.work_folder import WorkFolder
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import paths_from_words, random_words, words_per_sequence
 from pipeline.moving_line.statistics import Statistics
@@ -80,9 +81,9 @@ def _whole(directory: Path) -> float:
     """Seconds a sequence."""
     settings = DatasetSettings(_SEED, _SIZE, "path", _NUM_TRAIN, 1, 1)
     with TemporaryDirectory(dir=directory) as data:
-        workspace = Workspace(data)
-        workspace.make_state()
-        workspace.write_request(Request.of(settings))
+        work_folder = WorkFolder(data)
+        work_folder.make()
+        work_folder.write_request(Request.of(settings))
         plan, publisher = plan_shards(settings), Publisher()
         others = [shard for shard in plan if shard.split != "train"]
         for shard in others:  # Which builds what is built once.

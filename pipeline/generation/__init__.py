@@ -1,1 +1,1 @@
-"""Makes a data set of any kind with Beam: job, runners, shards, work folder, output directory."""
+"""Makes a data set of any kind with Beam: job, runners, shards, reports, work folder, output directory."""

@@ -1,10 +1,10 @@
-"""The Beam job: one element a shard, then one a range of hashes, and a manifest when all are done.
+"""The Beam job: one element per shard, then one per range of hashes, then the manifest.
 
     Create(shards) -> Reshuffle -> make shard -> to list -> ranges -> Reshuffle -> count duplicates -> to list
         -> finish
 
-Which worker makes a shard, and how often a runner retries it, has no influence on its bytes. Any step may be
-done again, also after the last one has ended.
+The bytes of a shard do not depend on the worker that makes it, nor on retries. A runner may repeat any step,
+also after the last one has ended.
 """
 
 from __future__ import annotations
@@ -23,17 +23,23 @@ from apache_beam.runners.runner import PipelineRunner
 from pipeline.dataset.duplicates import Duplicates, count_in_range, num_ranges
 from pipeline.dataset.shard_plan import Shard
 from pipeline.definition import Definition
+from pipeline.generation.request import Request
 from pipeline.generation.shard_writer import Publisher, make_shard
-from pipeline.generation.work_folder import Request, Workspace
+from pipeline.generation.work_folder import WorkFolder
 
 
 def build_job(
     definition: Definition, directory: str, runner: str | PipelineRunner, options: PipelineOptions
 ) -> beam.Pipeline:
-    """The job, ready to run; when it ends well the data set lies in ``directory``.
+    """Construct the job. When it has run without an error, ``directory`` holds the finished data set.
+
+    Args:
+        definition: definition of the data set.
+        directory: directory to write to, with the work folder of this request.
+        runner, options: see `pipeline.generation.runners.choose_runner`.
 
     Raises:
-        ValueError: if the runner is unknown or the options do not suit it.
+        ValueError: if the runner is unknown or does not accept the options.
     """
     pipeline = beam.Pipeline(runner=runner, options=options)
     _ = (
@@ -52,7 +58,7 @@ def build_job(
 
 
 class _MakeShards(beam.DoFn):
-    """Makes shards; a bundle of them is done when the last one is on the disk."""
+    """Makes shards. A bundle ends when all its shards are durable."""
 
     def __init__(self, definition: Definition, directory: str) -> None:
         self._definition = definition
@@ -65,7 +71,7 @@ class _MakeShards(beam.DoFn):
         try:
             return [make_shard(shard, self._definition, self._directory, self._publisher.submit)]
         except BaseException:
-            with suppress(Exception):  # Shards that were written before this one are kept.
+            with suppress(Exception):  # Publish the shards written before this one, so that they are kept.
                 self._publisher.wait()
             raise
 
@@ -81,12 +87,12 @@ def _ranges(made: list[str], definition: Definition) -> Iterable[int]:
 
 
 def _count_duplicates(index: int, definition: Definition, directory: str) -> Duplicates:
-    workspace, plan = Workspace(directory), definition.shards()
-    if workspace.finished_manifest(definition) is not None:
+    work_folder, plan = WorkFolder(directory), definition.shards()
+    if work_folder.finished_manifest(definition) is not None:
         return Duplicates.zero(definition.num_sequences)
-    workspace.check_request(Request.of(definition))
+    work_folder.check_request(Request.of(definition))
     paths = {
-        split: [workspace.hashes_path(shard) for shard in plan if shard.split == split]
+        split: [work_folder.hashes_path(shard) for shard in plan if shard.split == split]
         for split in definition.num_sequences
     }
     return count_in_range(paths, index, num_ranges(sum(definition.num_sequences.values())))
@@ -95,10 +101,10 @@ def _count_duplicates(index: int, definition: Definition, directory: str) -> Dup
 def _finish(counts: list[Duplicates], definition: Definition, directory: str) -> None:
     if len(counts) != (ranges := num_ranges(sum(definition.num_sequences.values()))):
         raise OSError(f"the runner lost {ranges - len(counts)} of {ranges} elements")
-    workspace = Workspace(directory)
-    if workspace.finished_manifest(definition) is not None:
+    work_folder = WorkFolder(directory)
+    if work_folder.finished_manifest(definition) is not None:
         return
-    workspace.check_request(Request.of(definition))
+    work_folder.check_request(Request.of(definition))
     environment = {
         "definition": str(definition.version),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -109,4 +115,4 @@ def _finish(counts: list[Duplicates], definition: Definition, directory: str) ->
         "apache_beam": beam.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
-    workspace.finish(definition, sum(counts, Duplicates.zero(definition.num_sequences)), environment)
+    work_folder.finish(definition, sum(counts, Duplicates.zero(definition.num_sequences)), environment)

@@ -1,4 +1,4 @@
-"""What a request will take, before anything is written."""
+"""Estimates the disk space, memory and time that a request takes, before anything is written."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pipeline.storage import files
 
 _SAMPLE_SECONDS = 0.3
 _MOST_SAMPLES = 4096
-# Import of Beam, start of the job and of its workers.
+# Time to import Beam and to start the job and its workers.
 _START_SECONDS = 3.0
-# What a shard adds to the manifest, and to its own report until the data set is finished.
+# Size of a shard's entry in the manifest, and of its report in the work folder.
 _BYTES_PER_SHARD = 1024
-# The rest of the manifest, and the metadata of TFDS.
+# Size of the rest of the manifest and of the TFDS metadata.
 _OTHER_BYTES = 8192
 
 
 @dataclass(frozen=True)
 class DiskSpace:
-    """Space that a request takes.
+    """Disk space that a request takes.
 
     Attributes:
-        num_bytes: of the finished data set.
-        temporary_bytes: besides, until it is finished.
-        free_bytes: on the disk where it is to lie; None where that cannot be known.
-        present_bytes: what of the finished data set lies there already.
+        num_bytes: estimated size of the finished data set.
+        temporary_bytes: estimated size of the work folder, which is removed when the data set is finished.
+        free_bytes: free space on the directory's disk; None for a remote directory.
+        present_bytes: size of the files, outside of the work folder, that the directory holds already.
     """
 
     num_bytes: int
@@ -43,7 +43,7 @@ class DiskSpace:
 
     @classmethod
     def of(cls, definition: Definition, directory: str) -> DiskSpace:
-        """Of a request worked on in a directory, which need not be there yet."""
+        """The space that a data set takes in a directory, which need not exist."""
         total, num_shards = sum(definition.num_sequences.values()), len(definition.shards())
         return cls(
             total * definition.record_bytes + num_shards * _BYTES_PER_SHARD + _OTHER_BYTES,
@@ -53,10 +53,13 @@ class DiskSpace:
         )
 
     def check(self, output_dir: str) -> None:
-        """Refuse a request that does not fit.
+        """Check that the request fits on the disk.
+
+        Args:
+            output_dir: the directory as the user gave it, for the error.
 
         Raises:
-            RequestError: naming what is needed and what is free.
+            RequestError: if it does not fit, with the needed and the free space.
         """
         missing = self.num_bytes + self.temporary_bytes - self.present_bytes
         if self.free_bytes is not None and missing > self.free_bytes:
@@ -67,12 +70,14 @@ class DiskSpace:
 
 
 def describe(definition: Definition, space: DiskSpace, num_workers: int | None) -> list[str]:
-    """What to expect of a request, for people; times a sample in memory, for a third of a second.
+    """Describe the size, disk space, memory and time of a request, as lines of text.
+
+    The time is extrapolated from examples made in memory for about a third of a second.
 
     Args:
-        definition: the request.
-        space: what it needs on disk.
-        num_workers: local processes that will work on it; None for workers of an engine elsewhere.
+        definition: definition of the data set.
+        space: disk space that it takes.
+        num_workers: number of local worker processes; None for workers elsewhere.
     """
     splits = definition.num_sequences.items()
     total = sum(definition.num_sequences.values())
@@ -97,7 +102,7 @@ def describe(definition: Definition, space: DiskSpace, num_workers: int | None) 
 
 
 def _seconds_per_sequence(definition: Definition) -> float:
-    """Time of one core, from as many sequences as can be made in a moment."""
+    """Measured time in seconds of one core for one example."""
     shard = definition.shards()[0]
     largest = min(_MOST_SAMPLES, definition.num_sequences[shard.split])
     count, made, seconds = min(4, largest), 0, 0.0
@@ -109,7 +114,7 @@ def _seconds_per_sequence(definition: Definition) -> float:
                 hashlib.sha256(block.records())
                 summarizer.add(block)
             passed = time.perf_counter() - start
-            # Only the largest samples count: the first ones build tables, and small ones are slow.
+            # Only the largest samples count: the first ones include building tables, and small ones are slow.
             if count == largest or passed >= _SAMPLE_SECONDS:
                 made, seconds = made + count, seconds + passed
             count = min(8 * count, largest)
@@ -117,8 +122,8 @@ def _seconds_per_sequence(definition: Definition) -> float:
 
 
 def _peak_resident_bytes() -> int:
-    """The most memory that this process has had."""
-    import resource  # Windows has none, and is to be told so in one line.
+    """Largest resident memory of this process so far, in bytes."""
+    import resource  # Not on Windows, where the program ends with its own message; see `run`.
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

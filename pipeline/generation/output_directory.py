@@ -1,9 +1,10 @@
-"""Who may write into an output directory: the same request again, or nobody else without ``--overwrite``.
+"""Chooses, claims and locks the directory that a request is worked on in, and publishes the data set.
 
-A data set that replaces another is made in a hidden folder inside the directory, so the directory itself may
-be a mount point, or a prefix of an object store. The old data set stays until the new one is whole. Then the
-old manifest goes first and the new one comes last: in between the directory holds no data set, a file in the
-folder says so, and the next run moves what is still to be moved.
+Without ``--overwrite``, a directory accepts only the request that it holds already. With it, the new data set
+is made in the **replacement**, a hidden folder inside the directory, so that the directory may be a mount
+point or a prefix of an object store. The old data set is kept until the new one is complete. Then they are
+**exchanged**: the old manifest is removed first and the new manifest is moved last. In between the directory
+holds no data set; a marker file in the replacement says so, and the next run finishes the exchange.
 """
 
 from __future__ import annotations
@@ -18,34 +19,35 @@ from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
 from pipeline.dataset.shard_plan import is_shard_name
 from pipeline.dataset.tfds_metadata import is_metadata_name, metadata_files
 from pipeline.definition import Definition
-from pipeline.generation.work_folder import WORK_FOLDER, Request, Workspace
+from pipeline.generation.request import Request
+from pipeline.generation.work_folder import WORK_FOLDER_NAME, WorkFolder
 from pipeline.storage import atomic_files, files
 from pipeline.storage.directory_lock import locked
 
 REPLACEMENT_DIRECTORY = ".replacement"
-# In the replacement as soon as the old data set is given up.
+# Marker file in the replacement, written before the exchange removes anything of the old data set.
 _EXCHANGE_NAME = ".exchange"
-_OWN_NAMES = {MANIFEST_NAME, WORK_FOLDER, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME}
-# What an empty disk holds.
-_OF_FILE_SYSTEMS = {"lost+found"}
+_OWN_NAMES = {MANIFEST_NAME, WORK_FOLDER_NAME, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME}
+# Entries of an empty file system.
+_FILE_SYSTEM_NAMES = {"lost+found"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a request is to be worked on.
+    """The directory that a request is worked on in.
 
     Attributes:
-        output_dir: where the data set is to lie, resolved.
-        directory: where to work: the output directory, or the replacement in it.
-        finished: the manifest, if the request was already fulfilled in ``directory``.
+        output_dir: resolved path of the output directory.
+        directory: directory to write to: the output directory, or the replacement in it.
+        finished: the manifest, if ``directory`` already holds the finished data set of the request.
     """
 
     output_dir: str
     directory: str
     finished: Manifest | None = None
 
-    def abandoned(self) -> str | None:
-        """The folder of a replacement that is not being worked on, if there is one."""
+    def abandoned_replacement(self) -> str | None:
+        """Path of a replacement that this request does not work on; None if there is none."""
         replacement = files.join(self.output_dir, REPLACEMENT_DIRECTORY)
         is_other = self.directory == self.output_dir and files.directory_exists(replacement)
         return replacement if is_other else None
@@ -53,13 +55,14 @@ class Target:
 
 @contextmanager
 def lock_output_directory(output_dir: str) -> Iterator[None]:
-    """Hold the output directory for this process, making it if need be, by `pipeline.storage.directory_lock`.
+    """Lock the output directory for the duration of the block; see `pipeline.storage.directory_lock`.
 
-    An exchange that a killed process began is finished. A wrong request leaves no directory behind.
+    Makes the directory if it does not exist; if the block raises RequestError, removes it again. Finishes an
+    exchange that a killed process has begun.
 
     Raises:
-        WorkError: if another process works there.
-        RequestError: if it cannot be made.
+        WorkError: if another process holds the lock.
+        RequestError: if the directory cannot be made.
     """
     _check_name(output_dir)
     output_dir = files.resolve(output_dir)
@@ -72,17 +75,23 @@ def lock_output_directory(output_dir: str) -> Iterator[None]:
             _finish_exchange(output_dir)
             yield
     except RequestError:
-        with suppress(OSError):  # What made the request fail may have left something there.
+        with suppress(OSError):  # A directory that is not empty stays.
             for directory in made:
                 os.rmdir(directory)
         raise
 
 
 def choose_target(output_dir: str, definition: Definition, overwrite: bool) -> Target:
-    """Decide where a request may be worked on, or say why not. Nothing is written.
+    """Choose the directory that a request is worked on in. Nothing is written.
+
+    Args:
+        output_dir: path of the output directory, which need not exist.
+        definition: definition of the data set.
+        overwrite: whether the data set may replace another one.
 
     Raises:
-        RequestError: if the directory holds something else.
+        RequestError: if the directory holds other files, or another data set and ``overwrite`` is False, or
+            cannot be read.
     """
     _check_name(output_dir)
     output_dir = files.resolve(output_dir)
@@ -105,21 +114,21 @@ def _check_name(output_dir: str) -> None:
 
 
 def claim(target: Target, definition: Definition) -> None:
-    """Write the request into the directory to work in.
+    """Make the work folder in the target's directory and write the request to it.
 
     Raises:
-        RequestError: if it cannot be written.
+        RequestError: if they cannot be written.
     """
-    workspace, request = Workspace(target.directory), Request.of(definition)
+    work_folder, request = WorkFolder(target.directory), Request.of(definition)
     try:
-        is_new = not _is_claimed_for(workspace, request)
+        is_new = not _is_claimed_for(work_folder, request)
         if is_new and target.directory != target.output_dir:
-            _remove_replacement(target.output_dir)  # That was given up for another.
-        workspace.make_state()
+            _remove_replacement(target.output_dir)  # It belongs to another request.
+        work_folder.make()
         if is_new:
-            workspace.write_request(request)
-        if files.is_local(target.directory):  # Elsewhere nobody is locked out.
-            workspace.remove_unfinished()
+            work_folder.write_request(request)
+        if files.is_local(target.directory):  # Object stores have no lock: another process may be writing.
+            work_folder.remove_temporary_files()
     except (OSError, ValueError) as error:
         raise RequestError(
             f"--output_dir {target.directory}: cannot be written ({one_line(error)})"
@@ -127,7 +136,11 @@ def claim(target: Target, definition: Definition) -> None:
 
 
 def publish(target: Target) -> Manifest:
-    """Put a finished data set in its place and return its manifest."""
+    """Exchange a finished replacement for the old data set, if the target is one; return the manifest.
+
+    Raises:
+        OSError: if the directory holds no manifest, or a file cannot be moved.
+    """
     if target.directory != target.output_dir:
         _exchange(target.output_dir)
     manifest = read_manifest(target.output_dir)
@@ -140,32 +153,32 @@ def read_manifest(directory: str) -> Manifest | None:
     """The manifest in a directory; None if it holds no finished data set.
 
     Raises:
-        RequestError: if there is a manifest but it is damaged.
+        RequestError: if the manifest is damaged.
     """
-    path = Workspace(directory).manifest_path
+    path = WorkFolder(directory).manifest_path
     return Manifest.from_bytes(files.read_bytes(path), path) if files.file_exists(path) else None
 
 
 def _choose(output_dir: str, definition: Definition, overwrite: bool) -> Target:
-    names, request = files.list_names(output_dir) - _OF_FILE_SYSTEMS, Request.of(definition)
+    names, request = files.list_names(output_dir) - _FILE_SYSTEM_NAMES, Request.of(definition)
     if foreign := sorted(name for name in names if not _is_own(name)):
         raise RequestError(
             f"--output_dir {output_dir}: holds something else ({foreign[0]}); name an empty or new directory"
         )
-    workspace = Workspace(output_dir)
+    work_folder = WorkFolder(output_dir)
     try:
-        # A dry run may meet an exchange that was interrupted.
+        # A dry run does not finish an interrupted exchange: then the manifest may be in the replacement.
         is_exchanging = REPLACEMENT_DIRECTORY in names and _is_exchanging(output_dir)
         replacement = files.join(output_dir, REPLACEMENT_DIRECTORY)
         manifest = (read_manifest(replacement) if is_exchanging else None) or read_manifest(output_dir)
-        holds = workspace.read_request() if manifest is None else Request.of_manifest(manifest)
+        holds = work_folder.read_request() if manifest is None else Request.of_manifest(manifest)
     except RequestError as error:
         if not overwrite:
             raise RequestError(f"{error}, or add --overwrite") from error
         return _replacement(output_dir, request)
     if holds == request:
         return Target(output_dir, output_dir, manifest)
-    if holds is None and not names - {WORK_FOLDER, REPLACEMENT_DIRECTORY}:
+    if holds is None and not names - {WORK_FOLDER_NAME, REPLACEMENT_DIRECTORY}:
         return Target(output_dir, output_dir)
     if not overwrite and holds is None:
         raise RequestError(
@@ -173,46 +186,45 @@ def _choose(output_dir: str, definition: Definition, overwrite: bool) -> Target:
             " name another directory or add --overwrite"
         )
     if not overwrite and holds is not None:
-        what = (
-            "other settings" if not holds.is_of_same_data_set(request) else "another version of this program"
-        )
+        is_other = not holds.is_of_same_data_set(request)
+        made_with = "other settings" if is_other else "another version of this program"
         raise RequestError(
-            f"--output_dir {output_dir}: holds a data set made with {what}"
+            f"--output_dir {output_dir}: holds a data set made with {made_with}"
             f" ({holds.difference(request)}); name another directory or add --overwrite"
         )
     return _replacement(output_dir, request)
 
 
 def _replacement(output_dir: str, request: Request) -> Target:
-    """Work in a folder beside the old data set, which stays until the new one is whole."""
+    """The target for a request that replaces another data set."""
     directory = files.join(output_dir, REPLACEMENT_DIRECTORY)
     if not all(map(_is_own, files.list_names(directory))):
         raise RequestError(f"--overwrite needs {directory}, which holds something else; move it away")
     finished = None
-    with suppress(RequestError):  # Damaged: it is made anew.
+    with suppress(RequestError):  # A replacement whose manifest is damaged is made again.
         manifest = read_manifest(directory)
         finished = manifest if manifest is not None and Request.of_manifest(manifest) == request else None
     return Target(output_dir, directory, finished)
 
 
-def _is_claimed_for(workspace: Workspace, request: Request) -> bool:
-    """Whether unfinished work in a directory is the request's; damaged or none is not."""
+def _is_claimed_for(work_folder: WorkFolder, request: Request) -> bool:
+    """Whether the work folder holds this request; False if there is none or it is damaged."""
     try:
-        return workspace.read_request() == request
+        return work_folder.read_request() == request
     except RequestError:
         return False
 
 
 def _finish_exchange(output_dir: str) -> None:
-    """Go on with an exchange that was interrupted, if there is one."""
+    """Finish an interrupted exchange, if there is one."""
     replacement = files.join(output_dir, REPLACEMENT_DIRECTORY)
     if _is_exchanging(output_dir):
-        if files.file_exists(Workspace(replacement).manifest_path):
+        if files.file_exists(WorkFolder(replacement).manifest_path):
             _exchange(output_dir)
-        else:  # It was moved, as the last file.
+        else:  # The manifest is the last file that is moved, so the exchange is complete.
             _remove_replacement(output_dir)
     if files.is_local(output_dir):
-        with suppress(OSError):  # Only an empty one goes.
+        with suppress(OSError):  # Removes the replacement only if it is empty.
             os.rmdir(replacement)
 
 
@@ -221,20 +233,20 @@ def _is_exchanging(output_dir: str) -> bool:
 
 
 def _exchange(output_dir: str) -> None:
-    """Put the whole replacement in the place of what is there; every step can be the last one done."""
+    """Exchange the finished replacement for the old data set; can be repeated after any step."""
     replacement = files.join(output_dir, REPLACEMENT_DIRECTORY)
     new = read_manifest(replacement)
     if new is None:
         raise OSError(f"{replacement}: the job ended but there is no manifest")
     manifest_path = files.join(output_dir, MANIFEST_NAME)
-    # From here on the old data set is given up: whoever finds this file goes on.
+    # From here on the old data set is lost: a later run that finds this file finishes the exchange.
     atomic_files.write_bytes(files.join(replacement, _EXCHANGE_NAME), b"", replacement)
     if files.file_exists(manifest_path):
         files.delete_file(manifest_path)
         atomic_files.sync(output_dir)
     shards = new.file_names()
     for name in files.list_names(output_dir) - shards - {REPLACEMENT_DIRECTORY}:
-        if name == WORK_FOLDER:
+        if name == WORK_FOLDER_NAME:
             files.delete_tree(files.join(output_dir, name))
         elif _is_own(name):
             files.delete_file(files.join(output_dir, name))
@@ -249,9 +261,9 @@ def _exchange(output_dir: str) -> None:
 
 
 def _remove_replacement(output_dir: str) -> None:
-    """Remove a replacement; its manifest first, which must not outlive what it lists."""
+    """Remove the replacement, its manifest first: a manifest must not list files that are gone."""
     replacement = files.join(output_dir, REPLACEMENT_DIRECTORY)
-    manifest_path = Workspace(replacement).manifest_path
+    manifest_path = WorkFolder(replacement).manifest_path
     if files.file_exists(manifest_path):
         files.delete_file(manifest_path)
         atomic_files.sync(replacement)
@@ -260,7 +272,7 @@ def _remove_replacement(output_dir: str) -> None:
 
 
 def _make_directories(directory: str) -> list[str]:
-    """Make a directory and those above it; those that were not there, the lowest first."""
+    """Make a directory and its missing parents; return those made, the deepest first."""
     made, above = [], files.nearest_existing(directory)
     while directory != above:
         made.append(directory)

@@ -1,10 +1,9 @@
-"""Chooses the Beam runner, so that a local run is the same everywhere.
+"""Chooses the Beam runner, so that a local run is the same on every machine.
 
-Beam's own ``DirectRunner`` is a switch: it tries to download the Prism runner first and, where it cannot,
-falls back to ``FnApiRunner``; Prism ignores the number of workers. Here every local name means
-``FnApiRunner``: nothing is downloaded, and the parallelism is what the flags say, by default one process
-for every core that this one may use. All other runners (``PrismRunner`` too) are handed to Beam by name; of
-Dask's, the partitions are made such that all its workers work.
+Beam's own ``DirectRunner`` first tries to download the Prism runner, which ignores the number of workers, and
+uses ``FnApiRunner`` only if that fails. Here every local name means ``FnApiRunner``: nothing is downloaded,
+and the flags set the parallelism, by default one process per usable core. All other runners, ``PrismRunner``
+too, are passed to Beam by name. For Dask, the size of partitions is set so that all workers get work.
 """
 
 from __future__ import annotations
@@ -32,31 +31,30 @@ _LOCAL_NAMES = (
     "testdirectrunner",
 )
 
-
-_DASK_RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"  # Beam does not know it by its short name.
+_DASK_RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"  # Beam does not accept a short name for it.
 _DASK_NAMES = ("dask", "daskrunner", _DASK_RUNNER.lower())
 
 
 def choose_runner(
     name: str | None, num_workers: int | None, running_mode: str | None, beam_flags: Sequence[str]
 ) -> tuple[PipelineRunner, PipelineOptions]:
-    """The runner and its options.
+    """The runner and its options. Servers that Beam starts from now on listen on loopback only.
 
     Args:
-        name: as given with ``--runner``; None runs locally.
-        num_workers: local workers; 0 or None means one for every core that can be used.
-        running_mode: "in_memory", "multi_threading" or "multi_processing"; None means processes where
-            there is more than one worker.
-        beam_flags: all other flags, for Beam.
+        name: value of ``--runner``; None runs locally.
+        num_workers: number of local workers; 0 means one per usable core; for None, see `num_local_workers`.
+        running_mode: "in_memory", "multi_threading" or "multi_processing"; None means "multi_processing" for
+            more than one worker, else "in_memory".
+        beam_flags: all other flags, which are passed to Beam.
 
     Raises:
-        RequestError: if there is no such runner, or Beam does not take a flag.
+        RequestError: if there is no such runner, or Beam rejects a flag.
     """
     listen_on_loopback_only()
     if name is None or is_local_runner(name):
         workers = num_local_workers(num_workers, running_mode)
         mode = running_mode or ("multi_processing" if workers > 1 else "in_memory")
-        # For processes the runner brings its own environment, so its mode stays at the default.
+        # Processes are started by `LocalWorkerEnvironment`, so Beam's own running mode stays the default.
         by_process = mode == "multi_processing"
         flags = [f"--direct_num_workers={workers}", *beam_flags]
         if not by_process:
@@ -81,7 +79,7 @@ def choose_runner(
 
 
 def is_local_runner(name: str | None) -> bool:
-    """Whether a name given with ``--runner`` means processes of this machine; None does."""
+    """Whether a value of ``--runner`` means workers on this machine; None does."""
     return name is None or name.lower() in _LOCAL_NAMES
 
 
@@ -90,19 +88,22 @@ def _for_dask(name: str, beam_flags: Sequence[str]) -> list[str]:
         raise RequestError(f"--runner {name}: Dask is not installed; pip install 'moving-lines[dask]'")
     if any("partition" in flag for flag in beam_flags):
         return list(beam_flags)
-    # Beam puts up to 128 elements in a partition, and a partition is what one worker works on.
+    # One worker processes a partition, and by default Beam puts up to 128 elements in one.
     return [*beam_flags, "--dask_partition_size=1"]
 
 
 def num_local_workers(num_workers: int | None, running_mode: str | None) -> int:
-    """How many workers a local run has; arguments as for `choose_runner`."""
+    """Number of workers of a local run; arguments as for `choose_runner`.
+
+    If ``num_workers`` is None: 1 for the modes "in_memory" and "multi_threading", else one per usable core.
+    """
     if num_workers is None:
         num_workers = 0 if running_mode in (None, "multi_processing") else 1
     return num_workers or usable_cores()
 
 
 def _parse_options(flags: list[str]) -> PipelineOptions:
-    """Beam's options; its complaints, which argparse prints before it exits, as one line."""
+    """Beam's options of ``flags``; an error that argparse prints before it exits becomes a RequestError."""
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):

@@ -1,4 +1,4 @@
-"""What the examples of a shard amount to, summed up as they are written or read."""
+"""The summary of a shard's examples, computed while they are written or read."""
 
 from __future__ import annotations
 
@@ -17,33 +17,39 @@ from pipeline.definition import Definition
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """A shard's examples in short.
+    """Statistics and digests of a shard's examples.
 
     Attributes:
-        statistics: of them.
-        leaves: digests of the content leaves that begin in the shard, 32 bytes each.
+        statistics: statistics of the examples.
+        leaves: digests of the leaves that begin in the shard, 32 bytes each; see
+            `pipeline.dataset.content_digest`.
     """
 
     statistics: Statistics
     leaves: bytes
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a shard's report."""
+        """The summary as the shard's report stores it."""
         return {"statistics": self.statistics.to_json(), "leaves": self.leaves.hex()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any], definition: Definition) -> ShardSummary:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, LookupError, ValueError, AttributeError, OverflowError: if ``data`` is not a value that
+                `to_json` returns.
+        """
         return cls(definition.statistics_from_json(data["statistics"]), bytes.fromhex(data["leaves"]))
 
 
 class Summarizer:
-    """Sums up a shard from its blocks.
+    """Computes the summary of a shard from its blocks, and writes the hashes of its contents.
 
     Args:
-        definition: of the data set.
-        shard: which one.
-        hashes: takes the hashes of the contents.
+        definition: definition of the data set.
+        shard: the shard.
+        hashes: writer of the hashes.
     """
 
     def __init__(self, definition: Definition, shard: Shard, hashes: HashWriter) -> None:
@@ -54,29 +60,29 @@ class Summarizer:
         self._leaves = LeafDigests(definition.examples_per_leaf)
 
     def add(self, block: Block) -> None:
-        """Take the next block."""
+        """Add the shard's next block."""
         self._statistics = [total([*self._statistics, block.statistics()])]
         self._hashes.add(block.contents)
         self._leaves.add(block.first, block.contents)
 
     def summary(self) -> ShardSummary:
-        """Of all blocks, when the shard is whole."""
+        """The summary, after all blocks of the shard were added."""
         self._finish_leaf()
         return ShardSummary(total(self._statistics), self._leaves.digests())
 
     def _finish_leaf(self) -> None:
-        """Take the examples of later shards that belong to the last leaf."""
+        """Add the examples of the last leaf that are in later shards: make them from the definition."""
         shard, per_leaf = self._shard, self._definition.examples_per_leaf
         end = shard.first_sequence + shard.num_sequences
         if -(-shard.first_sequence // per_leaf) * per_leaf >= end:
-            return  # No leaf begins here.
+            return  # No leaf begins in this shard.
         missing = min(-(-end // per_leaf) * per_leaf, self._definition.num_sequences[shard.split]) - end
         for block in self._definition.blocks(shard.split, end, missing):
             self._leaves.add(block.first, block.contents)
 
 
 def split_of(entries: Sequence[ShardEntry], summaries: Sequence[ShardSummary]) -> Split:
-    """What the manifest says of a split, from its shards in order."""
+    """The manifest's entry of a split, from the entries and summaries of its shards in order."""
     statistics = total(summary.statistics for summary in summaries)
     leaves = split_digest(summary.leaves for summary in summaries)
     return Split(tuple(entries), statistics.to_json(), leaves)

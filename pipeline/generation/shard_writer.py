@@ -1,4 +1,4 @@
-"""Makes shards: writes their examples block by block, atomically."""
+"""Writes shards atomically, block by block."""
 
 from __future__ import annotations
 
@@ -16,42 +16,44 @@ from pipeline.dataset.duplicates import HashWriter
 from pipeline.dataset.shard_plan import Shard
 from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
+from pipeline.generation.request import Request
+from pipeline.generation.shard_report import ShardReport
 from pipeline.generation.shard_summary import Summarizer
-from pipeline.generation.work_folder import Request, ShardReport, Workspace, file_sha256
+from pipeline.generation.work_folder import WorkFolder, file_sha256
 from pipeline.storage import atomic_files, files
 from pipeline.storage.atomic_files import AtomicFile
 from pipeline.storage.tfrecord import read_records
 
-# Written shards that wait for the disk: a journal commits several at once. More would only fill the memory.
-_MOST_WAITING = 4
+# Shards that are flushed at the same time: a file system's journal commits several in one write.
+_MAX_WAITING = 4
 
 
 class Publisher:
-    """Brings finished files to the disk, in threads of its own, while the next ones are being made."""
+    """Calls functions that flush and rename written files, in threads, while the next files are made."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_MOST_WAITING, "publisher")
+        self._threads = ThreadPoolExecutor(_MAX_WAITING, "publisher")
         self._waiting: deque[Future[None]] = deque()
 
     def submit(self, publish: Callable[[], None]) -> None:
-        """Call ``publish`` soon. What earlier calls raised is raised here, or by `wait`."""
-        while len(self._waiting) >= _MOST_WAITING or (self._waiting and self._waiting[0].done()):
+        """Call ``publish`` in a thread. Raises the error of an earlier call, without taking this one."""
+        while len(self._waiting) >= _MAX_WAITING or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
         self._waiting.append(self._threads.submit(publish))
 
     def wait(self) -> None:
-        """Wait for all calls to end; raise what the first failing one raised."""
+        """Wait until all calls have ended; raise the error of the first one that failed."""
         waiting, self._waiting = self._waiting, deque()
         futures.wait(waiting)
         for call in waiting:
             call.result()
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads after the calls that were submitted."""
         self._threads.shutdown()
 
 
-def _at_once(publish: Callable[[], None]) -> None:
+def _call(publish: Callable[[], None]) -> None:
     publish()
 
 
@@ -59,41 +61,41 @@ def make_shard(
     shard: Shard,
     definition: Definition,
     directory: str,
-    submit: Callable[[Callable[[], None]], None] = _at_once,
+    submit: Callable[[Callable[[], None]], None] = _call,
 ) -> str:
-    """Write a shard under its final name and report what it holds, unless an earlier run already did.
+    """Write a shard and its report, unless an earlier run of the request has finished the shard.
 
-    Memory does not grow with the shard: examples pass through in blocks. The report comes last, when the
-    shard would survive a power cut; reports and hashes need not, for a rerun checks their digests.
+    Memory does not grow with the shard: its examples are written in blocks. The report is written last, when
+    the shard is durable. Reports and hashes need not be durable, because a rerun checks their digests.
 
     Args:
-        shard: which examples.
-        definition: of the data set.
-        directory: of the data set.
-        submit: calls what brings the written shard to its place, at once or soon; see `Publisher`.
+        shard: the shard.
+        definition: definition of the data set.
+        directory: directory of the data set, with the work folder of this request.
+        submit: calls the function that publishes the written shard, now or later; see `Publisher`.
 
     Returns:
         The shard's file name.
 
     Raises:
-        OSError: if the shard cannot be written; nothing is left under its final name.
-        WorkError: if the directory has been given to another request; likewise.
+        OSError: if the shard cannot be written; there is no file under its final name then.
+        WorkError: if the directory is filled for another request; likewise.
     """
-    workspace, request = Workspace(directory), Request.of(definition)
-    if workspace.finished_manifest(definition) is not None:
+    work_folder, request = WorkFolder(directory), Request.of(definition)
+    if work_folder.finished_manifest(definition) is not None:
         return shard.file_name
-    workspace.check_request(request)
-    if workspace.finished_report(shard, request, definition) is not None:
+    work_folder.check_request(request)
+    if work_folder.finished_report(shard, request, definition) is not None:
         return shard.file_name
     with ExitStack() as stack:
 
         def open_file(path: str, temporary_directory: str) -> AtomicFile:
             return stack.enter_context(AtomicFile(path, temporary_directory))
 
-        made = [open_file(workspace.path(shard), workspace.state)]
+        made = [open_file(work_folder.shard_path(shard), work_folder.path)]
         if not definition.is_pure:
-            made.append(open_file(workspace.digests_path(shard), workspace.state))
-        hash_file = open_file(workspace.hashes_path(shard), workspace.hashes)
+            made.append(open_file(work_folder.digests_path(shard), work_folder.path))
+        hash_file = open_file(work_folder.hashes_path(shard), work_folder.hashes_directory)
         hashes = stack.enter_context(HashWriter(hash_file.stream))
         summarizer = Summarizer(definition, shard, hashes)
         entry = _write(shard, definition, [file.stream for file in made], summarizer)
@@ -104,7 +106,7 @@ def make_shard(
 
     def publish() -> None:
         try:
-            workspace.check_request(request)
+            work_folder.check_request(request)
             for file in made:
                 file.publish()
             hash_file.publish(durable=False)
@@ -112,38 +114,38 @@ def make_shard(
             discard()
             raise
         report = ShardReport(entry, summarizer.summary(), hashes.sha256, request)
-        workspace.write_report(shard, report)
+        work_folder.write_report(shard, report)
 
     try:
         submit(publish)
-    except BaseException:  # Of an earlier call: this one was not taken.
+    except BaseException:  # `submit` raised the error of an earlier call and did not take this one.
         discard()
         raise
     return shard.file_name
 
 
 def rebuild_shard(listed: tuple[Shard, ShardEntry], definition: Definition, directory: str) -> None:
-    """Write a shard of a finished data set anew, with the very bytes that it had.
+    """Write a shard of a finished data set again, with the same bytes.
 
     Args:
-        listed: the shard, and what the manifest says of it.
-        definition: of the data set.
-        directory: of the data set.
+        listed: the shard and its entry in the manifest.
+        definition: definition of the data set.
+        directory: directory of the data set, with a work folder.
 
     Raises:
-        WorkError: if this program's bytes would be others than the manifest says; the shard stays as it is.
+        WorkError: if the digest of the new bytes is not the manifest's; the shard is not changed then.
         OSError: if it cannot be written; likewise.
     """
     shard, entry = listed
-    workspace = Workspace(directory)
-    path = workspace.path(shard)
-    if not definition.is_pure and _rebuild_digests(listed, workspace):
+    work_folder = WorkFolder(directory)
+    path = work_folder.shard_path(shard)
+    if not definition.is_pure and _rebuild_digests(listed, work_folder):
         return
     with ExitStack() as stack:
-        made = [stack.enter_context(atomic_files.write_atomically(path, workspace.state))]
+        made = [stack.enter_context(atomic_files.write_atomically(path, work_folder.path))]
         if not definition.is_pure:
-            digests_path = workspace.digests_path(shard)
-            made.append(stack.enter_context(atomic_files.write_atomically(digests_path, workspace.state)))
+            digests_path = work_folder.digests_path(shard)
+            made.append(stack.enter_context(atomic_files.write_atomically(digests_path, work_folder.path)))
         if _write(shard, definition, made, None) != entry:
             raise WorkError(
                 f"{path}: this program would write other bytes than the manifest says (it was made by another"
@@ -152,22 +154,22 @@ def rebuild_shard(listed: tuple[Shard, ShardEntry], definition: Definition, dire
             )
 
 
-def _rebuild_digests(listed: tuple[Shard, ShardEntry], workspace: Workspace) -> bool:
-    """Write the digests of a shard's records anew, if the shard itself is whole; whether it is."""
+def _rebuild_digests(listed: tuple[Shard, ShardEntry], work_folder: WorkFolder) -> bool:
+    """Write the digests of a shard's records again, if the shard itself is intact; return whether it is."""
     shard, entry = listed
-    path = workspace.path(shard)
+    path = work_folder.shard_path(shard)
     if not files.file_exists(path) or file_sha256(path) != entry.sha256:
         return False
     with files.open_binary(path) as stream:
         digests = b"".join(map(content_of, read_records(stream)))
-    atomic_files.write_bytes(workspace.digests_path(shard), digests, workspace.state)
+    atomic_files.write_bytes(work_folder.digests_path(shard), digests, work_folder.path)
     return True
 
 
 def _write(
     shard: Shard, definition: Definition, streams: Sequence[BinaryIO], summarizer: Summarizer | None
 ) -> ShardEntry:
-    """Write a shard's records to the first stream and, if there is a second one, their digests to that."""
+    """Write a shard's records to the first stream and their digests to the second one, if there is one."""
     digests, num_bytes = [hashlib.sha256() for _ in streams], 0
     for block in definition.blocks(shard.split, shard.first_sequence, shard.num_sequences):
         records = block.records()

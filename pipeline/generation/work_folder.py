@@ -1,11 +1,12 @@
-"""A data set's directory while it is being made.
+"""The work folder: a hidden folder in the output directory of a data set that is being made.
 
-Everything unfinished lives in a hidden folder of the output directory: the request itself, temporary
-files and, for every finished shard, a small report and its sequences' hashes. The folder goes when the
-manifest is there. A rerun of the same request finds the reports and makes only what is missing.
+It holds the request, temporary files and, for every finished shard, a small report and the hashes of the
+shard's examples. It is removed when the manifest is written. A rerun of the same request reads the reports
+and makes only the shards that are missing.
 
-Nothing of it is believed without a digest: requests and reports carry their own, and a report has those of
-the shard and of the hashes. A request names the settings and the versions that decide bytes.
+A rerun checks a digest of everything that it uses: a request and a report contain their own, and a report
+contains those of the shard and of the hashes. A request names the settings and the versions that decide the
+bytes, so shards of another request or version are not used.
 """
 
 from __future__ import annotations
@@ -13,186 +14,84 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.duplicates import Duplicates
-from pipeline.dataset.manifest import (
-    MANIFEST_NAME,
-    PARSING_ERRORS,
-    Manifest,
-)
+from pipeline.dataset.manifest import MANIFEST_NAME, PARSING_ERRORS, Manifest
 from pipeline.dataset.shard_plan import Shard
 from pipeline.dataset.splits import ShardEntry
 from pipeline.dataset.tfds_metadata import metadata_files
 from pipeline.definition import Definition, reference_to
-from pipeline.generation.shard_summary import ShardSummary, split_of
+from pipeline.generation.request import Request
+from pipeline.generation.shard_report import ShardReport
+from pipeline.generation.shard_summary import split_of
 from pipeline.storage import atomic_files, files
 from pipeline.storage.sealed_json import seal, unseal
 
-WORK_FOLDER = ".generation"
+WORK_FOLDER_NAME = ".generation"
 _READ_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a directory is being filled for: everything that the bytes of the shards depend on.
+class WorkFolder:
+    """The work folder of one data set, its paths and the steps of making the data set.
 
     Attributes:
-        kind: what ``--dataset`` takes to find the kind of data set.
-        settings: what is asked for.
-        versions: of what turns settings into bytes: definition, format and, where one decides, libraries.
+        directory: directory of the data set, which contains the work folder.
     """
-
-    kind: str
-    settings: dict[str, Any]
-    versions: dict[str, str]
-
-    @classmethod
-    def of(cls, definition: Definition) -> Request:
-        """The request for a data set, as this process would fulfil it."""
-        versions = {"definition": str(definition.version), "format": str(definition.format_version)}
-        kind = reference_to(type(definition))
-        return cls(kind, definition.to_json(), {**versions, **definition.libraries()})
-
-    @classmethod
-    def of_manifest(cls, manifest: Manifest) -> Request:
-        """The request that a finished data set fulfils.
-
-        Which library compressed it does not matter any more: nothing will be added to it, and a repair
-        compares digests. Manifests written before they named their definition are of version 1.
-        """
-        request = cls.of(manifest.definition)
-        definition = manifest.environment.get("definition", "1")
-        return replace(request, versions={**request.versions, "definition": definition})
-
-    def is_of_same_data_set(self, other: Request) -> bool:
-        """Whether both ask for the same, perhaps of different versions."""
-        return (self.kind, self.settings) == (other.kind, other.settings)
-
-    def difference(self, other: Request) -> str:
-        """What ``other`` has otherwise, for people: ``seed 3, not 4``."""
-        before, after = (
-            {"dataset": request.kind, **request.settings, **request.versions} for request in (self, other)
-        )
-        return ", ".join(
-            f"{name} {before.get(name)}, not {after.get(name)}"
-            for name in {**before, **after}
-            if before.get(name) != after.get(name)
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in files."""
-        return {"dataset": self.kind, "settings": self.settings, "versions": self.versions}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Request:
-        """The inverse of `to_json`."""
-        return cls(data["dataset"], dict(data["settings"]), dict(data["versions"]))
-
-
-@dataclass(frozen=True)
-class ShardReport:
-    """What is known of a finished shard.
-
-    Attributes:
-        entry: as it will stand in the manifest.
-        summary: of its sequences.
-        hashes_sha256: hexadecimal digest of the file of its sequences' hashes.
-        request: what it was made for.
-    """
-
-    entry: ShardEntry
-    summary: ShardSummary
-    hashes_sha256: str
-    request: Request
-
-    def to_bytes(self) -> bytes:
-        """The content of the report's file."""
-        return seal(
-            {
-                "entry": self.entry.to_json(),
-                "summary": self.summary.to_json(),
-                "hashes_sha256": self.hashes_sha256,
-                "request": self.request.to_json(),
-            }
-        )
-
-    @classmethod
-    def from_bytes(cls, content: bytes, definition: Definition) -> ShardReport:
-        """The inverse of `to_bytes`.
-
-        Args:
-            content: the file's.
-            definition: of the data set.
-
-        Raises:
-            ValueError: if the content is damaged, or of another version of this program.
-        """
-        document = unseal(content)
-        try:
-            return cls(
-                ShardEntry.from_json(document["entry"]),
-                ShardSummary.from_json(document["summary"], definition),
-                document["hashes_sha256"],
-                Request.from_json(document["request"]),
-            )
-        except PARSING_ERRORS as error:
-            raise ValueError("not a report of this version") from error
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Paths and steps of one data set under way in ``directory``."""
 
     directory: str
 
     @property
-    def state(self) -> str:
-        """The hidden folder."""
-        return files.join(self.directory, WORK_FOLDER)
+    def path(self) -> str:
+        """Path of the work folder."""
+        return files.join(self.directory, WORK_FOLDER_NAME)
 
     @property
     def request_path(self) -> str:
-        """What the directory is being filled for."""
-        return files.join(self.state, "request.json")
+        """Path of the request that the directory is filled for."""
+        return files.join(self.path, "request.json")
 
     @property
     def manifest_path(self) -> str:
-        """Written last."""
+        """Path of the manifest, which is written last, in the data set's directory."""
         return files.join(self.directory, MANIFEST_NAME)
 
-    def path(self, shard: Shard) -> str:
-        """A shard's final path."""
+    def shard_path(self, shard: Shard) -> str:
+        """Final path of a shard, in the data set's directory."""
         return files.join(self.directory, shard.file_name)
 
     def digests_path(self, shard: Shard) -> str:
-        """The final path of the digests of a shard's records, where the kind is not pure."""
+        """Final path of the digests of a shard's records, which only a kind that is not pure has."""
         return files.join(self.directory, shard.digests_name)
 
     @property
-    def reports(self) -> str:
-        """Directory of the reports, a file a shard."""
-        return files.join(self.state, "reports")
+    def reports_directory(self) -> str:
+        """Directory of the reports, one file per shard."""
+        return files.join(self.path, "reports")
 
     def report_path(self, shard: Shard) -> str:
-        """The report that lies beside a shard until the data set is finished."""
-        return files.join(self.reports, f"{shard.file_name}.json")
+        """Path of a shard's report."""
+        return files.join(self.reports_directory, f"{shard.file_name}.json")
 
     @property
-    def hashes(self) -> str:
-        """Directory of the hashes of sequences, a file a shard; see `pipeline.dataset.duplicates`."""
-        return files.join(self.state, "hashes")
+    def hashes_directory(self) -> str:
+        """Directory of the hashes of examples, one file per shard; see `pipeline.dataset.duplicates`."""
+        return files.join(self.path, "hashes")
 
     def hashes_path(self, shard: Shard) -> str:
-        """The hashes of a shard's sequences, which lie there until the data set is finished."""
-        return files.join(self.hashes, shard.file_name)
+        """Path of the hashes of a shard's examples."""
+        return files.join(self.hashes_directory, shard.file_name)
 
     def finished_manifest(self, definition: Definition) -> Manifest | None:
-        """The manifest, if the directory holds the data set that is asked for.
+        """The manifest, if the directory holds the finished data set of this definition; else None.
 
-        Runners may do a step again that was done, or let a lost worker go on: all steps look here first.
+        Every step of the job calls this first: a runner may repeat a step after the last one has ended, or
+        leave a worker running that it has given up.
+
+        Raises:
+            RequestError: if the manifest is damaged.
         """
         if not files.file_exists(self.manifest_path):
             return None
@@ -201,14 +100,14 @@ class Workspace:
         return manifest if (manifest.kind, manifest.settings) == asked else None
 
     def write_request(self, request: Request) -> None:
-        """Claim the directory for a request."""
-        atomic_files.write_bytes(self.request_path, seal(request.to_json()), self.state)
+        """Record that the directory is filled for a request. The work folder must exist."""
+        atomic_files.write_bytes(self.request_path, seal(request.to_json()), self.path)
 
     def read_request(self) -> Request | None:
-        """The request that the directory was claimed for, if any.
+        """The request that the directory is filled for; None if there is none.
 
         Raises:
-            RequestError: if it is damaged, or of a version of this program that wrote it otherwise.
+            RequestError: if its file is damaged, or has the form of another version of this program.
         """
         if not files.file_exists(self.request_path):
             return None
@@ -221,15 +120,20 @@ class Workspace:
             ) from error
 
     def write_report(self, shard: Shard, report: ShardReport) -> None:
-        """Say that a shard is finished."""
-        atomic_files.write_bytes(self.report_path(shard), report.to_bytes(), self.reports, durable=False)
+        """Record that a shard is finished. Not durable: a rerun checks the report's digest."""
+        atomic_files.write_bytes(
+            self.report_path(shard), report.to_bytes(), self.reports_directory, durable=False
+        )
 
     def check_request(self, request: Request) -> None:
-        """See that the directory is still being filled for this very request.
+        """Check that the directory is still filled for this request.
+
+        A stale worker of an earlier request must not write into the directory of a later one, and a worker
+        must have the versions that the request names.
 
         Raises:
-            WorkError: if not; a lost worker of an earlier request must not write into a later one's, nor a
-                worker with other versions than those that the directory was claimed with.
+            WorkError: if the directory is filled for another request, or for this one with other versions.
+            RequestError: see `read_request`.
         """
         claimed = self.read_request()
         if claimed == request:
@@ -242,14 +146,22 @@ class Workspace:
         raise WorkError(f"{self.directory}: is no longer being filled for this request")
 
     def finished_report(self, shard: Shard, request: Request, definition: Definition) -> ShardReport | None:
-        """The report of a shard that an earlier run of the request finished and whose bytes check out."""
+        """The report of a shard that an earlier run of this request finished.
+
+        Returns:
+            None if there is no report, if it is damaged or of another request, or if the digest of one of the
+            shard's files does not match.
+        """
         if not files.file_exists(self.report_path(shard)):
             return None
         try:
             report = self.read_report(shard, definition)
         except ValueError:
             return None
-        expected = {self.path(shard): report.entry.sha256, self.hashes_path(shard): report.hashes_sha256}
+        expected = {
+            self.shard_path(shard): report.entry.sha256,
+            self.hashes_path(shard): report.hashes_sha256,
+        }
         if report.entry.digests_sha256 is not None:
             expected[self.digests_path(shard)] = report.entry.digests_sha256
         is_whole = report.request == request and all(
@@ -261,20 +173,27 @@ class Workspace:
         """The report of a finished shard.
 
         Raises:
+            OSError: if it cannot be read.
             ValueError: if it is damaged.
         """
         return ShardReport.from_bytes(files.read_bytes(self.report_path(shard)), definition)
 
     def finished_sequences(self, shards: list[Shard]) -> int:
-        """Sequences in the shards finished so far, by one listing of the reports."""
-        reports = files.list_names(self.reports)
+        """Number of examples in the shards finished so far, from one listing of the reports."""
+        reports = files.list_names(self.reports_directory)
         return sum(shard.num_sequences for shard in shards if f"{shard.file_name}.json" in reports)
 
     def finish(self, definition: Definition, duplicates: Duplicates, environment: dict[str, str]) -> Manifest:
-        """Write the metadata and, last, the manifest; then remove the hidden folder.
+        """Write the TFDS metadata and then the manifest; then remove the work folder.
+
+        Args:
+            definition: definition of the data set, all of whose shards have a report.
+            duplicates: numbers of examples that occur more than once.
+            environment: see `Manifest`.
 
         Raises:
-            WorkError: if a shard is not there as its report says.
+            WorkError: if a report is damaged, or a shard is missing or has another size than in its report.
+            OSError: if a report cannot be read, or a file cannot be written.
         """
         splits, plan = {}, definition.shards()
         for name in definition.num_sequences:
@@ -283,11 +202,11 @@ class Workspace:
             splits[name] = split_of(entries, summaries)
         manifest = Manifest.of(definition, splits, duplicates, environment)
         self._check_shards(list(manifest.listed_shards().values()))
-        atomic_files.sync(self.directory)  # The names of the shards, whose bytes are on the disk.
+        atomic_files.sync(self.directory)  # Makes the shards' names durable; their bytes are already.
         for file_name, content in metadata_files(manifest).items():
-            atomic_files.write_bytes(files.join(self.directory, file_name), content, self.state)
-        atomic_files.write_bytes(self.manifest_path, manifest.to_bytes(), self.state)
-        self.remove_state()
+            atomic_files.write_bytes(files.join(self.directory, file_name), content, self.path)
+        atomic_files.write_bytes(self.manifest_path, manifest.to_bytes(), self.path)
+        self.remove()
         return manifest
 
     def _report_for_manifest(self, shard: Shard, definition: Definition) -> ShardReport:
@@ -298,7 +217,7 @@ class Workspace:
             raise WorkError(f"{path}: was damaged while the data set was made ({error})") from error
 
     def _check_shards(self, entries: Sequence[ShardEntry]) -> None:
-        """See that every shard is there with its size, by one listing."""
+        """Check by one listing that every shard exists and has its size; raises WorkError if not."""
         sizes = files.list_sizes(self.directory)
         for entry in entries:
             if (size := sizes.get(entry.file)) != entry.num_bytes:
@@ -308,26 +227,33 @@ class Workspace:
                     f" {entry.num_bytes} bytes; something else changes this directory"
                 )
 
-    def make_state(self) -> None:
-        """Make the hidden folder. Only the lock's holder calls this, so that a stale worker fails instead."""
-        for directory in (self.state, self.hashes, self.reports):
+    def make(self) -> None:
+        """Make the work folder and its subdirectories, if they do not exist.
+
+        Only the holder of the directory's lock calls this: a stale worker must fail instead of making the
+        folder again.
+        """
+        for directory in (self.path, self.hashes_directory, self.reports_directory):
             files.make_directory(directory)
 
-    def remove_unfinished(self) -> None:
-        """Remove what killed workers left half-written in the hidden folder; for the lock's holder, too."""
-        for name in files.list_sizes(self.state):
+    def remove_temporary_files(self) -> None:
+        """Remove the temporary files of killed workers; only for the holder of the directory's lock."""
+        for name in files.list_sizes(self.path):
             if name.endswith(atomic_files.TEMPORARY_SUFFIX):
-                files.delete_file(files.join(self.state, name))
+                files.delete_file(files.join(self.path, name))
 
-    def remove_state(self) -> None:
-        """Remove the hidden folder; what a lost worker is just writing there stays until the next run."""
-        if files.directory_exists(self.state):
+    def remove(self) -> None:
+        """Remove the work folder, if it exists.
+
+        Errors are ignored: a stale worker may be writing a file there, which stays until the next run.
+        """
+        if files.directory_exists(self.path):
             with contextlib.suppress(OSError):
-                files.delete_tree(self.state)
+                files.delete_tree(self.path)
 
 
 def file_sha256(path: str) -> str:
-    """Hexadecimal digest of a file's bytes."""
+    """Hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with files.open_binary(path) as stream:
         while block := stream.read(_READ_BYTES):

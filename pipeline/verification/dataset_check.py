@@ -16,8 +16,9 @@ from pipeline.dataset.shard_plan import Shard, is_shard_name
 from pipeline.dataset.splits import ShardEntry
 from pipeline.dataset.statistics import ChiSquaredTest
 from pipeline.dataset.tfds_metadata import metadata_files
+from pipeline.generation.request import Request
 from pipeline.generation.shard_summary import split_of
-from pipeline.generation.work_folder import Request, Workspace
+from pipeline.generation.work_folder import WorkFolder
 from pipeline.storage import atomic_files, files
 from pipeline.verification.damage import Problem
 from pipeline.verification.repair import MIN_PARALLEL_BYTES, rebuild
@@ -140,7 +141,7 @@ def _list(directory: str) -> set[str]:
 
 
 def _read_manifest(found: Verification, names: set[str]) -> Manifest | None:
-    path = Workspace(found.directory).manifest_path
+    path = WorkFolder(found.directory).manifest_path
     if MANIFEST_NAME not in names:
         reason = "is missing: the data set is not finished; run pipeline.generate with its settings again"
     else:
@@ -212,9 +213,9 @@ def _check_small_files(found: Verification, read: Manifest, repair: bool) -> Non
     found.problems += [Problem(name, reason) for name, reason in wrong.items()]
     if repair and wrong:
         contents[MANIFEST_NAME] = actual.to_bytes()
-        workspace = Workspace(found.directory)
-        workspace.make_state()
+        work_folder = WorkFolder(found.directory)
+        work_folder.make()
         for name in wrong:
-            atomic_files.write_bytes(files.join(found.directory, name), contents[name], workspace.state)
-        workspace.remove_state()
+            atomic_files.write_bytes(files.join(found.directory, name), contents[name], work_folder.path)
+        work_folder.remove()
         found.repaired |= set(wrong)

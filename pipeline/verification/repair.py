@@ -10,7 +10,7 @@ from pipeline.dataset.shard_plan import Shard
 from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.generation.shard_writer import rebuild_shard
-from pipeline.generation.work_folder import Workspace
+from pipeline.generation.work_folder import WorkFolder
 from pipeline.storage import files
 from pipeline.workers.local_pool import Pool, local_pool
 
@@ -42,9 +42,9 @@ def rebuild(
         WorkError: if this program would write other bytes than the manifest says.
         OSError: if a shard cannot be written.
     """
-    workspace = Workspace(directory)
+    work_folder = WorkFolder(directory)
     total = sum(shard.num_sequences for shard in shards)
-    workspace.make_state()
+    work_folder.make()
     try:
         with Progress(progress_label, total) as progress:
             done = 0
@@ -52,7 +52,7 @@ def rebuild(
                 done += shard.num_sequences
                 progress.set(done)
     finally:
-        workspace.remove_state()
+        work_folder.remove()
 
 
 def rebuild_lost(directory: str, manifest: Manifest, progress_label: str) -> bool:
@@ -61,5 +61,5 @@ def rebuild_lost(directory: str, manifest: Manifest, progress_label: str) -> boo
     with local_pool(sum(entry.num_bytes for entry in shards.values()) >= MIN_PARALLEL_BYTES) as pool:
         if shards:
             rebuild(pool, shards, manifest.definition, directory, progress_label)
-    Workspace(directory).remove_state()  # Of a run that was killed between the manifest and the end.
+    WorkFolder(directory).remove()  # Of a run that was killed between the manifest and the end.
     return bool(shards)

@@ -10,7 +10,7 @@ from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.reader import Dataset
 from pipeline.generate import _watch, generate, main, summary
-from pipeline.generation.work_folder import Request
+from pipeline.generation.request import Request
 from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import sample_sequences
@@ -208,9 +208,9 @@ def test_an_unfinished_directory_of_another_request_is_refused(
 def test_a_failure_in_a_worker_process_is_one_line_and_exit_1(tmp_path: Path, program: Program) -> None:
     # A directory where a shard should go: the rename in the worker process fails.
     blocked = tmp_path / "d" / "moving_line-train.tfrecord-00003-of-00016" / "in_the_way"
-    state = tmp_path / "d" / ".generation"
-    state.mkdir(parents=True)
-    (state / "request.json").write_bytes(seal(Request.of(_settings()).to_json()))
+    work_folder = tmp_path / "d" / ".generation"
+    work_folder.mkdir(parents=True)
+    (work_folder / "request.json").write_bytes(seal(Request.of(_settings()).to_json()))
     blocked.mkdir(parents=True)
     done = program("pipeline.generate", *_flags(tmp_path / "d"), "--direct_num_workers=2")
     assert done.returncode == 1

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.generate import generate
+from pipeline.generation.request import Request
 from pipeline.generation.shard_writer import Publisher, make_shard
-from pipeline.generation.work_folder import Request, Workspace
+from pipeline.generation.work_folder import WorkFolder
 from pipeline.storage import atomic_files
 from pipeline.verification.dataset_check import verify
 from tests.conftest import make_dataset
@@ -65,9 +66,9 @@ def test_a_repaired_shard_is_on_the_disk(tmp_path: Path, calls: list[tuple[str, 
 
 
 def test_a_shard_that_is_not_taken_leaves_no_file(tmp_path: Path) -> None:
-    workspace, settings = Workspace(str(tmp_path)), _settings()
-    workspace.make_state()
-    workspace.write_request(Request.of(settings))
+    work_folder, settings = WorkFolder(str(tmp_path)), _settings()
+    work_folder.make()
+    work_folder.write_request(Request.of(settings))
 
     def refuse(publish: object) -> None:
         raise OSError(5, "Input/output error", "an earlier shard")

@@ -10,8 +10,9 @@ from pipeline.dataset.duplicates import Duplicates
 from pipeline.dataset.reader import Dataset
 from pipeline.generate import generate
 from pipeline.generation.beam_job import _count_duplicates, _finish
+from pipeline.generation.request import Request
 from pipeline.generation.shard_writer import make_shard
-from pipeline.generation.work_folder import Request, Workspace
+from pipeline.generation.work_folder import WorkFolder
 from pipeline.moving_line.definition import MovingLine
 from tests.conftest import SPLITS, make_dataset
 
@@ -58,15 +59,16 @@ def test_a_worker_of_an_earlier_request_writes_nothing_into_a_later_one(director
 def test_a_shard_of_an_earlier_request_is_not_taken_for_a_later_ones(tmp_path: Path) -> None:
     made = make_dataset(tmp_path / "made")
     settings = _settings(made)
-    early, workspace = replace(settings, seed=settings.seed + 1), Workspace(str(tmp_path / "d"))
-    workspace.make_state()
-    workspace.write_request(Request.of(early))
+    early, work_folder = replace(settings, seed=settings.seed + 1), WorkFolder(str(tmp_path / "d"))
+    work_folder.make()
+    work_folder.write_request(Request.of(early))
     for shard in early.shards():
-        make_shard(shard, early, workspace.directory)
-    workspace.write_request(Request.of(settings))
-    generate(settings, workspace.directory, direct_num_workers=1)
+        make_shard(shard, early, work_folder.directory)
+    work_folder.write_request(Request.of(settings))
+    generate(settings, work_folder.directory, direct_num_workers=1)
     assert (
-        Dataset.open(workspace.directory).manifest.fingerprint == Dataset.open(str(made)).manifest.fingerprint
+        Dataset.open(work_folder.directory).manifest.fingerprint
+        == Dataset.open(str(made)).manifest.fingerprint
     )
 
 
@@ -75,8 +77,8 @@ def test_a_worker_that_loses_its_place_leaves_nothing(
 ) -> None:
     before, settings = _content(directory), _settings(directory)
     # It looked before the data set was finished, and goes on now.
-    monkeypatch.setattr("pipeline.generation.work_folder.Workspace.finished_manifest", lambda *_: None)
-    monkeypatch.setattr("pipeline.generation.work_folder.Workspace.check_request", lambda *_: None)
+    monkeypatch.setattr("pipeline.generation.work_folder.WorkFolder.finished_manifest", lambda *_: None)
+    monkeypatch.setattr("pipeline.generation.work_folder.WorkFolder.check_request", lambda *_: None)
     shard = settings.shards()[0]
     with pytest.raises(FileNotFoundError, match=shard.file_name):
         make_shard(shard, settings, str(directory))

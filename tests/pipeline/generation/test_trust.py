@@ -13,8 +13,9 @@ import pytest
 from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.reader import Dataset
 from pipeline.generate import generate
+from pipeline.generation.request import Request
 from pipeline.generation.shard_writer import make_shard
-from pipeline.generation.work_folder import Request, Workspace
+from pipeline.generation.work_folder import WorkFolder
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.storage.sealed_json import seal, unseal
 from pipeline.verification.dataset_check import verify
@@ -99,11 +100,11 @@ def test_versions_that_decide_no_byte_are_no_part_of_a_request() -> None:
 
 
 def test_a_worker_of_another_version_writes_nothing(tmp_path: Path) -> None:
-    workspace, settings = Workspace(str(tmp_path)), _settings()
-    workspace.make_state()
+    work_folder, settings = WorkFolder(str(tmp_path)), _settings()
+    work_folder.make()
     own = Request.of(settings)
     claimed = replace(own, versions={**own.versions, "definition": "2"})
-    workspace.write_request(claimed)
+    work_folder.write_request(claimed)
     with pytest.raises(WorkError, match=r"definition 2, not 1\); install the same versions everywhere"):
         make_shard(settings.shards()[0], settings, str(tmp_path))
     assert _shards(tmp_path) == {}
@@ -182,9 +183,9 @@ def test_a_shard_that_vanished_is_not_listed(tmp_path: Path) -> None:
     from pipeline.dataset.duplicates import Duplicates
     from pipeline.generation.beam_job import _finish
 
-    workspace, settings = Workspace(str(tmp_path)), _settings()
-    workspace.make_state()
-    workspace.write_request(Request.of(settings))
+    work_folder, settings = WorkFolder(str(tmp_path)), _settings()
+    work_folder.make()
+    work_folder.write_request(Request.of(settings))
     for shard in settings.shards():
         make_shard(shard, settings, str(tmp_path))
     whole = (tmp_path / SHARD).read_bytes()
