@@ -12,13 +12,13 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.statistics import SIGNIFICANCE, ChiSquaredTest
 from pipeline.storage import files
 from pipeline.storage.directory_lock import locked
-from pipeline.verification.dataset_check import Verification, verify
+from pipeline.verification.dataset_check import DatasetCheck, verify
 
 PROGRAM = "pipeline.verify"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, verify, print what was found."""
+    """Parse the arguments, verify, print the report; returns the exit code."""
     start = time.monotonic()
     parser = ArgumentParser(
         PROGRAM,
@@ -33,40 +33,40 @@ def main(arguments: Sequence[str]) -> int:
     flags = parser.parse_args(arguments)
     if flags.repair and files.directory_exists(flags.data_dir):
         with locked(flags.data_dir):
-            found = verify(flags.data_dir, repair=True, progress_label=PROGRAM)
+            result = verify(flags.data_dir, repair=True, progress_label=PROGRAM)
     else:
-        found = verify(flags.data_dir, progress_label=PROGRAM)
+        result = verify(flags.data_dir, progress_label=PROGRAM)
     if flags.json:
-        print(json.dumps(found.to_json(), indent=1, allow_nan=False))
+        print(json.dumps(result.to_json(), indent=1, allow_nan=False))
     else:
-        print("\n".join(_lines(found, time.monotonic() - start)))
-    return 0 if found.passed else 1
+        print("\n".join(_report_lines(result, time.monotonic() - start)))
+    return 0 if result.passed else 1
 
 
-def _lines(found: Verification, seconds: float) -> Iterator[str]:
-    """The report for people."""
-    definition = None if found.manifest is None else found.manifest.definition
+def _report_lines(result: DatasetCheck, seconds: float) -> Iterator[str]:
+    """The report as lines of text."""
+    definition = None if result.manifest is None else result.manifest.definition
     title = "" if definition is None else f" of {definition.title or definition.name}"
-    yield f"data set{title} in {found.directory}"
-    if found.manifest is not None:
-        yield from _describe(found.manifest)
-    if found.tests:
-        yield from _judge(found.tests)
-    for problem in found.problems:
-        yield f"{problem}{' (repaired)' if problem.file in found.repaired else ''}"
-    wrong = {problem.file for problem in found.problems} - found.repaired
-    if found.passed:
-        repaired = f", {len(found.repaired)} files repaired" if found.repaired else ""
+    yield f"data set{title} in {result.directory}"
+    if result.manifest is not None:
+        yield from _manifest_lines(result.manifest)
+    if result.tests:
+        yield from _test_lines(result.tests)
+    for problem in result.problems:
+        yield f"{problem}{' (repaired)' if problem.file in result.repaired else ''}"
+    wrong = {problem.file for problem in result.problems} - result.repaired
+    if result.passed:
+        repaired = f", {len(result.repaired)} files repaired" if result.repaired else ""
         yield f"verified in {seconds:,.1f} s: every byte is as it should be{repaired}"
     elif wrong:
         yield f"{len(wrong)} files are damaged, missing or unwanted"
-        if found.manifest is not None and not found.repaired:
-            yield f"to repair: python -m {PROGRAM} {found.directory} --repair"
+        if result.manifest is not None and not result.repaired:
+            yield f"to repair: python -m {PROGRAM} {result.directory} --repair"
     else:
         yield "the sequences do not follow the definition"
 
 
-def _describe(manifest: Manifest) -> Iterator[str]:
+def _manifest_lines(manifest: Manifest) -> Iterator[str]:
     yield f"  fingerprint    {manifest.fingerprint}"
     yield f"  content digest {manifest.content_digest}"
     for name, split in manifest.splits.items():
@@ -81,7 +81,7 @@ def _describe(manifest: Manifest) -> Iterator[str]:
     yield f"  sequences seen before: {within}; {across}"
 
 
-def _judge(tests: list[ChiSquaredTest]) -> Iterator[str]:
+def _test_lines(tests: list[ChiSquaredTest]) -> Iterator[str]:
     for test in tests:
         verdict = "too few to judge"
         if test.p_value is not None:

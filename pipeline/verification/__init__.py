@@ -1,1 +1,1 @@
-"""Reads a data set of any kind back, names what is damaged, and repairs it."""
+"""Checks every byte of a data set of any kind, finds damaged records, and repairs shards."""

@@ -1,4 +1,4 @@
-"""What can be wrong in a data set, and a close look at a shard that says which record and why."""
+"""Problems of a data set, and a record-by-record comparison that finds those of a damaged shard."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.storage.record_scan import Damage, RecordScanner
 from pipeline.storage.tfrecord import frame_record
-from pipeline.verification.expected import MAX_LOST_RECORDS, Expected
+from pipeline.verification.expected import MAX_LOST_RECORDS, ExpectedRecords
 
-# So many right ones in a row are no chance, even of the smallest images, which have eight sequences.
+# After damage, this many correct records in a row confirm their numbers: chance is excluded even for the
+# smallest images, which have only eight different sequences.
 _RECORDS_TO_BE_SURE = 32
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong in a data set.
+    """One problem of a data set.
 
     Attributes:
-        file: name of the file in the data set's directory.
+        file: file name in the data set's directory.
         reason: what is wrong.
-        record: number of the record in the file, from 0; None if the file as a whole is wrong.
-        offset_bytes: where the record starts in the file.
+        record: number of the record in the file, from 0; None if the problem is not one record's.
+        offset_bytes: offset of the record in the file.
     """
 
     file: str
@@ -39,20 +40,20 @@ class Problem:
         return f"{self.file}:{where} {self.reason}"
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the report of a verification."""
+        """The problem as the report of a verification stores it."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Classified:
-    """Records of a shard, or a stretch of damage.
+    """Correct records of a shard, or one wrong record, or a stretch of damage.
 
     Attributes:
-        record: number of the first one in the file, from 0.
-        offset_bytes: where it starts in the file.
-        reason: what is wrong with it; None if these are the examples that they should be.
-        num_records: how many they are; more than one only if nothing is wrong with any.
-        content: the records, with their framing; empty for damage.
+        record: number of the first record in the file, from 0.
+        offset_bytes: offset of that record in the file.
+        reason: what is wrong; None if the records hold the expected examples.
+        num_records: number of records; 1 unless they are correct.
+        content: the records with their framing; empty for damage.
     """
 
     record: int
@@ -66,19 +67,19 @@ def find_problems(
     stream: BinaryIO,
     listed: tuple[Shard, ShardEntry],
     definition: Definition,
-    expected: Expected,
+    expected: ExpectedRecords,
     first_record: int,
     offset_bytes: int,
 ) -> Iterator[Problem]:
-    """All problems of a shard's records and their number.
+    """Yield all problems of a shard's records, and a problem if there are too few records.
 
     Args:
-        stream: the shard, at the start of a record.
-        listed: which examples it should hold, and what the manifest says of it.
-        definition: of the data set.
-        expected: the shard's records.
-        first_record, offset_bytes: number and place of the record where the stream stands; nothing is wrong
-            with those before it.
+        stream: the shard, positioned at the start of a record.
+        listed: the shard and its entry in the manifest.
+        definition: definition of the data set.
+        expected: the records that the shard should hold.
+        first_record: number of the record at the stream's position; all records before it are correct.
+        offset_bytes: offset of that record in the file.
     """
     shard, entry = listed
     found, good = False, first_record
@@ -96,28 +97,34 @@ def classify_records(
     stream: BinaryIO,
     listed: tuple[Shard, ShardEntry],
     definition: Definition,
-    expected: Expected,
+    expected: ExpectedRecords,
     first_record: int = 0,
     offset_bytes: int = 0,
 ) -> Iterator[Classified]:
-    """Compare a shard with what is expected, and go on behind damage.
+    """Compare the records of a shard with the expected ones; continue after damage.
 
-    How many records were lost in a stretch of damage is guessed by its size. The next whole ones tell by
-    their contents, if these are within `MAX_LOST_RECORDS` of the guess or of where the damage began.
+    The number of records lost in a stretch of damage is estimated from its size. The next undamaged record
+    gives the exact number: its content is searched among the expected ones, up to `MAX_LOST_RECORDS` after
+    the first lost record and up to `MAX_LOST_RECORDS` around the estimate.
 
     Args:
-        stream: the shard, at the start of a record.
-        listed: which examples it should hold, and what the manifest says of it.
-        definition: of the data set.
-        expected: the shard's records.
-        first_record, offset_bytes: number and place of the record where the stream stands.
+        stream: the shard, positioned at the start of a record.
+        listed: the shard and its entry in the manifest.
+        definition: definition of the data set.
+        expected: the records that the shard should hold.
+        first_record: number of the record at the stream's position.
+        offset_bytes: offset of that record in the file.
+
+    Yields:
+        Records and stretches of damage, in the order of the file.
     """
     shard, entry = listed
     scanner = RecordScanner(stream, entry.num_bytes / entry.num_sequences, first_record, offset_bytes)
-    # Where damage began, until a record behind it is recognised; in `unsure`, until that cannot be chance.
+    # Number of the first lost record, until a record after the damage is recognised. Then it is kept in
+    # `unsure` until enough correct records follow: if one does not match before, the search is repeated.
     first_lost: int | None = None
     unsure: int | None = None
-    num_right = 0
+    num_right = 0  # Correct records since that record.
     while True:
         number, offset = scanner.record, scanner.offset_bytes
         if first_lost is None:

@@ -1,4 +1,4 @@
-"""Reads a whole data set back, says what is wrong with it, and repairs it if asked to."""
+"""Checks every byte of a data set, and repairs the data set on request."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ from pipeline.workers.local_pool import Pool, local_pool
 
 
 @dataclass
-class Verification:
-    """What a verification found.
+class DatasetCheck:
+    """Result of the check of a data set.
 
     Attributes:
-        directory: the data set's.
-        manifest: what it says of itself; None if that cannot be read.
-        problems: all that is wrong.
-        repaired: names of the files that were made again and are whole now.
-        tests: chi-squared tests of the examples; none if a shard is damaged.
+        directory: directory of the data set.
+        manifest: its manifest; if all shards are correct, with statistics, duplicates and content digests
+            computed from the examples read. None if the manifest cannot be read.
+        problems: the problems found, at most `MAX_PROBLEMS_PER_SHARD` of a shard.
+        repaired: names of the files that were written again and are correct now.
+        tests: chi-squared tests of the examples; empty if a shard is damaged.
     """
 
     directory: str
@@ -46,16 +47,16 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong, or nothing any more."""
-        return all(problem.file in self.repaired for problem in self.problems) and self.fits_definition
+        """Whether all problems are repaired and the examples follow the definition."""
+        return all(problem.file in self.repaired for problem in self.problems) and self.follows_definition
 
     @property
-    def fits_definition(self) -> bool:
+    def follows_definition(self) -> bool:
         """Whether every chi-squared test holds."""
         return all(test.holds for test in self.tests)
 
     def to_json(self) -> dict[str, Any]:
-        """The report for machines."""
+        """The result in JSON values, as ``pipeline.verify --json`` prints it."""
         document: dict[str, Any] = {
             "data_dir": self.directory,
             "passed": self.passed,
@@ -77,38 +78,38 @@ class Verification:
         return document
 
 
-def verify(directory: str, *, repair: bool = False, progress_label: str = "verifying") -> Verification:
-    """Read every byte of a data set.
+def verify(directory: str, *, repair: bool = False, progress_label: str = "verifying") -> DatasetCheck:
+    """Check every byte of a data set, on all cores.
 
     Args:
-        directory: of the data set.
-        repair: make again what is damaged or missing, byte for byte, from the manifest's settings.
+        directory: directory of the data set.
+        repair: write damaged and missing files again, with the same bytes. Needs the directory's lock.
         progress_label: shown in front of the progress.
 
     Raises:
-        RequestError: if there is no data set, not even a damaged one.
-        WorkError: if a worker process died, or a repair would not give the manifest's bytes.
+        RequestError: if the directory holds no data set, not even a damaged one, or the kind cannot be found.
+        WorkError: if a worker process died, or the digest of a repaired shard is not the manifest's.
         OSError: if a file cannot be written.
     """
-    found = Verification(directory)
+    result = DatasetCheck(directory)
     names = _list(directory)
-    found.manifest = manifest = _read_manifest(found, names)
+    result.manifest = manifest = _read_manifest(result, names)
     if manifest is None:
-        return found
+        return result
     made, known = Request.of_manifest(manifest), Request.of(manifest.definition)
     if made != known:
         reason = f"is of another version of this program ({made.difference(known)}); verify it with that one"
-        found.problems.append(Problem(MANIFEST_NAME, reason))
-        return found
+        result.problems.append(Problem(MANIFEST_NAME, reason))
+        return result
     shards, definition = manifest.listed_shards(), manifest.definition
     for name in sorted(name for name in names - manifest.file_names() if is_shard_name(name)):
-        found.problems.append(Problem(name, "is no part of the data set: remove it"))
+        result.problems.append(Problem(name, "is no part of the data set: remove it"))
     with (
         local_pool(sum(entry.num_bytes for entry in shards.values()) >= MIN_PARALLEL_BYTES) as pool,
         tempfile.TemporaryDirectory() as hashes,
     ):
         checks = _check(pool, shards, manifest, directory, hashes, progress_label)
-        found.problems += [problem for shard in shards for problem in checks[shard].problems]
+        result.problems += [problem for shard in shards for problem in checks[shard].problems]
         damaged = {shard: entry for shard, entry in shards.items() if checks[shard].problems}
         if repair and damaged:
             rebuild(pool, damaged, definition, directory, f"{progress_label}: repairing")
@@ -116,14 +117,16 @@ def verify(directory: str, *, repair: bool = False, progress_label: str = "verif
             checks |= _check(pool, damaged, manifest, directory, hashes, again)
             for shard, entry in damaged.items():
                 if not checks[shard].problems:
-                    found.repaired |= {entry.file} if definition.is_pure else {entry.file, shard.digests_name}
+                    result.repaired |= (
+                        {entry.file} if definition.is_pure else {entry.file, shard.digests_name}
+                    )
         if not any(check.problems for check in checks.values()):
             actual = _sum_up(pool, checks, manifest, hashes)
-            found.manifest = actual
+            result.manifest = actual
             for name in actual.splits:
-                found.tests += definition.chi_squared_tests(name, actual.statistics(name))
-    _check_small_files(found, manifest, repair)
-    return found
+                result.tests += definition.chi_squared_tests(name, actual.statistics(name))
+    _check_small_files(result, manifest, repair)
+    return result
 
 
 def _list(directory: str) -> set[str]:
@@ -140,8 +143,8 @@ def _list(directory: str) -> set[str]:
     return names
 
 
-def _read_manifest(found: Verification, names: set[str]) -> Manifest | None:
-    path = WorkFolder(found.directory).manifest_path
+def _read_manifest(result: DatasetCheck, names: set[str]) -> Manifest | None:
+    path = WorkFolder(result.directory).manifest_path
     if MANIFEST_NAME not in names:
         reason = "is missing: the data set is not finished; run pipeline.generate with its settings again"
     else:
@@ -149,7 +152,7 @@ def _read_manifest(found: Verification, names: set[str]) -> Manifest | None:
             return Manifest.from_bytes(files.read_bytes(path), path)
         except (OSError, RequestError) as error:
             reason = one_line(error).replace(f"{path} ", "").replace(f"{path}: ", "")
-    found.problems.append(Problem(MANIFEST_NAME, reason))
+    result.problems.append(Problem(MANIFEST_NAME, reason))
     return None
 
 
@@ -172,7 +175,7 @@ def _check(
 
 
 def _sum_up(pool: Pool, checks: Mapping[Shard, ShardCheck], manifest: Manifest, hashes: str) -> Manifest:
-    """The manifest as it follows from the examples that were read."""
+    """The manifest with statistics, content digests and duplicates of the examples that were read."""
     splits = {}
     for name, split in manifest.splits.items():
         summaries = [
@@ -194,15 +197,15 @@ def _count(index: int, paths: Mapping[str, list[str]], ranges: int) -> Duplicate
     return count_in_range(paths, index, ranges)
 
 
-def _check_small_files(found: Verification, read: Manifest, repair: bool) -> None:
-    """Check what the manifest says of the sequences, and the files that follow from it."""
-    actual = found.manifest or read
+def _check_small_files(result: DatasetCheck, read: Manifest, repair: bool) -> None:
+    """Compare manifest and TFDS metadata with those of the examples read; write them again on request."""
+    actual = result.manifest or read
     wrong = {}
     if actual != read:
         wrong[MANIFEST_NAME] = "statistics, duplicates or content digest are not those of the sequences"
     contents = metadata_files(actual)
     for name, content in contents.items():
-        path = files.join(found.directory, name)
+        path = files.join(result.directory, name)
         try:
             if not files.file_exists(path):
                 wrong[name] = "is missing"
@@ -210,12 +213,12 @@ def _check_small_files(found: Verification, read: Manifest, repair: bool) -> Non
                 wrong[name] = "does not say what the manifest says"
         except OSError as error:
             wrong[name] = f"cannot be read ({error.strerror or one_line(error)})"
-    found.problems += [Problem(name, reason) for name, reason in wrong.items()]
+    result.problems += [Problem(name, reason) for name, reason in wrong.items()]
     if repair and wrong:
         contents[MANIFEST_NAME] = actual.to_bytes()
-        work_folder = WorkFolder(found.directory)
+        work_folder = WorkFolder(result.directory)
         work_folder.make()
         for name in wrong:
-            atomic_files.write_bytes(files.join(found.directory, name), contents[name], work_folder.path)
+            atomic_files.write_bytes(files.join(result.directory, name), contents[name], work_folder.path)
         work_folder.remove()
-        found.repaired |= set(wrong)
+        result.repaired |= set(wrong)

@@ -1,4 +1,4 @@
-"""What a shard should hold: records made by a pure definition, or digests kept at generation."""
+"""The records that a shard should hold: made again by a pure kind, else known by their stored digests."""
 
 from __future__ import annotations
 
@@ -16,30 +16,37 @@ from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES
 
-# Records behind a stretch of damage are looked for so far from where they may be.
+# How far from its estimated number a record after damage is searched for.
 MAX_LOST_RECORDS = 1024
-# Expected records are made in pieces of about this size.
+# Approximate size of the pieces in which expected records are made.
 _PIECE_BYTES = 2**20
 
 
-class Expected(ABC):
+class ExpectedRecords(ABC):
     """The records that a shard should hold."""
+
+    def __init__(self) -> None:
+        self._numbers = lru_cache(4)(self._index)
 
     @abstractmethod
     def common_records(self, number: int, peek: Callable[[int], bytes]) -> tuple[int, bytes]:
-        """How many records, from a number on, come next with the very bytes expected; and these bytes.
+        """The longest run of next records whose bytes equal the expected ones.
 
         Args:
-            number: in the shard, from 0.
-            peek: gives the next bytes of the file, fewer at its end.
+            number: expected number of the next record in the shard, from 0.
+            peek: returns the next bytes of the file, fewer at its end.
+
+        Returns:
+            The number of records, 0 if the next one differs, and their bytes. The run may end before the
+            first difference, at the end of a piece of expected records.
         """
 
     @abstractmethod
     def contents(self, first: int, count: int) -> list[bytes]:
-        """Contents of examples by their number in the shard, as many of them as it has."""
+        """Contents of examples ``first`` .. ``first + count - 1`` of the shard, fewer at its end."""
 
     def places(self, content: bytes, low: int, high: int) -> list[int]:
-        """Numbers in the shard, ``low`` .. ``high - 1``, where an example of this content is expected."""
+        """Numbers in ``low`` .. ``high - 1`` at which the shard should hold an example of this content."""
         pieces = range(low // MAX_LOST_RECORDS, (high - 1) // MAX_LOST_RECORDS + 1)
         return [
             number
@@ -48,11 +55,8 @@ class Expected(ABC):
             if low <= number < high
         ]
 
-    def __init__(self) -> None:
-        self._numbers = lru_cache(4)(self._index)
-
     def _index(self, piece: int) -> dict[bytes, list[int]]:
-        """Numbers in the shard by the content that is expected there."""
+        """Numbers in the shard by expected content, for `MAX_LOST_RECORDS` examples."""
         first = piece * MAX_LOST_RECORDS
         numbers: dict[bytes, list[int]] = {}
         for number, content in enumerate(self.contents(first, MAX_LOST_RECORDS), first):
@@ -60,12 +64,12 @@ class Expected(ABC):
         return numbers
 
 
-class DefinedRecords(Expected):
-    """Records as a pure definition makes them.
+class DefinedRecords(ExpectedRecords):
+    """The records of a pure kind, which the definition makes again.
 
     Args:
-        definition: of the data set.
-        shard: which one.
+        definition: definition of the data set.
+        shard: the shard.
     """
 
     def __init__(self, definition: Definition, shard: Shard) -> None:
@@ -75,7 +79,7 @@ class DefinedRecords(Expected):
         self._encoded = lru_cache(1)(self._encode)
 
     def common_records(self, number: int, peek: Callable[[int], bytes]) -> tuple[int, bytes]:
-        """See `Expected.common_records`."""
+        """See `ExpectedRecords.common_records`."""
         piece, place = divmod(number, self._per_piece)
         content, starts = self._encoded(piece)
         low, step, count = place, 1, len(starts) - 1
@@ -84,7 +88,7 @@ class DefinedRecords(Expected):
             begin, end = starts[first], starts[stop]
             return peek(end - starts[place])[begin - starts[place] :] == content[begin:end]
 
-        # Ever more at once; where they differ, half and half again.
+        # Compare stretches of growing length; after a difference, halve the length down to one record.
         while low < count and is_same(low, high := min(low + step, count)):
             low, step = high, 8 * step
         while low < count and step > 1:
@@ -94,12 +98,12 @@ class DefinedRecords(Expected):
         return (low - place, content[starts[place] : starts[low]]) if low > place else (0, b"")
 
     def contents(self, first: int, count: int) -> list[bytes]:
-        """See `Expected.contents`."""
+        """See `ExpectedRecords.contents`."""
         blocks = self._definition.blocks(self._shard.split, *self._range(first, count))
         return [content.tobytes() for block in blocks for content in block.contents]
 
     def _encode(self, piece: int) -> tuple[bytes, list[int]]:
-        """Framed records of a piece, and where each starts, and where the last one ends."""
+        """Framed records of a piece, and the offset of each in it, and the end of the last one."""
         first, count = self._range(piece * self._per_piece, self._per_piece)
         records = b"".join(
             block.records() for block in self._definition.blocks(self._shard.split, first, count)
@@ -111,43 +115,44 @@ class DefinedRecords(Expected):
         return records, starts
 
     def _range(self, first: int, count: int) -> tuple[int, int]:
-        """Numbers in the shard as (first, count) in the split, no more than the shard has."""
+        """(first, count) in the split of ``count`` examples from ``first`` in the shard, cut at its end."""
         shard = self._shard
         return shard.first_sequence + first, max(0, min(count, shard.num_sequences - first))
 
 
-class KeptDigests(Expected):
-    """Records of which only the digests are known.
+class StoredDigests(ExpectedRecords):
+    """Records of a kind that is not pure, of which only the digests are known.
 
     Args:
-        kept: uint8 (n, 32): contents of the shard's examples, in order.
+        digests: uint8 (n, 32): contents of the shard's examples, in order.
     """
 
-    def __init__(self, kept: Contents) -> None:
+    def __init__(self, digests: Contents) -> None:
         super().__init__()
-        self.kept = kept
+        self._digests = digests
 
     def common_records(self, number: int, peek: Callable[[int], bytes]) -> tuple[int, bytes]:
-        """None: the bytes of the records are not known."""
+        """See `ExpectedRecords.common_records`; always 0 records, because their bytes are not known."""
         return 0, b""
 
     def contents(self, first: int, count: int) -> list[bytes]:
-        """See `Expected.contents`."""
-        return [content.tobytes() for content in self.kept[first : first + count]]
+        """See `ExpectedRecords.contents`."""
+        return [content.tobytes() for content in self._digests[first : first + count]]
 
 
 def expected_records(
     definition: Definition, listed: tuple[Shard, ShardEntry], read_digests: Callable[[], bytes]
-) -> Expected:
+) -> ExpectedRecords:
     """The records that a shard should hold.
 
     Args:
-        definition: of the data set.
-        listed: the shard, and what the manifest says of it.
-        read_digests: reads the file with the digests of the shard's records; called if the kind is not pure.
+        definition: definition of the data set.
+        listed: the shard and its entry in the manifest.
+        read_digests: reads the file with the digests of the shard's records; called only if the kind is not
+            pure.
 
     Raises:
-        ValueError: if that file is not as the manifest says.
+        ValueError: if the SHA-256 of that file is not the manifest's.
     """
     shard, entry = listed
     if definition.is_pure:
@@ -155,4 +160,4 @@ def expected_records(
     content = read_digests()
     if hashlib.sha256(content).hexdigest() != entry.digests_sha256:
         raise ValueError("is not as the manifest says")
-    return KeptDigests(np.frombuffer(content, np.uint8).reshape(shard.num_sequences, -1))
+    return StoredDigests(np.frombuffer(content, np.uint8).reshape(shard.num_sequences, -1))

@@ -1,4 +1,4 @@
-"""Makes shards of a finished data set again, byte for byte, from the manifest's settings."""
+"""Writes damaged or lost shards of a finished data set again, with the same bytes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from pipeline.generation.work_folder import WorkFolder
 from pipeline.storage import files
 from pipeline.workers.local_pool import Pool, local_pool
 
-# Less work than this is done before worker processes would have started.
+# Less work than this takes less time than starting worker processes.
 MIN_PARALLEL_BYTES = 8 * 2**20
 
 
 def lost_shards(directory: str, manifest: Manifest) -> dict[Shard, ShardEntry]:
-    """Shards that are missing or of another size: what can be seen without reading them."""
+    """Shards that are missing or have another size than in the manifest, found without reading them.
+
+    Args:
+        directory: directory of the data set.
+        manifest: its manifest.
+
+    Returns:
+        Each such shard with its entry in the manifest; also those whose file of digests is missing.
+    """
     sizes = files.list_sizes(directory)
     return {
         shard: entry
@@ -36,10 +44,17 @@ def rebuild(
     directory: str,
     progress_label: str,
 ) -> None:
-    """Write shards anew; each appears whole or stays as it is.
+    """Write shards of a data set again; each is replaced atomically or not changed.
+
+    Args:
+        pool: runs the work.
+        shards: the shards, each with its entry in the manifest.
+        definition: definition of the data set.
+        directory: directory of the data set.
+        progress_label: shown in front of the progress.
 
     Raises:
-        WorkError: if this program would write other bytes than the manifest says.
+        WorkError: if the digest of a shard's new bytes is not the manifest's, or a worker process died.
         OSError: if a shard cannot be written.
     """
     work_folder = WorkFolder(directory)
@@ -56,10 +71,17 @@ def rebuild(
 
 
 def rebuild_lost(directory: str, manifest: Manifest, progress_label: str) -> bool:
-    """Make lost shards again, on every core; whether there were any."""
+    """Write lost shards of a data set again, on all cores; see `lost_shards`.
+
+    Returns:
+        Whether there were any.
+
+    Raises:
+        WorkError, OSError: see `rebuild`.
+    """
     shards = lost_shards(directory, manifest)
     with local_pool(sum(entry.num_bytes for entry in shards.values()) >= MIN_PARALLEL_BYTES) as pool:
         if shards:
             rebuild(pool, shards, manifest.definition, directory, progress_label)
-    WorkFolder(directory).remove()  # Of a run that was killed between the manifest and the end.
+    WorkFolder(directory).remove()  # Left by a run that was killed after it had written the manifest.
     return bool(shards)

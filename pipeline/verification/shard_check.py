@@ -20,20 +20,20 @@ from pipeline.generation.shard_summary import ShardSummary, Summarizer
 from pipeline.storage import files
 from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES, read_records
 from pipeline.verification.damage import Problem, find_problems
-from pipeline.verification.expected import Expected, expected_records
+from pipeline.verification.expected import ExpectedRecords, expected_records
 
 _READ_BYTES = 2**20
-# After inserted or lost bytes every later record may be reported: the first ones tell enough.
+# After inserted or lost bytes every later record may be reported: cap the list.
 MAX_PROBLEMS_PER_SHARD = 20
 
 
 @dataclass(frozen=True)
 class ShardCheck:
-    """What was found.
+    """Result of the check of one shard.
 
     Attributes:
-        problems: in the order of the file, at most `MAX_PROBLEMS_PER_SHARD`; none if the shard is whole.
-        summary: of its sequences; None if there are problems.
+        problems: in the order of the file, at most `MAX_PROBLEMS_PER_SHARD`; empty if the shard is correct.
+        summary: summary of the shard's examples; None if there are problems.
     """
 
     problems: tuple[Problem, ...]
@@ -41,14 +41,14 @@ class ShardCheck:
 
 
 class _UnreadableError(Exception):
-    """A file's bytes cannot be had; the message is the system's reason."""
+    """A file cannot be opened or read; the message is the system's."""
 
 
 class _Reader:
-    """Reads a file, counting and digesting what is read; use it as a context manager.
+    """Reads a file, and counts and digests the bytes read; use it as a context manager.
 
     Raises:
-        _UnreadableError: where the file cannot be opened or read.
+        _UnreadableError: if the file cannot be opened; `read` and `skip` raise it, too.
     """
 
     def __init__(self, path: str) -> None:
@@ -71,7 +71,7 @@ class _Reader:
         return content
 
     def skip(self, count: int) -> None:
-        """Pass over bytes, on any file system."""
+        """Read up to ``count`` bytes, which are counted and digested, but not returned."""
         while count > 0 and (block := self.read(min(count, _READ_BYTES))):
             count -= len(block)
 
@@ -91,14 +91,14 @@ def _unreadable() -> Iterator[None]:
 def check_shard(
     listed: tuple[Shard, ShardEntry], definition: Definition, directory: str, hashes_directory: str
 ) -> ShardCheck:
-    """Read a shard to its end.
+    """Read every byte of a shard and compare its records with the expected ones.
 
     Args:
-        listed: which examples it should hold, and what the manifest says of it.
-        definition: of the data set.
-        directory: of the data set.
-        hashes_directory: where the hashes of its contents go, to a file of the shard's name; see
-            `pipeline.dataset.duplicates`.
+        listed: the shard and its entry in the manifest.
+        definition: definition of the data set.
+        directory: directory of the data set.
+        hashes_directory: local directory for the hashes of the shard's contents, which are written to a file
+            of the shard's name; see `pipeline.dataset.duplicates`.
 
     Raises:
         OSError: if the hashes cannot be written.
@@ -116,12 +116,12 @@ def check_shard(
                     good, offset = _compare(reader, shard, definition, summarizer)
                 else:
                     good, offset = _read(reader, definition, shard, expected, summarizer)
-                whole = good == shard.num_sequences and not reader.read(1)
-            if not whole or reader.sha256 != entry.sha256:
-                problems += _look_closely(path, listed, definition, expected, good, offset)
+                is_whole = good == shard.num_sequences and not reader.read(1)
+            if not is_whole or reader.sha256 != entry.sha256:
+                problems += _find_problems(path, listed, definition, expected, good, offset)
                 if problems:
                     return ShardCheck(problems, None)
-                # The right sequences, but another zlib compressed them.
+                # The file has the manifest's digest, but another zlib has compressed these examples.
                 first = shard.first_sequence + good
                 for block in definition.blocks(shard.split, first, shard.num_sequences - good):
                     summarizer.add(block)
@@ -132,8 +132,8 @@ def check_shard(
 
 def _expected(
     listed: tuple[Shard, ShardEntry], definition: Definition, directory: str
-) -> tuple[Expected | None, tuple[Problem, ...]]:
-    """What the shard should hold; None, and why, if the digests of its records are damaged."""
+) -> tuple[ExpectedRecords | None, tuple[Problem, ...]]:
+    """The records that the shard should hold; None and a problem if their digests' file is damaged."""
     name = listed[0].digests_name
     path = files.join(directory, name)
     try:
@@ -156,10 +156,12 @@ def _hash_writer(directory: str, shard: Shard) -> Iterator[HashWriter]:
 def _compare(
     reader: _Reader, shard: Shard, definition: Definition, summarizer: Summarizer
 ) -> tuple[int, int]:
-    """Compare a shard with what this program would write, block by block, and sum up what is the same.
+    """Compare a shard of a pure kind with the bytes that this program would write, block by block.
+
+    Adds the equal blocks to the summary.
 
     Returns:
-        How many records, and bytes, lie before the first block that differs.
+        Number of records, and of bytes, before the first block that differs.
     """
     good = offset = 0
     for block in definition.blocks(shard.split, shard.first_sequence, shard.num_sequences):
@@ -172,12 +174,18 @@ def _compare(
 
 
 def _read(
-    reader: _Reader, definition: Definition, shard: Shard, expected: Expected | None, summarizer: Summarizer
+    reader: _Reader,
+    definition: Definition,
+    shard: Shard,
+    expected: ExpectedRecords | None,
+    summarizer: Summarizer,
 ) -> tuple[int, int]:
-    """Read records, compare each with its digest, if that is known, and sum up those that are right.
+    """Read the records of a shard and compare each with its digest, if ``expected`` is not None.
+
+    Adds the correct records to the summary.
 
     Returns:
-        How many records, and bytes, lie before the first one that is wrong.
+        Number of records, and of bytes, before the first record that is damaged or differs.
     """
     good = offset = 0
     with suppress(ValueError):
@@ -190,15 +198,15 @@ def _read(
     return good, offset
 
 
-def _look_closely(
+def _find_problems(
     path: str,
     listed: tuple[Shard, ShardEntry],
     definition: Definition,
-    expected: Expected | None,
+    expected: ExpectedRecords | None,
     good: int,
     offset: int,
 ) -> tuple[Problem, ...]:
-    """What is wrong from a record on that begins at ``offset``; nothing if the file is the manifest's."""
+    """The problems of a shard from record ``good`` on, at ``offset``; none if the file's digest matches."""
     entry = listed[1]
     problems: tuple[Problem, ...] = ()
     reason = "the bytes are not those that the manifest knows"
