@@ -1,4 +1,4 @@
-"""Data: the definition of a moving line and the Beam job that writes data sets of them.
+"""Makes, verifies, reads and draws data sets, of moving lines or of any other kind.
 
-Nothing in this package imports TensorFlow, so all of it runs on a bare Beam worker.
+Nothing in this package imports TensorFlow, so that Beam workers do not need it.
 """

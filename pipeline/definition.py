@@ -1,12 +1,12 @@
-"""What every kind of data set provides, and how a kind is found by name.
+"""The interface of a kind of data set, and finding a kind by its name.
 
-A **kind** is a frozen dataclass that derives from `Definition`; its fields are the settings, and the flags
-of `pipeline.generate`. An instance **defines** one data set: which examples each split has, and the very
-bytes of their records. Everything else (job, resuming, manifest, verification, repair, duplicates, TFDS
-metadata, preview, reading) works on any definition.
+A **kind** is a frozen dataclass that derives from `Definition`. Its fields are the settings; each is a flag
+of `pipeline.generate`. An instance **defines** one data set: the examples of every split, and the exact bytes
+of their records. All other parts (job, resuming, manifest, verification, repair, duplicates, TFDS metadata,
+preview, reading) work with any definition.
 
-A kind of one's own needs `features` and `example`; the other methods have defaults, which are for kinds that
-do something in a quicker way, or know more of their examples.
+A kind must define `features` and `example`. The other methods have defaults; a kind may override them, for
+example to make many examples at once, or to count other statistics.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipeline.dataset.features import ZLIB, ClassLabel, Feature, Tensor, decode,
 from pipeline.dataset.shard_plan import Shard, plan_shards
 from pipeline.dataset.statistics import ChiSquaredTest, Statistics, total
 
-# The built-in kinds, by the name that ``--dataset`` takes.
+# The built-in kinds: value of ``--dataset`` -> MODULE:NAME.
 KINDS = {"moving_line": "pipeline.moving_line.definition:MovingLine"}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -40,34 +40,36 @@ _SAMPLE_EXAMPLES = 16
 
 
 def setting(default: Any, help: str, *, type: Any = None, choices: Sequence[str] = ()) -> Any:  # noqa: A002
-    """A field of a kind, with what its flag needs.
+    """A dataclass field that is a setting of a kind.
 
     Args:
-        default: its value where the flag is not given.
-        help: of the flag.
-        type: turns the flag's text into the value; by default, the type of the field.
-        choices: the values that it may have; by default, any.
+        default: value if the flag is not given.
+        help: help text of the flag.
+        type: converts the flag's text to the value; by default, the type of the field.
+        choices: allowed values; by default, all.
     """
     return field(default=default, metadata={"help": help, "type": type, "choices": tuple(choices) or None})
 
 
 class Definition(ABC):
-    """A data set to be made, of some kind.
+    """The definition of one data set; a subclass is a kind of data set.
 
     Attributes:
-        name: of the kind: letters of lower case, digits and _. Names of files begin with it.
-        title: of the kind, for people; by default, the name.
-        description: of the kind, for the metadata of TFDS; by default, the class' docstring.
-        version: of the kind. Raise it with every change that makes other bytes of the same settings.
-        format_version: of the manifest; see `pipeline.dataset.manifest`.
-        is_pure: whether `blocks` depends on the settings alone. Then verification makes every record again
-            and compares; else records are compared with digests that generation kept beside the shards.
-        examples_per_leaf: of the content digest.
-        palette: see `pipeline.pictures.sequences.draw_sequences`.
-        sequences_per_shard: the most examples in a shard; None chooses automatically.
+        name: name of the kind: lower-case letters, digits and _. File names begin with it.
+        title: name of the kind in printed lines; by default, ``name``.
+        description: description in the TFDS metadata; by default, the class's docstring.
+        version: version of the kind. Increase it with every change that makes other bytes of the same
+            settings.
+        format_version: version of the manifest's format; see `pipeline.dataset.manifest`.
+        is_pure: whether the records depend on the settings alone. If so, verification makes every record
+            again and compares the bytes. If not, generation writes the digests of the records to files
+            beside the shards, and verification compares with these.
+        examples_per_leaf: number of examples in a leaf; see `pipeline.dataset.content_digest`.
+        palette: colours of pictures; see `pipeline.pictures.sequences.draw_sequences`.
+        sequences_per_shard: largest number of examples in a shard; None: chosen automatically.
 
     Raises:
-        RequestError: naming the flag that is wrong.
+        RequestError: if a setting is wrong; the message names its flag.
     """
 
     name: ClassVar[str]
@@ -81,7 +83,7 @@ class Definition(ABC):
     sequences_per_shard: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers of examples."""
+        """Check the numbers of examples and the size of shards."""
         for split, count in self.num_sequences.items():
             if count < 1:
                 raise RequestError(f"--num_{split} {count}: give a whole number of at least 1")
@@ -93,32 +95,36 @@ class Definition(ABC):
     @property
     @abstractmethod
     def features(self) -> Mapping[str, Feature]:
-        """What a record holds, by name. The first one is the input, the first class label the target."""
+        """The features of a record, by name. The first is the input, the first `ClassLabel` the target."""
 
     def example(self, split: str, index: int) -> Mapping[str, Any]:
-        """Example number ``index`` of a split: a value for every feature, as `Feature.encode` takes it."""
+        """Make example number ``index`` of a split, from 0.
+
+        Returns:
+            For every feature, by name, a value that its `Feature.encode` accepts.
+        """
         raise NotImplementedError(f"{type(self).__name__} defines neither example nor blocks")
 
     @property
     def num_sequences(self) -> dict[str, int]:
-        """Number of examples of each split; by default, the settings ``num_SPLIT``."""
+        """Number of examples by split, in the order of the splits; by default, the settings ``num_SPLIT``."""
         return {name.removeprefix("num_"): getattr(self, name) for name in self.counts()}
 
     @classmethod
     def counts(cls) -> list[str]:
-        """Names of the settings that decide only how many examples there are; by default, ``num_SPLIT``."""
+        """Names of the settings that decide only the number of examples; by default, ``num_SPLIT``."""
         names = {each.name for each in fields(cls)}  # type: ignore[arg-type]  # Kinds are dataclasses.
         return [name for name in ("num_train", "num_validation", "num_test") if name in names]
 
     def random(self, split: str, index: int) -> np.random.Generator:
-        """Random numbers of one example: a function of the kind, its settings, the split and the number.
+        """A random generator for one example, seeded by the kind, its settings, the split and the number.
 
-        `counts` and ``sequences_per_shard`` have no influence. The raw bits are the same with
-        every version of NumPy; how its methods turn them into numbers may change.
+        The settings of `counts` and ``sequences_per_shard`` are not part of the seed. The generator's raw
+        bits are the same with every version of NumPy; the numbers that its methods make of them may change.
         """
-        without = (*self.counts(), "sequences_per_shard")
-        decides = {name: value for name, value in self.to_json().items() if name not in without}
-        identity = f"{self.name} {self.version}\0{sorted(decides.items())}\0{split}"
+        excluded = (*self.counts(), "sequences_per_shard")
+        settings = {name: value for name, value in self.to_json().items() if name not in excluded}
+        identity = f"{self.name} {self.version}\0{sorted(settings.items())}\0{split}"
         key = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:16], "little")
         return np.random.Generator(np.random.Philox(key=key, counter=index << 64))
 
@@ -130,10 +136,10 @@ class Definition(ABC):
         return {"numpy": np.__version__, **({"zlib": zlib.ZLIB_RUNTIME_VERSION} if compressed else {})}
 
     def blocks(self, split: str, first: int, count: int) -> Iterator[Block]:
-        """Examples ``first`` .. ``first + count - 1`` of a split, in blocks that are bounded in bytes.
+        """Yield examples ``first`` .. ``first + count - 1`` of a split, in blocks of bounded size in bytes.
 
         Raises:
-            ValueError: if an example is not of the features.
+            ValueError: if an example does not have the features; the message names the feature.
         """
         payloads: list[bytes] = []
         statistics: list[Statistics] = []
@@ -148,40 +154,47 @@ class Definition(ABC):
                 payloads, statistics, num_bytes = [], [], 0
 
     def block_of(self, first: int, payloads: Sequence[bytes]) -> Block:
-        """A block of records that were read, of which ``first`` is the first one's number in its split.
+        """A block of records that were read.
+
+        Args:
+            first: number of the first record's example in its split.
+            payloads: the payloads of consecutive examples, at least one.
 
         Raises:
-            ValueError: naming what is wrong with a record.
+            ValueError: if a payload is not a record of this definition; the message gives the reason.
         """
         statistics = (self.count(self.decode(payload)) for payload in payloads)
         return RecordBlock(first, payloads, total(statistics))
 
     def content(self, payload: bytes) -> bytes:
-        """The content of a record: a row of `Block.contents`.
+        """The content of a record's example: its row of `Block.contents`, as bytes.
 
         Raises:
-            ValueError: naming what is wrong, if it is no record of this definition.
+            ValueError: if the payload is not a record of this definition; the message gives the reason.
         """
         self.decode(payload)
         return content_of(payload)
 
     @cached_property
     def record_bytes(self) -> int:
-        """About how many bytes a record takes on disk, framing included; by default, of the first ones."""
+        """Approximate size of a record, framing included; by default, the mean of the first records."""
         split, count = next(iter(self.num_sequences.items()))
         count = min(count, _SAMPLE_EXAMPLES)
         return max(1, sum(len(block.records()) for block in self.blocks(split, 0, count)) // count)
 
     @property
     def content_identity(self) -> dict[str, Any]:
-        """What identifies the kind in the content digest, besides the examples."""
+        """What the content digest covers besides the examples, in JSON values; see `content_digest`.
+
+        The manifest uses it for built-in kinds only, and the name for all others.
+        """
         return {"dataset": self.name}
 
     def shards(self) -> list[Shard]:
-        """The files of the data set, split by split.
+        """The shards of the data set, split by split.
 
         Raises:
-            RequestError: if there are too many.
+            RequestError: if a split has too many.
         """
         return plan_shards(self.name, self.num_sequences, self.record_bytes, self.sequences_per_shard)
 
@@ -193,27 +206,31 @@ class Definition(ABC):
         """The inverse of `Statistics.to_json`.
 
         Raises:
-            TypeError, LookupError, OverflowError: if it is not what that gives.
+            TypeError, LookupError, ValueError, AttributeError, OverflowError: if ``document`` is not a value
+                that `Statistics.to_json` returns.
         """
         return ExampleCounts.from_json(document)
 
     def chi_squared_tests(self, split: str, statistics: Statistics) -> list[ChiSquaredTest]:
-        """Whether statistics of a split may come from this definition; none by default."""
+        """Tests of a split's statistics against the definition's probabilities; none by default."""
         return []
 
     def decode(self, payload: bytes) -> dict[str, Any]:
-        """The example of a record, by feature.
+        """The example of a record: a value for every feature, by name.
 
         Raises:
-            ValueError: naming what is wrong, if it is no record of this definition.
+            ValueError: if the payload is not a record of this definition; the message gives the reason.
         """
         return decode(self.features, payload)
 
     def frames(self, example: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-        """What `pipeline.preview` draws: uint8 (T, H, W, C), C = 1 or 3; by default, the first feature.
+        """The frames that `pipeline.preview` draws; by default, the first feature.
+
+        Returns:
+            uint8 of shape (T, H, W, C), C = 1 or 3.
 
         Raises:
-            RequestError: if that is no video.
+            RequestError: if the first feature does not have such a shape.
         """
         name, value = next(iter(example.items()))
         if np.ndim(value) != 4 or np.shape(value)[3] not in (1, 3):
@@ -221,7 +238,7 @@ class Definition(ABC):
         return np.asarray(value)
 
     def caption(self, example: Mapping[str, Any]) -> str:
-        """What `pipeline.preview` writes above an example; by default, its class."""
+        """The text that `pipeline.preview` writes above an example; by default, the names of its classes."""
         labels = (
             feature.names[example[name]]
             for name, feature in self.features.items()
@@ -230,14 +247,22 @@ class Definition(ABC):
         return ", ".join(labels)
 
     def draw_statistics(self, splits: Mapping[str, Statistics], path: str) -> None:
-        """Draw statistics by split into a picture; by default, bars of classes and lengths."""
-        # It needs Matplotlib, which workers do without.
+        """Draw statistics into a picture; by default, bars of the counts by class and by length.
+
+        Args:
+            splits: statistics by split.
+            path: path of the picture; see `pipeline.pictures.files.check_picture_path`.
+
+        Raises:
+            RequestError: if there is nothing to draw.
+        """
+        # Imported here, so that workers do not need Matplotlib.
         from pipeline.pictures.example_counts import draw_example_counts
 
         draw_example_counts(splits, path)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as they stand in the manifest."""
+        """The settings by name, as the manifest stores them."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # Kinds are dataclasses.
 
     @classmethod
@@ -245,21 +270,24 @@ class Definition(ABC):
         """The inverse of `to_json`.
 
         Raises:
-            TypeError, ValueError: if it is not what `to_json` gives.
+            TypeError, ValueError: if ``settings`` is not a value that `to_json` returns.
         """
         hints = get_type_hints(cls)
         for name, value in settings.items():
             allowed = getattr(hints.get(name), "__args__", (hints.get(name),))
-            if type(value) not in allowed:  # True and 1.0 would pass for 1.
+            if type(value) not in allowed:  # `isinstance` would accept True as an int.
                 raise TypeError(f"{name} is {value!r}")
         return cls(**settings)
 
 
 def find_kind(dataset: str) -> type[Definition]:
-    """The kind that ``--dataset`` names: one of `KINDS`, or ``MODULE:NAME`` of a module that Python finds.
+    """The kind that a value of ``--dataset`` names.
+
+    Args:
+        dataset: a key of `KINDS`, or ``MODULE:NAME`` of a class in a module that Python can import.
 
     Raises:
-        RequestError: if there is no such kind.
+        RequestError: if the module cannot be imported, or the class is not a kind.
     """
     module, _, name = KINDS.get(dataset, dataset).partition(":")
     if not (module and name):
@@ -268,7 +296,7 @@ def find_kind(dataset: str) -> type[Definition]:
         )
     try:
         kind = getattr(importlib.import_module(module), name)
-    except Exception as error:  # A module of the user's may raise anything.
+    except Exception as error:  # A user's module may raise any exception.
         raise RequestError(
             f"--dataset {dataset}: cannot be imported ({type(error).__name__}: {one_line(error)});"
             " PYTHONPATH names folders of modules"
@@ -281,6 +309,6 @@ def find_kind(dataset: str) -> type[Definition]:
 
 
 def reference_to(kind: type[Definition]) -> str:
-    """What ``--dataset`` takes to find a kind."""
+    """The kind's reference: the value of ``--dataset`` with which `find_kind` returns it."""
     reference = f"{kind.__module__}:{kind.__qualname__}"
-    return next((name for name, of_it in KINDS.items() if of_it == reference), reference)
+    return next((name for name, built_in in KINDS.items() if built_in == reference), reference)
