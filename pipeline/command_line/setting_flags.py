@@ -14,7 +14,7 @@ _DEFAULT_KIND = "moving_line"
 
 
 def add_dataset_flag(parser: argparse.ArgumentParser) -> None:
-    """Add ``--dataset``; `kind_of` reads it, before the kind's own flags are known."""
+    """Add the flag ``--dataset``. `kind_of` reads its value before the flags of the settings are added."""
     parser.add_argument(
         "--dataset",
         default=_DEFAULT_KIND,
@@ -23,10 +23,10 @@ def add_dataset_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def kind_of(arguments: Sequence[str]) -> type[Definition]:
-    """The kind that the command line names.
+    """The kind of data set that the command line names with ``--dataset``.
 
     Raises:
-        RequestError: if there is no such kind.
+        RequestError: if there is no such kind, or ``--dataset`` has no value.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_dataset_flag(parser)
@@ -38,16 +38,16 @@ def kind_of(arguments: Sequence[str]) -> type[Definition]:
 
 
 def add_setting_flags(parser: Any, kind: type[Definition], *, of_examples: bool = False) -> None:
-    """Give a parser, or a group of one, a flag for every setting; one that is not given leaves no attribute.
+    """Add a flag for every setting of a kind. A flag that is not given sets no attribute when parsed.
 
     Args:
-        parser: which has flags of its own.
-        kind: a kind of data set.
-        of_examples: leave out settings that decide only which and how many examples there are, and those
-            of which the parser has a flag already.
+        parser: an argument parser, or an argument group.
+        kind: the kind of data set.
+        of_examples: leave out the settings that decide only the number of examples and of shards, and
+            settings with the name of an existing flag.
 
     Raises:
-        RequestError: if the parser has a flag of that name.
+        RequestError: if a flag with the name of a setting exists already and ``of_examples`` is False.
     """
     hints = get_type_hints(kind)
     for each in fields(kind):  # type: ignore[arg-type]  # Kinds are dataclasses.
@@ -74,6 +74,6 @@ def add_setting_flags(parser: Any, kind: type[Definition], *, of_examples: bool 
 
 
 def settings_given(flags: argparse.Namespace, kind: type[Definition]) -> dict[str, Any]:
-    """The settings that were given by flags, by name."""
+    """The settings that are given by flags, by name."""
     names = [each.name for each in fields(kind)]  # type: ignore[arg-type]  # Kinds are dataclasses.
     return {name: getattr(flags, name) for name in names if hasattr(flags, name)}
