@@ -26,7 +26,7 @@ from pipeline.verification.repair import rebuild_lost
 PROGRAM = "pipeline.generate"
 _SECONDS_BETWEEN_LISTINGS = 0.5
 # Pause 9 times the last listing's duration, so that listing takes at most 10 % of the time.
-_LOOKS_BETWEEN_LISTINGS = 9
+_PAUSE_PER_LISTING = 9
 
 
 def generate(
@@ -39,22 +39,23 @@ def generate(
     beam_flags: Sequence[str] = (),
     overwrite: bool = False,
 ) -> tuple[Manifest, bool]:
-    """Make the data set, or go on where an earlier run of the same request stopped.
+    """Make a data set. Continue where an earlier run of the same request stopped.
 
     Args:
-        definition: what to make.
-        output_dir: where, as any path that Beam's ``FileSystems`` know.
-        runner, direct_num_workers, direct_running_mode, beam_flags: see `choose_runner`.
-        overwrite: replace a data set of other settings; it stays until the new one is whole.
+        definition: definition of the data set.
+        output_dir: directory of the data set: any path that Beam's ``FileSystems`` supports.
+        runner, direct_num_workers, direct_running_mode, beam_flags: see
+            `pipeline.generation.runners.choose_runner`.
+        overwrite: replace a data set of other settings, which is kept until the new one is complete.
 
     Returns:
-        The manifest, and whether anything was made: False if the data set was there already.
+        The manifest, and whether anything was made: False if the data set was complete already.
 
     Raises:
-        RequestError: the request is wrong; nothing on disk has changed.
-        WorkError: the job failed, or another process works there; finished shards are kept.
+        RequestError: if the request is wrong; nothing on disk has changed then.
+        WorkError: if the job failed, or another process works in the directory; finished shards are kept.
     """
-    # Imported here: without Beam, help and wrong flags answer at once.
+    # Imported here, because importing Beam takes seconds, and help and errors of flags do not need it.
     from pipeline.generation.beam_job import build_job
     from pipeline.generation.output_directory import choose_target, claim, lock_output_directory, publish
     from pipeline.generation.runners import choose_runner
@@ -62,9 +63,9 @@ def generate(
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
     with lock_output_directory(output_dir):
         target = choose_target(output_dir, definition, overwrite)
-        if (left := target.abandoned_replacement()) is not None:
+        if (abandoned := target.abandoned_replacement()) is not None:
             print(
-                f"{left}: an unfinished run with --overwrite left it; remove it if it is given up",
+                f"{abandoned}: an unfinished run with --overwrite left it; remove it if it is given up",
                 file=sys.stderr,
             )
         if target.finished is not None:
@@ -83,11 +84,11 @@ def generate(
 def dry_run_report(
     definition: Definition, output_dir: str, num_workers: int | None, overwrite: bool = False
 ) -> list[str]:
-    """What `generate` would take, for people; nothing is written.
+    """Describe what `generate` would make and take, as lines of text. Nothing is written.
 
     Args:
         definition, output_dir, overwrite: as for `generate`.
-        num_workers: local processes; None for an engine elsewhere.
+        num_workers: number of local worker processes; None for workers elsewhere.
 
     Raises:
         RequestError: if the request is wrong, or does not fit on the disk.
@@ -103,20 +104,20 @@ def dry_run_report(
 
 
 def _run(pipeline: Any, work_folder: WorkFolder, shards: list[Shard]) -> None:
-    """Run the job to its end and show how far it is."""
+    """Run the job to its end and show its progress."""
     total = sum(shard.num_sequences for shard in shards)
     done = work_folder.finished_sequences(shards)
     try:
         with Progress(PROGRAM, total, done=done) as progress:
-            with _watch(lambda: progress.set(work_folder.finished_sequences(shards))):
+            with _call_repeatedly(lambda: progress.set(work_folder.finished_sequences(shards))):
                 _wait_for(pipeline.run())
             progress.set(total)
-    except Exception as error:  # Runners raise what they like; the cause is in the last line.
+    except Exception as error:  # A runner may raise any exception.
         raise WorkError(f"{_cause(error)}; the same command goes on where it stopped") from error
 
 
 def _wait_for(job: Any) -> None:
-    """Wait for a job that a runner has started; interrupted, end it also where it runs elsewhere."""
+    """Wait for the end of a started job. After Ctrl-C, cancel it: it may run on other machines."""
     try:
         job.wait_until_finish()
     except KeyboardInterrupt:
@@ -126,17 +127,17 @@ def _wait_for(job: Any) -> None:
 
 
 @contextmanager
-def _watch(look: Callable[[], None]) -> Iterator[None]:
-    """Call ``look`` every now and then, in a thread, while the block runs."""
+def _call_repeatedly(function: Callable[[], None]) -> Iterator[None]:
+    """Call ``function`` repeatedly in a thread for the duration of the block."""
     stop = threading.Event()
 
     def loop() -> None:
         pause = _SECONDS_BETWEEN_LISTINGS
         while not stop.wait(pause):
             start = time.monotonic()
-            with suppress(Exception):  # A listing may fail once: an object store is busy. The next may not.
-                look()
-            pause = max(_SECONDS_BETWEEN_LISTINGS, _LOOKS_BETWEEN_LISTINGS * (time.monotonic() - start))
+            with suppress(Exception):  # A listing of a busy object store may fail; the next one may not.
+                function()
+            pause = max(_SECONDS_BETWEEN_LISTINGS, _PAUSE_PER_LISTING * (time.monotonic() - start))
 
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
@@ -148,7 +149,7 @@ def _watch(look: Callable[[], None]) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """The line that says why a job failed: workers' errors arrive as the text of a traceback."""
+    """The line with the cause of a job's failure. A worker's error arrives as the text of its traceback."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
@@ -162,7 +163,13 @@ def _cause(error: BaseException) -> str:
 
 
 def summary(manifest: Manifest, output_dir: str, seconds: float | None) -> str:
-    """Counts, bytes, rate and fingerprint, a few lines for people."""
+    """Counts, bytes, rate and fingerprint, as lines of text.
+
+    Args:
+        manifest: manifest of the data set.
+        output_dir: directory of the data set, as the user gave it.
+        seconds: time that making it took; None if nothing was made.
+    """
     lines = [f"data set of {_title(manifest.definition)} in {output_dir}"]
     for name, split in manifest.splits.items():
         lines.append(
@@ -209,15 +216,15 @@ def _parser(kind: type[Definition]) -> ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, generate, print the summary."""
+    """Parse the arguments, generate, print the summary; returns the exit code."""
     start = time.monotonic()
     kind = kind_of(arguments)
     parser = _parser(kind)
     flags, beam_flags = parser.parse_known_args(arguments)
     parser.check_unknown_flags(beam_flags)
     definition = kind(**settings_given(flags, kind))
-    # The one line of a failed run is printed here; Beam would print its traceback several times first.
-    for name in ("apache_beam", "root"):  # Of jobs that run elsewhere, the root logger tells.
+    # `run` reports an error in one line; without this, Beam would log its traceback several times before.
+    for name in ("apache_beam", "root"):  # The root logger, because runners on other machines use it.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if flags.dry_run:
         from pipeline.generation.runners import choose_runner, is_local_runner, num_local_workers
@@ -242,8 +249,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    # What fails in Beam's threads, the main thread raises too; they would print tracebacks, some at the end.
+    # The main thread raises the errors of Beam's threads, too: do not print their tracebacks.
     threading.excepthook = lambda _: None
-    # As for Ctrl-C: a job that runs elsewhere is ended, and so is what Beam started here.
+    # Handle SIGTERM as Ctrl-C: cancel a job on other machines, and stop the processes that Beam started here.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run(PROGRAM, main)

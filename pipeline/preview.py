@@ -1,4 +1,4 @@
-"""Program: pictures of sequences, from a data set or straight from settings."""
+"""Program: draw sequences of a data set or of given settings, and the statistics of a data set."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from itertools import islice
 from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
-from pipeline.command_line.setting_flags import (
-    add_dataset_flag,
-    add_setting_flags,
-    kind_of,
-    settings_given,
-)
+from pipeline.command_line.setting_flags import add_dataset_flag, add_setting_flags, kind_of, settings_given
+from pipeline.dataset.reader import Dataset
 from pipeline.definition import Definition
 from pipeline.pictures.files import PICTURE_TYPES, check_picture_path
 from pipeline.pictures.sequences import check_num_sequences, draw_sequences
@@ -36,11 +32,16 @@ def preview(
     """Draw sequences ``first`` .. ``first + num_sequences - 1`` of a split into a picture.
 
     Args:
-        output: the picture; a ``.gif`` moves, other types show ``num_frames`` frames side by side.
-        source: a definition, which makes the sequences, or the directory of a data set to read.
+        output: path of the picture; a ``.gif`` is animated, other types show frames side by side.
+        source: a definition, to make the sequences, or the directory of a data set, to read them.
+        split: name of the split.
+        first: number of the first sequence in the split, from 0.
+        num_sequences: number of sequences.
+        num_frames: number of frames shown of each sequence, evenly spaced; not used for a ``.gif``.
 
     Raises:
         RequestError: if the request is wrong; nothing is written then.
+        WorkError: if a shard is damaged or missing.
     """
     check_picture_path(output)
     check_num_sequences(num_sequences)
@@ -53,8 +54,6 @@ def preview(
             islice(read_records(BytesIO(b"".join(block.records() for block in blocks))), num_sequences)
         )
     else:
-        from pipeline.dataset.reader import Dataset  # Needs Beam, which takes seconds to import.
-
         dataset = Dataset.open(source)
         definition = dataset.manifest.definition
         payloads = list(dataset.read(split, first, num_sequences))
@@ -67,24 +66,23 @@ def preview(
 
 
 def preview_statistics(output: str, data_dir: str) -> None:
-    """Draw a data set's statistics, as its manifest has them.
+    """Draw the statistics in a data set's manifest.
 
     Args:
-        output: the picture; not a ``.gif``.
+        output: path of the picture; not a ``.gif``.
+        data_dir: directory of the data set.
 
     Raises:
         RequestError: if the request is wrong; nothing is written then.
     """
     check_picture_path(output, _STILL_TYPES, "--statistics")
-    from pipeline.dataset.reader import Dataset
-
     manifest = Dataset.open(data_dir).manifest
     splits = {name: manifest.statistics(name) for name in manifest.splits}
     manifest.definition.draw_statistics(splits, output)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, draw, say where the picture is."""
+    """Parse the arguments, draw, print the paths of the pictures; returns the exit code."""
     parser = ArgumentParser(
         PROGRAM,
         "Draw sequences, as frames side by side or moving as a GIF, and a data set's statistics.",

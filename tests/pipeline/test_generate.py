@@ -9,7 +9,7 @@ import pytest
 from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.reader import Dataset
-from pipeline.generate import _watch, generate, main, summary
+from pipeline.generate import _call_repeatedly, generate, main, summary
 from pipeline.generation.request import Request
 from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.encodings import ENCODINGS
@@ -345,7 +345,7 @@ def test_progress_goes_on_after_a_listing_that_failed() -> None:
         if len(looked) == 1:
             raise OSError("the store is busy")
 
-    with _watch(look):
+    with _call_repeatedly(look):
         deadline = time.monotonic() + 60
         while len(looked) < 2:
             assert time.monotonic() < deadline
