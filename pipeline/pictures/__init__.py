@@ -1,1 +1,1 @@
-"""Pictures of a data set of any kind."""
+"""Draws sequences and statistics of a data set of any kind."""

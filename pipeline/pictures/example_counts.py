@@ -1,4 +1,4 @@
-"""Picture of the statistics of a data set of any kind: its classes, and the lengths of its examples."""
+"""Draws the statistics of a data set of any kind: examples by class and by length."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pipeline.pictures.files import save_atomically
 
 
 def draw_example_counts(splits: Mapping[str, Statistics], path: str) -> None:
-    """Draw, for every split, how many examples there are of each class and of each length.
+    """Draw, for every split, bars of the numbers of examples by class and by length.
 
     Args:
-        splits: statistics by split, `ExampleCounts`.
-        path: the picture; see `pipeline.pictures.files.check_picture_path`.
+        splits: statistics by split; they must be `ExampleCounts`.
+        path: path of the picture; see `pipeline.pictures.files.check_picture_path`.
 
     Raises:
-        RequestError: if nothing was counted.
+        RequestError: if the examples have neither class labels nor lengths that vary.
+        OSError: if the picture cannot be written.
     """
     counted = {name: _bars(statistics) for name, statistics in splits.items()}
     columns = max(map(len, counted.values()))
@@ -38,7 +39,7 @@ def draw_example_counts(splits: Mapping[str, Statistics], path: str) -> None:
 
 
 def _bars(statistics: Statistics) -> dict[str, dict[str, int] | dict[int, int]]:
-    """Counts by what was counted."""
+    """The counts to draw: title -> (class name or length -> number of examples)."""
     assert isinstance(statistics, ExampleCounts)
     lengths = {f"length of {name}": dict(sorted(each.items())) for name, each in statistics.lengths.items()}
     return {**statistics.classes, **lengths}

@@ -1,4 +1,4 @@
-"""Files of pictures: their types and paths, and writing them whole."""
+"""Files of pictures: checks their paths and writes them atomically."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ PICTURE_TYPES = (".png", ".svg", ".pdf", ".gif")
 
 
 def check_picture_path(path: str, types: Sequence[str] = PICTURE_TYPES, flag: str = "--output") -> str:
-    """Return the path, given with a flag, if a picture can be written there.
+    """Check the path of a picture that is to be written.
+
+    Args:
+        path: path of the picture.
+        types: allowed suffixes of the file name.
+        flag: flag with which the path was given, for the error.
+
+    Returns:
+        ``path``.
 
     Raises:
-        RequestError: for an unknown type or a directory that is not there.
+        RequestError: if the suffix is not allowed, the directory does not exist, or the path is no file name.
     """
     if not path.endswith(tuple(types)):
         raise RequestError(f"{flag} {path}: a picture's name ends in {', '.join(types)}")
@@ -28,10 +36,14 @@ def check_picture_path(path: str, types: Sequence[str] = PICTURE_TYPES, flag: st
 
 
 def save_atomically(path: str, save: Callable[[str], None]) -> None:
-    """Call ``save`` with a temporary path beside ``path`` (same suffix) and rename the result into place.
+    """Call ``save`` with a temporary path in the same directory, and rename the file to ``path``.
+
+    Args:
+        path: final path of the file.
+        save: writes a file to the path that it is given, which has the suffix of ``path``.
 
     Raises:
-        OSError: if it cannot be written, or what ``save`` reads cannot be read, naming which.
+        OSError: if the file cannot be written, with ``path``; if ``save`` cannot read a file, with its path.
     """
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{uuid.uuid4().hex}.{name}")

@@ -1,4 +1,4 @@
-"""Pictures of sequences: strips of frames side by side, and animations."""
+"""Draws sequences, as strips of frames side by side or as an animation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pipeline.pictures.files import save_atomically
 # Frames of a sequence: uint8 (T, H, W, C) with C = 1 or 3.
 Video = npt.NDArray[np.uint8]
 
-MAX_SEQUENCES = 64  # More would be too small to be seen.
+MAX_SEQUENCES = 64  # More would be too small to see.
 _GIF_FRAMES_PER_SECOND = 12
 _INCHES_PER_FRAME = 1.3
 
 
 def check_num_sequences(count: int) -> None:
-    """Refuse more sequences than a picture can show.
+    """Check the number of sequences in a picture.
 
     Raises:
-        RequestError: for more than `MAX_SEQUENCES`.
+        RequestError: if there are more than `MAX_SEQUENCES`.
     """
     if count > MAX_SEQUENCES:
         raise RequestError(f"--num_sequences {count}: a picture shows at most {MAX_SEQUENCES}")
@@ -40,15 +40,18 @@ def draw_sequences(
     num_frames: int,
     palette: Sequence[str] | None = None,
 ) -> None:
-    """Draw sequences one below the other: as strips, or moving if the path ends in ``.gif``.
+    """Draw sequences into a picture: as strips one below the other; animated if the path ends in ``.gif``.
 
     Args:
-        videos: the frames of every sequence.
-        titles: one for every sequence.
-        path: where the picture goes; see `check_picture_path`.
-        num_frames: how many frames a strip shows, evenly spaced from first to last.
-        palette: colours of the pixels' values 0, 1, ... where there is one channel; None draws shades of gray
-            from 0 to 255.
+        videos: the frames of every sequence, uint8 (T, H, W, C), C = 1 or 3.
+        titles: a title for every sequence.
+        path: path of the picture; see `pipeline.pictures.files.check_picture_path`.
+        num_frames: number of frames in a strip, evenly spaced from the first to the last.
+        palette: colours of the values 0, 1, ... of pixels with one channel; None draws 0 to 255 in shades of
+            gray.
+
+    Raises:
+        OSError: if the picture cannot be written.
     """
     if path.endswith(".gif"):
         save_atomically(path, lambda temporary: _animate(videos, titles, temporary, palette))
@@ -96,7 +99,7 @@ def _animate(
             image.set_data(_pixels(video[min(timestep, len(video) - 1)]))
         return images
 
-    # The last frame is shown for a second before the first one comes again.
+    # The last frame stays for a second before the animation repeats.
     order = [*range(timesteps), *[timesteps - 1] * _GIF_FRAMES_PER_SECOND]
     animation = FuncAnimation(figure, update, frames=order, blit=False)
     animation.save(path, writer=PillowWriter(fps=_GIF_FRAMES_PER_SECOND), dpi=80)
@@ -111,5 +114,5 @@ def _show(axes: Axes, frame: Video, palette: Sequence[str] | None) -> AxesImage:
 
 
 def _pixels(frame: Video) -> Video:
-    """What Matplotlib takes for a frame (H, W, C): without the axis of a single channel."""
+    """The frame (H, W, C) as Matplotlib accepts it: (H, W) if C = 1."""
     return frame[:, :, 0] if frame.shape[2] == 1 else frame
