@@ -1,1 +1,1 @@
-"""The built-in synthetic kind of data set: lines that grow to the left or to the right."""
+"""The kind of data set of moving lines: lines that grow to the left or to the right."""

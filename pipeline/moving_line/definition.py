@@ -1,4 +1,4 @@
-"""The kind of data set whose examples are moving lines; see `pipeline.moving_line.lines`."""
+"""The kind of data set of moving lines, whose sequences `pipeline.moving_line.lines` defines."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from pipeline.moving_line.lines import (
 )
 from pipeline.moving_line.statistics import LineStatistics
 
-# Of a block. More would leave the processor's cache.
+# Largest block in sequences and in bytes, so that a block stays in the processor's cache.
 _BLOCK_SEQUENCES = 4096
 _BLOCK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
 class MovingLine(Definition):
-    """A data set of moving lines.
+    """The definition of a data set of moving lines.
 
     Attributes:
-        seed: at least 0; with split, image size and index it determines every sequence.
-        image_size: S, 2..256; a sequence is S frames of S x S x 1.
-        encoding: "path" or "frames".
-        num_train, num_validation, num_test: sequences a split, at least 1 each.
-        sequences_per_shard: the most sequences in a shard; None chooses automatically.
+        seed: 0 or more; seed, split, image size and number determine a sequence.
+        image_size: S in pixels, 2..256; a sequence is S frames of S x S x 1.
+        encoding: encoding of the records: "path" or "frames".
+        num_train, num_validation, num_test: number of sequences by split, at least 1 each.
+        sequences_per_shard: largest number of sequences in a shard; None: chosen automatically.
 
     Raises:
-        RequestError: naming the flag that is wrong.
+        RequestError: if a setting is wrong; the message names its flag.
     """
 
     name = "moving_line"
@@ -101,7 +101,7 @@ class MovingLine(Definition):
 
     @property
     def record_bytes(self) -> int:
-        """See `Definition.record_bytes`: exact for paths, within a tenth for frames of usual sizes."""
+        """See `Definition.record_bytes`: exact for paths; for frames, within 10 % if S < 182."""
         return self.codec.record_bytes(self.image_size)
 
     @property
@@ -140,7 +140,7 @@ class MovingLine(Definition):
 
     def chi_squared_tests(self, split: str, statistics: Statistics) -> list[ChiSquaredTest]:
         """See `Definition.chi_squared_tests`."""
-        # It needs SciPy, which workers do without.
+        # Imported here, so that workers do not need SciPy.
         from pipeline.moving_line.goodness_of_fit import chi_squared_tests
 
         assert isinstance(statistics, LineStatistics)
@@ -153,19 +153,19 @@ class MovingLine(Definition):
         return super().frames(example)
 
     def caption(self, example: Mapping[str, Any]) -> str:
-        """See `Definition.caption`: the class and where the line begins."""
+        """See `Definition.caption`: the class and the start row."""
         row = example["path"][0] if "path" in example else example["frames"][0].any(axis=(1, 2)).argmax()
         return f"{super().caption(example)}, from row {row}"
 
     def draw_statistics(self, splits: Mapping[str, Statistics], path: str) -> None:
-        """See `Definition.draw_statistics`: against the definition's probabilities."""
+        """See `Definition.draw_statistics`: shares beside the definition's probabilities."""
         from pipeline.moving_line.statistics_picture import draw_statistics
 
         draw_statistics(splits, path)
 
 
 class LineBlock(Block):
-    """Consecutive lines; the content of a line is its path and its label, S + 1 bytes.
+    """A block of sequences; the content of a sequence is its path and its label, S + 1 bytes.
 
     Args:
         codec: encoding of the records.
@@ -189,7 +189,7 @@ class LineBlock(Block):
 
 
 def contents_of(paths: Uint8Array, labels: Int64Array) -> Contents:
-    """The contents of lines, uint8 (n, S + 1): paths, uint8 (n, S), and labels, int64 (n,)."""
+    """The contents of sequences: paths, uint8 (n, S), and labels, int64 (n,), to uint8 (n, S + 1)."""
     contents = np.empty((len(paths), paths.shape[1] + 1), np.uint8)
     contents[:, :-1] = paths
     contents[:, -1] = labels

@@ -1,4 +1,4 @@
-"""How sequences become TFRecord bytes: one ``tf.train.Example`` a sequence, in one of two encodings.
+"""The two encodings of sequences as TFRecords: one ``tf.train.Example`` per sequence.
 
 - ``path``: features ``path`` (uint8 of shape (S,) as S raw bytes) and ``label`` (int64).
 - ``frames``: features ``frames`` (uint8 of shape (S, S, S, 1), zlib-compressed) and ``label``.
@@ -28,14 +28,14 @@ from pipeline.storage.tfrecord import frame_record
 
 @dataclass(frozen=True)
 class Encoding:
-    """One way to store a sequence.
+    """One encoding of sequences.
 
     Attributes:
-        name: as it stands on the command line and in the manifest.
+        name: name on the command line and in the manifest.
         feature: name of the feature that holds the sequence.
-        tfds_encoding: how TFDS calls the feature's encoding.
+        tfds_encoding: TFDS's name of the feature's encoding.
         shape: S -> shape of the decoded feature, dtype uint8.
-        encode: (paths uint8 (n, S), labels int64 (n,)) -> the framed records, one after the other.
+        encode: (paths uint8 (n, S), labels int64 (n,)) -> n framed records, concatenated.
         decode: (the feature's bytes, label, S) -> path uint8 (S,).
         record_bytes: S -> size of a record, framing included: exact, or an estimate.
         libraries: S -> versions, by name, of the libraries that decide the bytes of a record.
@@ -51,11 +51,11 @@ class Encoding:
     libraries: Callable[[int], dict[str, str]]
 
     def decode_record(self, payload: bytes, image_size: int) -> tuple[Uint8Array, int]:
-        """Path, uint8 of shape (S,), and label of one record.
+        """Path, uint8 of shape (S,), and label, 0 or 1, of one record.
 
         Raises:
-            ValueError: if the payload is not a record of this encoding and image size, or holds a sequence
-                that the definition does not allow.
+            ValueError: if the payload is not a record of this encoding and image size, or its sequence is not
+                allowed by the definition.
         """
         features = decode_example(payload)
         if set(features) != {self.feature, "label"}:
@@ -107,7 +107,7 @@ def _decode_frames(content: bytes, label: int, image_size: int) -> Uint8Array:
 
 
 def _frames_record_bytes(image_size: int) -> int:
-    # Fitted to what was written, within a tenth; the larger sizes are left to zlib.
+    # Fitted to written data sets, within 10 %. From S = 182 on, zlib's compressor is used.
     if image_size < 182:
         return 85 + image_size**3 // 1032 + image_size**2 // 19 + 5 * image_size // 2
     return 85 + image_size**3 // 300

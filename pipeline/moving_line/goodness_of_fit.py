@@ -1,4 +1,4 @@
-"""Do counts follow the definition? Pearson's chi-squared test against the probabilities that it gives."""
+"""Pearson's chi-squared tests of the statistics against the definition's probabilities."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pipeline.dataset.statistics import ChiSquaredTest
 from pipeline.moving_line.lines import CLASS_NAMES
 from pipeline.moving_line.statistics import STEP_PLACES, LineStatistics
 
-# With fewer expected in a cell the statistic is not distributed as chi-squared (Cochran 1954).
+# Smallest expected count of an outcome. With less, the statistic is not chi-squared distributed (Cochran
+# 1954).
 _MIN_EXPECTED = 5
 
-# Of a step of -1, 0 and +1, by the place where it starts.
+# Probabilities of the steps -1, 0 and +1, by the place where the step starts.
 STEP_PROBABILITIES = {
     "interior": (1 / 3, 1 / 3, 1 / 3),
     "lower_border": (0.0, 1 / 2, 1 / 2),
@@ -23,7 +24,7 @@ STEP_PROBABILITIES = {
 
 
 def chi_squared_tests(split: str, statistics: LineStatistics) -> list[ChiSquaredTest]:
-    """Test labels, start rows and the steps at every place that the image size has."""
+    """Tests of labels, start rows, and steps from each place; without "interior" if S = 2."""
     size = len(statistics.start_rows)
     tests = [
         _test(split, "labels", statistics.labels, np.full(len(CLASS_NAMES), 1 / len(CLASS_NAMES))),
@@ -42,7 +43,7 @@ def _test(
     total = int(counts.sum())
     possible = probabilities > 0
     freedom = int(possible.sum()) - 1
-    if counts[~possible].any():  # Something happened that cannot.
+    if counts[~possible].any():  # An outcome of probability 0 occurred.
         return ChiSquaredTest(split, name, total, float("inf"), freedom, 0.0)
     expected = total * probabilities[possible]
     if not total or expected.min() < _MIN_EXPECTED:

@@ -1,4 +1,4 @@
-"""The moving line: its definition, an exactly reproducible sampler and the frames it draws.
+"""The moving line: its definition, an exactly reproducible sampler, and drawing of frames.
 
 A sequence of image size S has T = S timesteps. It is a label and a path:
 
@@ -9,11 +9,11 @@ A sequence of image size S has T = S timesteps. It is a label and a path:
 - Frame t shows every pixel drawn at timesteps 0..t as 1 on a background of 0.
 
 Sequence i is a pure function of (seed, split, S, i). Its random words come from Philox-4x64, a
-counter-based generator whose raw output NumPy keeps stable between versions: the key is a digest of
-(seed, split, S), and sequence i owns blocks i*B+1 .. (i+1)*B of the counter, B = ceil((S + 1) / 8).
-A block is four 64-bit words, read as eight 32-bit words, low half first. Word 0 of a sequence draws
-the label, word 1 + t draws ``path[t]``. A word w draws one of k choices as floor(w * k / 2**32), which
-is uniform to within k / 2**32.
+counter-based generator whose raw output is the same in all versions of NumPy. The key is a digest of
+(seed, split, S). Sequence i uses blocks i*B+1 .. (i+1)*B of the counter, B = ceil((S + 1) / 8).
+A block is four 64-bit words, read as eight 32-bit words, low half first. Word 0 of a sequence selects
+the label, word 1 + t selects ``path[t]``. A word w selects one of k choices as floor(w * k / 2**32),
+which is uniform to within k / 2**32.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ Int64Array = npt.NDArray[np.int64]
 
 
 def words_per_sequence(image_size: int) -> int:
-    """Number of 32-bit random words that one sequence owns: a multiple of 8, at least S + 1."""
+    """Number of 32-bit random words of one sequence: a multiple of 8, at least S + 1."""
     return -(-(image_size + 1) // _WORDS_PER_BLOCK) * _WORDS_PER_BLOCK
 
 
 def random_words(seed: int, split: str, image_size: int, first: int, count: int) -> Uint32Array:
-    """Random words of the sequences ``first`` .. ``first + count - 1``.
+    """Random words of the sequences ``first`` .. ``first + count - 1`` of a split.
 
     Returns:
-        uint32 of shape (count, words_per_sequence(image_size)), whatever the machine's byte order.
+        uint32 of shape (count, words_per_sequence(image_size)), the same for every byte order of the machine.
     """
     name = f"moving_line {DEFINITION_VERSION}\0{seed}\0{split}\0{image_size}"
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
@@ -60,7 +60,7 @@ def random_words(seed: int, split: str, image_size: int, first: int, count: int)
 
 
 def paths_from_words(words: Uint32Array, image_size: int) -> tuple[Uint8Array, Int64Array]:
-    """Turn random words into paths and labels, all sequences at once, one timestep after the other.
+    """Convert random words to paths and labels, for all sequences at once, timestep by timestep.
 
     Args:
         words: uint32 of shape (n, at least image_size + 1).
@@ -68,17 +68,18 @@ def paths_from_words(words: Uint32Array, image_size: int) -> tuple[Uint8Array, I
     Returns:
         paths, uint8 of shape (n, image_size), and labels, int64 of shape (n,).
     """
-    # A step has three choices, or two at a border. Both follow from how many of 1/3, 1/2 and 2/3 a word
-    # reaches: a number from 0 to 3, a quarter of the word's size, known before the row is.
+    # A step has three choices, or two in the first or last row. Both choices follow from how many of the
+    # thresholds 1/3, 1/2 and 2/3 a word reaches. This number, 0 to 3, does not depend on the row, and is
+    # stored in a quarter of the word's bytes.
     reached = np.greater_equal(words, _THIRD).view(np.uint8)
     reached += np.greater_equal(words, _HALF).view(np.uint8)
     reached += np.greater_equal(words, _TWO_THIRDS).view(np.uint8)
     drawn = np.ascontiguousarray(reached[:, : image_size + 1].T)  # Time first: steps on whole arrays.
     two, three = drawn >> 1, drawn + np.uint8(1) >> 1
-    # All of it modulo 256: a step of -1 is 255.
+    # Arithmetic is modulo 256: a step of -1 is 255.
     inside = three - np.uint8(1)
-    at_last = two - three  # What is to be added to a step from inside where it starts in the last row.
-    # Rows of a power of two would share a few lines of the processor's cache when they are turned around.
+    at_border = two - three  # Added to `inside` in the first and last row; in the first, 1 more is added.
+    # Padding: with rows of a power of two bytes, transposing uses only a few lines of the processor's cache.
     rows = np.empty((image_size, len(words) + _PADDING), np.uint8)[:, : len(words)]
     rows[0] = words[:, 1].astype(np.uint64) * np.uint64(image_size) >> np.uint64(32)
     for t in range(1, image_size):
@@ -86,7 +87,7 @@ def paths_from_words(words: Uint32Array, image_size: int) -> tuple[Uint8Array, I
         is_first = np.equal(before, 0).view(np.uint8)
         is_last = np.equal(before, image_size - 1).view(np.uint8)
         np.add(before, inside[t + 1], out=row)
-        row += (is_first | is_last) * at_last[t + 1]
+        row += (is_first | is_last) * at_border[t + 1]
         row += is_first
     return np.ascontiguousarray(rows.T), two[0].astype(np.int64)
 
@@ -103,14 +104,14 @@ def sample_sequences(
 
 
 def check_sequences(paths: Uint8Array, labels: Int64Array) -> None:
-    """Check that the definition allows sequences.
+    """Check that sequences are allowed by the definition.
 
     Args:
         paths: uint8 of shape (n, S).
         labels: integers of shape (n,).
 
     Raises:
-        ValueError: naming the first fault: a label, a row or a step out of range.
+        ValueError: if a label, a row or a step is out of range; the message names the first one.
     """
     if (wrong := (labels < 0) | (labels >= len(CLASS_NAMES))).any():
         raise ValueError(f"label {labels[wrong][0]}, expected 0 or 1")
@@ -137,7 +138,7 @@ def draw_frames(paths: Uint8Array, labels: Int64Array) -> Uint8Array:
     size = paths.shape[1]
     time = np.arange(size)
     is_right = np.asarray(labels)[:, None] == RIGHT
-    # Every column is drawn exactly once: at drawn_at[column], in row_of[column].
+    # Every column has exactly one pixel: drawn at timestep drawn_at[column], in row row_of[column].
     drawn_at = np.where(is_right, time, size - 1 - time)
     row_of = np.where(is_right, paths, paths[:, ::-1])
     line = row_of[:, None, :] == time[:, None]

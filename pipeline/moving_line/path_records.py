@@ -1,10 +1,11 @@
-"""Records of the path encoding as arrays: whole blocks are framed at once.
+"""Writes the records of the path encoding as arrays, many at once.
 
-All records of an image size have one size and differ only in the path, the label and the payload's checksum.
-A CRC is affine over exclusive or: the checksum of a payload is the one of an empty path, exclusive-or what
-every byte of the path and the label contributes in its place. Tables of those contributions make the
-checksums of a block of records in a few NumPy calls. As a path changes by at most a row a step, four rows in
-a row are told by the first and three steps: one look at a table of 27 S contributions serves all four.
+All records of an image size have the same size and differ only in the path, the label and the payload's
+checksum. A CRC is affine over exclusive or: the CRC of a payload is the CRC of the template's payload (a path
+of zeros, label 0), exclusive-or a contribution of every byte of the path and of the label. With tables of
+these contributions, the checksums of many records take a few NumPy calls. A path changes by at most one row
+per step, so four consecutive rows are given by the first row and three steps: one entry of a table of 27 S
+contributions serves all four.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array, Uint
 from pipeline.storage.tf_example import encode_example
 from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES, crc32c, frame_record, mask_crc32c
 
-# The entry of four rows in a table, 27 first + 9 (second - first + 1) + 3 (third - second + 1) + (fourth -
-# third + 1), is a weighted sum of them.
+# The index of four rows in such a table, 27 first + 9 (second - first + 1) + 3 (third - second + 1) +
+# (fourth - third + 1), is the sum of the rows times these weights, plus this offset.
 STEP_WEIGHTS = (18, 6, 2, 1)
 STEP_OFFSET = 13
 
@@ -29,17 +30,17 @@ _ROWS = len(STEP_WEIGHTS)
 
 @dataclass(frozen=True)
 class PathRecords:
-    """Layout of the records of one image size.
+    """Layout of the records of one image size, and contributions to their CRC-32C.
 
     Attributes:
         image_size: S.
-        template: uint8 (record bytes,): the record of an empty path and label 0, framing included.
-        path: where the S bytes of the path lie in the record.
-        label: where the label's byte lies.
+        template: uint8 (record bytes,): the record of a path of zeros and label 0, framing included.
+        path: position of the S bytes of the path in the record.
+        label: position of the label's byte in the record.
         empty_crc: CRC-32C of the template's payload, unmasked.
-        step_crcs: uint32 (S // 4, 27 S): what four rows add to it, by the first and the steps that follow.
-        path_crcs: uint32 (S % 4, 256): what each value adds in each of the last places of the path.
-        label_crcs: uint32 (2,): what each label adds.
+        step_crcs: uint32 (S // 4, 27 S): contributions of four rows, by group and `STEP_WEIGHTS` index.
+        path_crcs: uint32 (S % 4, 256): contributions of the remaining rows, by position and value.
+        label_crcs: uint32 (2,): contributions of the labels.
     """
 
     image_size: int
@@ -57,7 +58,10 @@ class PathRecords:
         return len(self.template)
 
     def encode(self, paths: Uint8Array, labels: Int64Array) -> bytes:
-        """Framed records: paths uint8 (n, S), labels int64 (n,)."""
+        """Framed records, concatenated, of paths, uint8 (n, S), and labels, int64 (n,).
+
+        The paths must be allowed by the definition; see `pipeline.moving_line.lines.check_sequences`.
+        """
         records = np.empty((len(paths), self.record_bytes), np.uint8)
         records[:] = self.template
         records[:, self.path] = paths
@@ -66,14 +70,14 @@ class PathRecords:
         return records.tobytes()
 
     def _checksums(self, paths: Uint8Array, labels: Int64Array) -> Uint8Array:
-        """Masked checksums of the payloads, uint8 (n, 4), the lowest byte first."""
+        """Masked CRC-32C of the payloads: uint8 (n, 4), the lowest byte first."""
         crc = self.label_crcs[labels] ^ np.uint32(self.empty_crc)
         contribution = np.empty_like(crc)
         rows = np.ascontiguousarray(paths.T)
         whole = len(self.step_crcs) * _ROWS
         tables = (*self.step_crcs, *self.path_crcs)
         for contributions, values in zip(tables, (*_steps(rows[:whole]), *rows[whole:]), strict=True):
-            # "clip" spares NumPy a copy of the output; what is looked up is always within its table.
+            # mode="clip" avoids a copy of the output in NumPy; all indices are inside the table.
             np.take(contributions, values, out=contribution, mode="clip")
             crc ^= contribution
         return mask_crc32c(crc).astype("<u4")[:, None].view(np.uint8)
@@ -92,7 +96,7 @@ def path_records(image_size: int) -> PathRecords:
         changed[place] = value
         return crc32c(bytes(changed)) ^ crc
 
-    # The contributions of a byte follow from those of its bits, again by exclusive or.
+    # The contribution of a byte is the exclusive or of the contributions of its bits.
     path_crcs: npt.NDArray[np.uint32] = np.zeros((image_size, 256), np.uint32)
     for place in range(image_size):
         for bit in range(8):
@@ -113,7 +117,7 @@ def path_records(image_size: int) -> PathRecords:
 
 
 def _steps(rows: Uint8Array) -> npt.NDArray[np.uint16]:
-    """Four rows at a time, uint8 (4 n, count), to the number of a first row and three steps, (n, count)."""
+    """Indices into `PathRecords.step_crcs`, (n, count), of groups of four rows, uint8 (4 n, count)."""
     first, second, third, fourth = (
         weight * rows[row::_ROWS].astype(np.uint16) for row, weight in enumerate(STEP_WEIGHTS)
     )
@@ -122,10 +126,10 @@ def _steps(rows: Uint8Array) -> npt.NDArray[np.uint16]:
 
 
 def _of_steps(path_crcs: Uint32Array, image_size: int) -> Uint32Array:
-    """Contributions of four places at a time by the number that `_steps` gives, uint32 (n, 27 S)."""
+    """The table `PathRecords.step_crcs`, uint32 (n, 27 S), from contributions by row, uint32 (4 n, 256)."""
     number = np.arange(27 * image_size)
     first, steps = number // 27, (number // 9 % 3, number // 3 % 3, number % 3)
-    # No path has the rows beyond the first and the last that some of these steps would lead to.
+    # Some of these steps lead out of the frame: such entries are not used, clipping makes them valid indices.
     rows = np.cumsum([first, *(step - 1 for step in steps)], axis=0).clip(0, 255)
     by_place = path_crcs.reshape(-1, _ROWS, 256)
     contributions: Uint32Array = np.bitwise_xor.reduce(

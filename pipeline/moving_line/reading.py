@@ -1,4 +1,4 @@
-"""Reading the lines of a finished data set back, without TensorFlow."""
+"""Reads the sequences of a finished data set of moving lines, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pipeline.moving_line.lines import Int64Array, Uint8Array
 
 
 def read_lines(dataset: Dataset, split: str, first: int, count: int) -> tuple[Uint8Array, Int64Array]:
-    """Read lines ``first`` .. ``first + count - 1`` of a split.
+    """Read sequences ``first`` .. ``first + count - 1`` of a split.
 
     Returns:
         paths, uint8 of shape (count, S), and labels, int64 of shape (count,).
 
     Raises:
-        RequestError: if the data set has no such lines.
+        RequestError: if the data set is of another kind, or has no such split or sequences.
         WorkError: if a shard is damaged or missing.
     """
     definition = dataset.manifest.definition

@@ -1,4 +1,4 @@
-"""Counts over sequences that tell whether a data set follows the definition."""
+"""Statistics of moving lines: counts by which to test whether a data set follows the definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array
 
-# Where a step starts: the row before it decides which rows it may lead to.
+# Places where a step starts. They differ in the possible steps.
 STEP_PLACES = ("interior", "lower_border", "upper_border")
 STEPS = (-1, 0, 1)
 _STEP_NAMES = ("-1", "0", "+1")
@@ -18,12 +18,13 @@ _STEP_NAMES = ("-1", "0", "+1")
 
 @dataclass(frozen=True)
 class LineStatistics:
-    """Counts over the sequences of a shard or a split; they add up.
+    """Counts over sequences; see `Statistics`.
 
     Attributes:
-        labels: int64 (2,): sequences of each class, in label order.
-        start_rows: int64 (S,): sequences that start in each row.
-        steps: int64 (3, 3): steps by place (interior, row 0, row S-1) and by change of row (-1, 0, 1).
+        labels: int64 (2,): number of sequences by label.
+        start_rows: int64 (S,): number of sequences by start row.
+        steps: int64 (3, 3): number of steps by place (`STEP_PLACES`: interior, row 0, row S-1) and by change
+            of row (`STEPS`: -1, 0, 1).
     """
 
     labels: Int64Array
@@ -32,14 +33,14 @@ class LineStatistics:
 
     @classmethod
     def of(cls, paths: Uint8Array, labels: Int64Array) -> LineStatistics:
-        """Count sequences: paths uint8 (n, S) whose steps are at most 1, labels int64 (n,)."""
+        """Counts of sequences: paths, uint8 (n, S), with steps of at most 1, and labels, int64 (n,)."""
         image_size = paths.shape[1]
-        # All paths as one row of bytes, so that NumPy works on long arrays.
+        # All paths as one array, because NumPy is faster on long arrays.
         rows = np.ascontiguousarray(paths).reshape(-1)
         before = rows[:-1]
-        # uint8 arithmetic: a step of -1 wraps to 255, adding 1 brings steps to 0, 1, 2.
+        # uint8 arithmetic: a step of -1 is 255, so that adding 1 maps the steps to 0, 1, 2.
         step = rows[1:] - before + np.uint8(1)
-        step[image_size - 1 :: image_size] = len(STEPS)  # From one sequence to the next: no step.
+        step[image_size - 1 :: image_size] = len(STEPS)  # From one sequence to the next: not counted.
         is_first, is_last = before == 0, before == image_size - 1
         steps = [step == change for change in range(len(STEPS))]
         total = np.array([np.count_nonzero(taken) for taken in steps], np.int64)
@@ -65,7 +66,7 @@ class LineStatistics:
         return ", ".join(f"{count:,} {name}" for name, count in counts)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers under readable names."""
+        """The counts as the manifest stores them."""
         return {
             "labels": dict(zip(CLASS_NAMES, self.labels.tolist(), strict=True)),
             "start_rows": self.start_rows.tolist(),
@@ -80,14 +81,14 @@ class LineStatistics:
         """The inverse of `to_json`.
 
         Raises:
-            TypeError, LookupError, OverflowError: if it is not what `to_json` gives.
+            TypeError, LookupError, OverflowError: if ``data`` is not a value that `to_json` returns.
         """
         counts = (
             [data["labels"][name] for name in CLASS_NAMES],
             list(data["start_rows"]),
             [data["steps"][place][name] for place in STEP_PLACES for name in _STEP_NAMES],
         )
-        if any(type(count) is not int for part in counts for count in part):  # NumPy would round 1.5.
+        if any(type(count) is not int for part in counts for count in part):  # NumPy would truncate 1.5.
             raise TypeError("a count is not a whole number")
         labels, start_rows, steps = (np.array(part, np.int64) for part in counts)
         return cls(labels, start_rows, steps.reshape(len(STEP_PLACES), len(STEPS)))

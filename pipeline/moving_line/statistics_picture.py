@@ -1,4 +1,4 @@
-"""Picture of a data set's statistics against the definition."""
+"""Draws the statistics of moving lines beside the definition's probabilities."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ _PLACE_NAMES = {"interior": "inside", "lower_border": "from row 0", "upper_borde
 def draw_statistics(splits: Mapping[str, Statistics], path: str) -> None:
     """Draw, for every split, the shares of labels, start rows and steps beside those of the definition.
 
-    Bars are what was counted; a line is what the definition gives, and its band the range in which 95 % of
-    right data sets lie (two standard deviations of a binomial share).
+    Bars show the counted shares, a line the definition's probabilities. The band around the line is two
+    standard deviations of a binomial share: 95 % of correct data sets are inside.
 
     Args:
-        splits: statistics by split, `LineStatistics`.
-        path: the picture; see `pipeline.pictures.files.check_picture_path`.
+        splits: statistics by split; they must be `LineStatistics`.
+        path: path of the picture; see `pipeline.pictures.files.check_picture_path`.
+
+    Raises:
+        OSError: if the picture cannot be written.
     """
     figure = Figure(figsize=(13, 3.4 * len(splits)), layout="constrained")
     rows = figure.subplots(len(splits), 3, width_ratios=(1, 3, 2.5), squeeze=False)
@@ -50,7 +53,7 @@ def draw_statistics(splits: Mapping[str, Statistics], path: str) -> None:
 def _draw_shares(
     axes: Axes, counts: npt.NDArray[np.int64], probabilities: npt.NDArray[Any], first: int = 0
 ) -> None:
-    """Bars at first, first + 1, ... with the definition's shares and their band above them."""
+    """Draw counted shares as bars at x = first, first + 1, ..., and the probabilities and their band."""
     total = max(int(counts.sum()), 1)
     places = np.arange(first, first + len(counts))
     axes.bar(places, counts / total, color=_COUNTED, label="counted")
