@@ -1,4 +1,4 @@
-"""A kind of data set of one's own, whole: videos of a ball that bounces, in three colours."""
+"""A complete kind of data set: videos of a bouncing ball in one of three colours."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class BouncingBalls(Definition):
     name = "bouncing_balls"
 
     seed: int = setting(0, "decides every video")
-    height: int = setting(24, "of a frame, in pixels", type=positive_int)
-    width: int = setting(32, "of a frame, in pixels", type=positive_int)
-    more_frames: int = setting(12, "than 8 a video has at most", type=non_negative_int)
+    height: int = setting(24, "height of a frame, in pixels", type=positive_int)
+    width: int = setting(32, "width of a frame, in pixels", type=positive_int)
+    more_frames: int = setting(12, "largest number of frames beyond the first 8", type=non_negative_int)
     num_train: int = setting(2_000, "training videos", type=positive_int)
     num_validation: int = setting(200, "validation videos", type=positive_int)
     num_test: int = setting(400, "test videos", type=positive_int)
@@ -35,12 +35,12 @@ class BouncingBalls(Definition):
 
     @property
     def features(self) -> Mapping[str, Feature]:
-        """Frames, uint8 (T, height, width, 3) with T from video to video, and the class."""
+        """Frames, uint8 (T, height, width, 3), with T different from video to video, and the class."""
         frames = Tensor("uint8", (None, self.height, self.width, 3), "zlib")
         return {"frames": frames, "label": ClassLabel(tuple(COLORS))}
 
     def example(self, split: str, index: int) -> Mapping[str, Any]:
-        """One video: a pure function of the settings, the split and the number."""
+        """Make one video: a pure function of the settings, the split and the number."""
         random = self.random(split, index)
         label = int(random.integers(len(COLORS)))
         time = np.arange(FEWEST_FRAMES + random.integers(self.more_frames + 1))[:, None]

@@ -1,4 +1,4 @@
-"""Brings the kind to Beam workers elsewhere: ``--setup_file examples/bouncing_balls/setup.py``."""
+"""Packages the kind for Beam workers on other machines: ``--setup_file examples/bouncing_balls/setup.py``."""
 
 from setuptools import setup
 
