@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from pipeline.definition import KINDS
 from tests.conftest import ROOT
 
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
@@ -33,7 +34,13 @@ PACKAGES = {
 }
 # They run as bare files, on machines that have Beam but not this project.
 BARE_FILES = ("pipeline.workers.worker_boot", "pipeline.workers.worker_pool")
-PICTURES = {"pipeline.moving_line.pictures", "pipeline.moving_line.statistics_picture"}
+PICTURES = {
+    "pipeline.moving_line.statistics_picture",
+    "pipeline.pictures.example_counts",
+    "pipeline.pictures.sequences",
+}
+# The package of every built-in kind of data set: ``pipeline.moving_line``.
+KIND_PACKAGES = sorted({target.partition(":")[0].rpartition(".")[0] for target in KINDS.values()})
 
 
 def _sources(room: str) -> dict[str, ast.Module]:
@@ -98,7 +105,17 @@ def test_rooms_import_the_packages_that_are_theirs(room: str) -> None:
         assert "matplotlib" not in found or name in PICTURES, name
 
 
-def test_the_model_knows_the_definition_and_nothing_else_of_the_pipeline() -> None:
+@pytest.mark.parametrize("package", KIND_PACKAGES)
+def test_the_pipeline_imports_a_kind_of_data_set_only_by_its_name(package: str) -> None:
+    def is_inside(module: str) -> bool:
+        return f"{module}.".startswith(f"{package}.")
+
+    assert any(map(is_inside, SOURCES))
+    for name in (each for each in SOURCES if _room(each) == "pipeline" and not is_inside(each)):
+        assert not set(filter(is_inside, IMPORTS[name])), name
+
+
+def test_the_model_imports_the_definition_and_nothing_else_of_the_pipeline() -> None:
     found = {each for name in SOURCES if _room(name) == "model" for each in IMPORTS[name]}
     assert {each for each in found if _room(each) == "pipeline"} == {"pipeline.moving_line.lines"}
 
