@@ -21,8 +21,9 @@ from trainer.evaluation.document import SCHEMA_VERSION, number_names, results
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
+from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.salvage import open_split
-from trainer.input.split_files import SplitFiles, check_split, read_manifest
+from trainer.input.split_files import SplitFiles, read_manifest
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import file_sha256, save_json
 from trainer.run.trained_model import TrainedModel, check_image_size, load_trained_model
@@ -196,7 +197,7 @@ class Evaluator:
         scorer = self._scorers.get(flips)
         if scorer is None:
             observation = replace(trained.observation, flips=flips, flip_seed=self._request.seed)
-            scorer = Scorer(trained, self._files.image_size, self._files.encoding, observation)
+            scorer = Scorer(trained, self._files.spec, observation)
             self._scorers[flips] = scorer
         else:
             scorer.set_weights(trained.classifier)
@@ -221,7 +222,7 @@ def open_evaluator(
         WorkError: if a shard is missing or has another size, with its name.
     """
     manifest = read_manifest(request.data_dir)
-    check_split(manifest, request.split)
+    DatasetSpec.of(manifest).check_split(request.split)
     check_image_size(image_size, manifest.settings["image_size"])
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
     slicings = load_slicings(request.slices)

@@ -14,14 +14,15 @@ import numpy.typing as npt
 
 from model import Observation, answers_by_frame, with_sequence_inputs
 from pipeline.command_line.progress import Progress
-from pipeline.moving_line.encodings import Encoding
 from pipeline.moving_line.lines import Int64Array, Uint8Array, paths_from_frames
 from trainer.distributed.devices import num_parallel_batches
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.slices import Slicing
 from trainer.input.batches import sequential_batches
 from trainer.input.damaged_records import damage_named
+from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.split_files import SplitFiles
+from trainer.moving_line.records import image_size_of
 from trainer.run.trained_model import TrainedModel, check_finite, compile_for_inference
 
 _Answers = npt.NDArray[np.floating[Any]]
@@ -44,17 +45,15 @@ class Scorer:
 
     Args:
         trained: the model.
-        image_size: S of the sequences; must be that of the model.
-        encoding: encoding of the records.
+        spec: of the data set; its sequences must have the image size of the model.
         observation: how sequences are shown to the model.
     """
 
-    def __init__(
-        self, trained: TrainedModel, image_size: int, encoding: Encoding, observation: Observation
-    ) -> None:
+    def __init__(self, trained: TrainedModel, spec: DatasetSpec, observation: Observation) -> None:
+        image_size = image_size_of(spec)
         self._every_frame = answers_by_frame(trained.classifier)
         self._model = compile_for_inference(
-            with_sequence_inputs(self._every_frame, image_size, encoding.name, observation)
+            with_sequence_inputs(self._every_frame, image_size, spec.input, observation)
         )
         self._needs_numbers = observation.is_random
         self._num_frames = observation.window or image_size
@@ -77,7 +76,7 @@ class Scorer:
         Raises:
             WorkError: if a shard is damaged or the answers are not finite.
         """
-        evidence = Evidence(files.num_sequences, self._num_frames, files.image_size, slicings)
+        evidence = Evidence(files.num_sequences, self._num_frames, image_size_of(files.spec), slicings)
         max_pending = num_parallel_batches()
         size = min(batch_size, files.num_sequences)
         with (

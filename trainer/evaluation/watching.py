@@ -23,7 +23,8 @@ from pipeline.storage.directory_lock import locked
 from trainer.evaluation.checks import Gate
 from trainer.evaluation.document import named_numbers, upgrade_document
 from trainer.evaluation.evaluator import EvaluationRequest, Evaluator, open_evaluator
-from trainer.input.split_files import check_split, read_manifest
+from trainer.input.dataset_spec import DatasetSpec
+from trainer.input.split_files import read_manifest
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import (
     absolute_path,
@@ -60,7 +61,7 @@ def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float |
     """
     run = RunDirectory(request.model_dir)
     # Fail now, not when the training starts, if the path or the split is wrong.
-    check_split(read_manifest(request.data_dir), request.split)
+    DatasetSpec.of(read_manifest(request.data_dir)).check_split(request.split)
     new = _NewCheckpoints(run, patience)
     image_size = new.wait_for_training()["image_size"]
     with open_evaluator(request, image_size, trained_observation(run), gate, device) as evaluator:

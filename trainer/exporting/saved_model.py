@@ -18,10 +18,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model import Observation, with_sequence_inputs
-from pipeline.moving_line.encodings import ENCODINGS
 from trainer.exporting.samples import Samples
 from trainer.exporting.served_classifier import float32_copy
-from trainer.input.records import PathRecords
+from trainer.moving_line.records import PathRows
 from trainer.run.trained_model import TrainedModel
 
 _ENCODING = "path"
@@ -32,7 +31,7 @@ def write_saved_model(trained: TrainedModel, path: str) -> None:
     size = trained.image_size
     classifier = float32_copy(trained.classifier)
     of_paths = with_sequence_inputs(classifier, size, _ENCODING, Observation(trained.observation.line))
-    records = PathRecords(ENCODINGS[_ENCODING], size)
+    records = PathRows(size)
 
     def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"right": classifier(frames, training=False)}

@@ -19,9 +19,9 @@ import itertools
 import tensorflow as tf
 
 from trainer.input.data_service import DataService
-from trainer.input.records import records_of
 from trainer.input.split_files import SplitFiles
 from trainer.input.window_order import SHUFFLE_WINDOW, WindowOrder
+from trainer.kinds import kind_of
 
 _MANY_EPOCHS = 2**31
 
@@ -62,7 +62,7 @@ def training_batches(
         first, within = order.locate(epoch, tf.where(epoch == first_epoch, passed, 0))
         whole = read(epoch, first).enumerate()
         left = whole.map(lambda number, rows: rows[tf.where(number == 0, within, 0) :])
-        return order.kind.batches(left, batch_size, drop_remainder=True)
+        return order.records.batches(left, batch_size, drop_remainder=True)
 
     return _untuned(tf.data.Dataset.range(first_epoch, _MANY_EPOCHS).flat_map(batches))
 
@@ -74,17 +74,16 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     records than the manifest says.
 
     Returns:
-        Batches (features, labels). Features: ``{"path": uint8 (batch, S), "label": uint8 (batch,)}`` or
-        ``{"frames": uint8 (batch, S, S, S, 1)}``. Labels: float32 (batch, 1), 0 = left, 1 = right.
+        Batches (features, labels) as `trainer.input.records.Records.batches` gives.
     """
     shards = zip(files.paths, itertools.accumulate(files.counts), files.counts, strict=True)
     left = [(path, end, count) for path, end, count in shards if end > first]
     paths, ends, counts = zip(*left, strict=True)
     passed = tf.constant(first - ends[0] + counts[0], tf.int64)
-    kind = records_of(files.encoding, files.image_size)
-    chunks = kind.chunks(tf.constant(paths), tf.constant(counts, tf.int64), passed, kind.chunk_size)
+    records = kind_of(files.spec).records(files.spec)
+    chunks = records.chunks(tf.constant(paths), tf.constant(counts, tf.int64), passed, records.chunk_size)
     num_batches = -(-(files.num_sequences - first) // batch_size)
-    batches = kind.batches(chunks, batch_size)
+    batches = records.batches(chunks, batch_size)
     return _untuned(batches.apply(tf.data.experimental.assert_cardinality(num_batches)))
 
 

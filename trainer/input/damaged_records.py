@@ -21,8 +21,8 @@ import tensorflow as tf
 from pipeline.command_line.errors import WorkError, one_line
 from pipeline.storage.tfrecord import CorruptRecordError, read_records
 from trainer.distributed.device_errors import library_message
-from trainer.input.records import records_of
 from trainer.input.split_files import SplitFiles, remedy
+from trainer.kinds import kind_of
 
 # How long to look: everybody waits for it, also where the search is in vain.
 SEARCH_SECONDS = 60.0
@@ -83,12 +83,12 @@ def _first_damage(files: SplitFiles, deadline: float) -> str | None:
 
 def _num_whole(files: SplitFiles, deadline: float) -> int:
     """How many shards the trainer's own, quick way of reading gets through before it stops."""
-    kind = records_of(files.encoding, files.image_size)
+    records = kind_of(files.spec).records(files.spec)
     counts, first = tf.constant(files.counts, tf.int64), tf.constant(0, tf.int64)
     read = 0
     with suppress(tf.errors.OpError):
-        chunks = kind.chunks(tf.constant(files.paths), counts, first, kind.chunk_size)
-        for _, labels in kind.batches(chunks, kind.chunk_size):
+        chunks = records.chunks(tf.constant(files.paths), counts, first, records.chunk_size)
+        for _, labels in records.batches(chunks, records.chunk_size):
             read += len(labels)
             _check_time(deadline)
         return len(files.counts)
@@ -98,11 +98,11 @@ def _num_whole(files: SplitFiles, deadline: float) -> int:
 
 def _damage(files: SplitFiles, path: str, count: int, deadline: float) -> str | None:
     """What is damaged in a shard."""
-    records = 0
+    check, records = kind_of(files.spec).records(files.spec).check, 0
     try:
         with tf.io.gfile.GFile(path, "rb") as stream:
             for payload in read_records(stream):
-                files.encoding.decode_record(payload, files.image_size)
+                check(payload)
                 records += 1
                 _check_time(deadline)
     except (CorruptRecordError, OSError, tf.errors.OpError) as error:

@@ -126,7 +126,20 @@ def _fill(rows: tf.Tensor, batch_size: int) -> tf.Tensor:
 
 
 def _join(*batches: tuple[dict[str, tf.Tensor], tf.Tensor]) -> Any:
-    return tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *batches)
+    return tf.nest.map_structure(_concatenated, *batches)
+
+
+def _concatenated(*parts: tf.Tensor) -> tf.Tensor:
+    """The rows of all parts; where shapes vary, each part is padded to the longest."""
+    if parts[0].shape[1:].is_fully_defined():
+        return tf.concat(parts, 0)
+    shapes = [tf.shape(part)[1:] for part in parts]
+    longest = tf.reduce_max(tf.stack(shapes), axis=0)
+    rows = [
+        tf.pad(part, tf.concat([[[0, 0]], tf.stack([tf.zeros_like(shape), longest - shape], 1)], 0))
+        for part, shape in zip(parts, shapes, strict=True)
+    ]
+    return tf.ensure_shape(tf.concat(rows, 0), [None, *parts[0].shape[1:]])
 
 
 def _numbered(features: dict[str, tf.Tensor], numbers: tf.Tensor) -> dict[str, tf.Tensor]:

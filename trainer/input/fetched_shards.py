@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError, one_line
-from pipeline.dataset.manifest import Manifest, ShardEntry
+from pipeline.dataset.manifest import Manifest
 from pipeline.storage import files
 from trainer.input.split_files import remedy
 
@@ -41,7 +41,8 @@ def fetched(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -> I
         data_dir: of the data set.
         manifest: its manifest.
         split: which split.
-        on_corrupt: "skip" copies damaged shards as they are and leaves out missing ones.
+        on_corrupt: "skip" copies damaged shards as they are and leaves out missing ones; it needs the digests
+            of records besides, where these are kept.
 
     Raises:
         WorkError: with "fail", naming a shard that is missing or not as the manifest says; or if there is no
@@ -52,19 +53,28 @@ def fetched(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -> I
         return
     with tempfile.TemporaryDirectory(prefix="moving_line-") as directory:
 
-        def fetch(record: ShardEntry) -> None:
-            source = files.join(data_dir, record.file)
+        def fetch(name: str, expected: str) -> None:
+            source = files.join(data_dir, name)
             try:
-                sha256 = _copy(source, os.path.join(directory, record.file))
-                reason = "" if sha256 == record.sha256 else "is not as the manifest says"
+                sha256 = _copy(source, os.path.join(directory, name))
+                reason = "" if sha256 == expected else "is not as the manifest says"
             except _SourceError as error:
                 reason = str(error)
             if on_corrupt == "fail" and reason:
                 raise WorkError(f"{source}: {reason}; {remedy(data_dir)}")
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(fetch, manifest.splits[split].shards))
+            list(pool.map(fetch, *zip(*_wanted(manifest, split, on_corrupt), strict=True)))
         yield directory
+
+
+def _wanted(manifest: Manifest, split: str, on_corrupt: str) -> Iterator[tuple[str, str]]:
+    """Names and SHA-256 of the files that are to be copied."""
+    for shard, entry in manifest.listed_shards().items():
+        if shard.split == split:
+            yield entry.file, entry.sha256
+            if on_corrupt == "skip" and entry.digests_sha256 is not None:
+                yield shard.digests_name, entry.digests_sha256
 
 
 def temporary_file(path: str) -> BinaryIO:

@@ -1,86 +1,87 @@
-"""Shards to features and labels, in the two encodings.
+"""Shards to features and labels: what a way of reading provides, and the way for data sets of any kind.
 
-Reading takes two steps, so that between them sequences can be shuffled in their smallest form: `chunks` reads
-shards into that form, `batches` turns it into batches of features and labels.
-
-Features: ``{"path": uint8 (batch, S), "label": uint8 (batch,)}`` or
-``{"frames": uint8 (batch, S, S, S, 1)}``. Labels: float32 (batch, 1), 0 = left, 1 = right.
+Reading takes two steps, so that between them examples can be shuffled in their smallest form:
+`Records.chunks` reads shards into that form, `Records.batches` turns it into batches of features and labels.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import tensorflow as tf
 
-from pipeline.moving_line.encodings import Encoding
+from pipeline.dataset.features import NONE, ZLIB, Tensor, decode
 from pipeline.workers.cores import usable_cores
-from trainer.input.path_blocks import BLOCK_RECORDS, path_blocks
-
-# Rows in batches that are ready before they are asked for, so that neither side waits for the other at each.
-_ROWS_AHEAD = 16_384
+from trainer.input.dataset_spec import DatasetSpec
 
 # Cores that decompress frames as fast as one thread copies them into batches: a guess.
 _CORES_A_COPIER = 12
 
+# Of these, TensorFlow makes no tensor from bytes: it makes one of the signed type, of the same bits.
+_SIGNED = {tf.uint32: tf.int32, tf.uint64: tf.int64}
 
-class PathRecords:
-    """Paths leave their records at once: rows of S + 1 bytes are smaller, and quicker to move about.
+
+class Records(Protocol):
+    """A way of reading.
 
     Attributes:
-        nothing: a chunk of no sequences, as `chunks` gives it: uint8 (0, S + 1).
-        chunk_size: sequences in a chunk where nothing else decides it.
+        nothing: a chunk of no examples, as `chunks` gives it.
+        chunk_size: examples in a chunk where nothing else decides it.
     """
 
-    chunk_size = BLOCK_RECORDS
-
-    def __init__(self, encoding: Encoding, image_size: int) -> None:
-        self._feature = encoding.feature
-        self._image_size = image_size
-        self.nothing = tf.zeros([0, image_size + 1], tf.uint8)
+    nothing: tf.Tensor
+    chunk_size: int
 
     def chunks(self, paths: tf.Tensor, counts: tf.Tensor, passed: tf.Tensor, size: int) -> tf.data.Dataset:
-        """Rows, uint8 (size, S + 1), a path and its label each; arguments as for `path_blocks`."""
-        return path_blocks(paths, counts, passed, self._image_size).rebatch(size)
+        """The examples of shards in their smallest form, one shard after the other.
 
-    def parse(self, messages: tf.Tensor) -> tf.Tensor:
-        """Serialized messages, string (n,), to rows, uint8 (n, S + 1)."""
-        example = tf.io.parse_example(messages, _schema(self._feature))
-        paths = tf.io.decode_raw(example[self._feature], tf.uint8)
-        rows = tf.concat([paths, tf.cast(example["label"], tf.uint8)[:, None]], axis=1)
-        return tf.ensure_shape(rows, [None, self._image_size + 1])
+        Args:
+            paths: of the shards, string (n,).
+            counts: of their records, int64 (n,).
+            passed: records to pass over, int64, fewer than the first shard has; they may go unchecked.
+            size: examples in a chunk; the last one may be smaller.
+        """
 
     def batches(
-        self, rows: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
+        self, chunks: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
     ) -> tf.data.Dataset:
-        """Batches (features, labels) from chunks of rows."""
-        # Chunks, not batches, are turned into features: a call costs as much as dozens of sequences.
-        batches = rows.map(self._features).rebatch(batch_size, drop_remainder)
-        return batches.prefetch(max(1, _ROWS_AHEAD // batch_size))
+        """Batches (features, labels) from chunks.
 
-    def _features(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        # A byte a label: 64-bit integers would cross to the device for nothing.
-        path, label = rows[:, :-1], rows[:, -1]
-        return {"path": path, "label": label}, tf.cast(label, tf.float32)[:, None]
+        Features: tensors by name, (batch, ...). Labels: number of the class, float32 (batch, 1), as Keras'
+        losses compute with it.
+        """
+
+    def check(self, payload: bytes) -> None:
+        """Check a record by itself, without TensorFlow.
+
+        Raises:
+            ValueError: with what is wrong.
+        """
 
 
-class FramesRecords:
-    """Frames stay compressed until they are batched: decoded they are some hundred times as large.
+class ExampleRecords:
+    """Reads ``tf.train.Example`` messages, whatever features they have.
 
-    Attributes:
-        nothing: a chunk of no records: string (0,).
-        chunk_size: records in a chunk where nothing else decides it.
+    They stay as they are stored until they are batched: compressed, frames are some hundred times as small.
+
+    Features: every tensor by its name, in its dtype. A dimension that varies is padded with zeros at its end
+    to the longest of a batch; the lengths before that stand beside it, int32 (batch,), by the name that
+    `DatasetSpec.lengths` gives. Labels: as `Records.batches` says, (batch, 0) without a target.
+
+    Args:
+        spec: of the data set.
     """
 
     chunk_size = 16
 
-    def __init__(self, encoding: Encoding, image_size: int) -> None:
-        self._feature = encoding.feature
-        self._shape = encoding.shape(image_size)
+    def __init__(self, spec: DatasetSpec) -> None:
+        self._spec = spec
         self.nothing = tf.zeros([0], tf.string)
 
     def chunks(self, paths: tf.Tensor, counts: tf.Tensor, passed: tf.Tensor, size: int) -> tf.data.Dataset:
-        """The records of shards as they are, string (size,); the last chunk may be smaller."""
+        """See `Records.chunks`: messages, string (size,)."""
         records = tf.data.TFRecordDataset(paths).skip(passed)
         # A reader that has read all its shards passes over what there is not.
         left = tf.maximum(tf.reduce_sum(counts) - passed, 0)
@@ -88,32 +89,64 @@ class FramesRecords:
         return records.apply(counted).batch(size)
 
     def batches(
-        self, records: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
+        self, chunks: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
     ) -> tf.data.Dataset:
-        """Batches (features, labels) from chunks of records."""
-        # One by one, not in batches: all cores share in a batch, and only a few sequences lie about twice. By
-        # tf.data.AUTOTUNE there would be 16 at most where tuning is off.
+        """See `Records.batches`."""
+        # Decode before batching: all cores work on one batch, and few decoded examples are held twice. By
+        # tf.data.AUTOTUNE there would be 16 calls at most where tuning is off.
         cores = usable_cores()
-        sequences = records.unbatch().map(self._features, cores)
+        examples = chunks.unbatch().map(self._decode, cores)
+        if self._spec.lengths:
+            return examples.padded_batch(batch_size, drop_remainder=drop_remainder).prefetch(1)
         copiers = -(-cores // _CORES_A_COPIER)
         # A single one is quicker without threads of its own; several keep the order, too.
-        return sequences.batch(batch_size, drop_remainder, copiers if copiers > 1 else None).prefetch(1)
+        return examples.batch(batch_size, drop_remainder, copiers if copiers > 1 else None).prefetch(1)
 
-    def _features(self, record: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        example = tf.io.parse_single_example(record, _schema(self._feature))
-        raw = tf.io.decode_raw(tf.io.decode_compressed(example[self._feature], "ZLIB"), tf.uint8)
-        frames = tf.reshape(tf.ensure_shape(raw, [math.prod(self._shape)]), self._shape)
-        return {"frames": frames}, tf.cast(example["label"], tf.float32)[None]
+    def check(self, payload: bytes) -> None:
+        """See `Records.check`."""
+        decode(self._spec.features, payload)
+
+    def _decode(self, message: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        spec = self._spec
+        stored = tf.io.parse_single_example(message, _schema(spec))
+        features = {name: _array(tensor, stored[name]) for name, tensor in spec.tensors.items()}
+        for name, length in spec.lengths.items():
+            features[length] = tf.shape(features[name])[spec.tensors[name].shape.index(None)]
+        labels = tf.zeros([0]) if spec.target is None else tf.cast(stored[spec.target], tf.float32)[None]
+        return features, labels
 
 
-def records_of(encoding: Encoding, image_size: int) -> PathRecords | FramesRecords:
-    """How the records of a data set are read."""
-    kind = PathRecords if encoding.name == "path" else FramesRecords
-    return kind(encoding, image_size)
+def _schema(spec: DatasetSpec) -> Mapping[str, Any]:
+    """How TensorFlow parses the features that are read."""
+    schema = {name: _stored(tensor) for name, tensor in spec.tensors.items()}
+    if spec.target is not None:
+        schema[spec.target] = tf.io.FixedLenFeature([], tf.int64)
+    return schema
 
 
-def _schema(feature: str) -> dict[str, tf.io.FixedLenFeature]:
-    return {
-        feature: tf.io.FixedLenFeature([], tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-    }
+def _stored(tensor: Tensor) -> Any:
+    if tensor.encoding != NONE:
+        return tf.io.FixedLenFeature([], tf.string)
+    dtype = tf.float32 if tf.as_dtype(tensor.dtype).is_floating else tf.int64
+    if None in tensor.shape:
+        return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+    return tf.io.FixedLenFeature([_num_values(tensor)], dtype)
+
+
+def _array(tensor: Tensor, stored: tf.Tensor) -> tf.Tensor:
+    """The array that was stored, in its dtype and shape."""
+    dtype = tf.as_dtype(tensor.dtype)
+    if tensor.encoding == NONE:
+        values = tf.cast(stored, dtype)
+    else:
+        raw = tf.io.decode_compressed(stored, "ZLIB") if tensor.encoding == ZLIB else stored
+        values = tf.io.decode_raw(raw, _SIGNED.get(dtype, dtype))
+        values = tf.bitcast(values, dtype) if dtype in _SIGNED else values
+    if None not in tensor.shape:
+        values = tf.ensure_shape(values, [_num_values(tensor)])
+    shape = [-1 if size is None else size for size in tensor.shape]
+    return tf.ensure_shape(tf.reshape(values, shape), tensor.shape)
+
+
+def _num_values(tensor: Tensor) -> int:
+    return math.prod(size for size in tensor.shape if size is not None)

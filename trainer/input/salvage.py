@@ -17,17 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError, one_line
 from pipeline.dataset.manifest import Manifest, ShardEntry
 from pipeline.dataset.shard_plan import Shard
 from pipeline.definition import Definition
-from pipeline.moving_line.encodings import ENCODINGS
-from pipeline.moving_line.lines import Int64Array
 from pipeline.verification.damage import classify_records
 from pipeline.verification.expected import expected_records
 from pipeline.workers.cores import usable_cores
+from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.fetched_shards import fetched, temporary_file
 from trainer.input.split_files import SplitFiles, remedy, split_files
 
@@ -62,7 +62,7 @@ class _Salvaged:
     """What can be read of a shard: a file, the numbers of its sequences, bytes; and why not the others."""
 
     path: str
-    numbers: Int64Array
+    numbers: npt.NDArray[np.int64]
     num_bytes: int
     reason: str = ""
 
@@ -73,7 +73,7 @@ def _without_damage(
     listed = {shard: record for shard, record in manifest.listed_shards().items() if shard.split == split}
 
     def salvage(item: tuple[Shard, ShardEntry]) -> _Salvaged:
-        return _salvage(item, manifest.definition, readable_dir, directory)
+        return _salvage(item, manifest, readable_dir, directory)
 
     # Digests are computed outside Python's lock, so threads use every core.
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -93,15 +93,14 @@ def _without_damage(
         tuple(salvaged.path for salvaged in kept),
         tuple(len(salvaged.numbers) for salvaged in kept),
         sum(salvaged.num_bytes for salvaged in kept),
-        manifest.settings["image_size"],
-        ENCODINGS[manifest.settings["encoding"]],
+        DatasetSpec.of(manifest),
         left_out,
         np.concatenate([salvaged.numbers for salvaged in kept]) if left_out else None,
     )
 
 
 def _salvage(
-    listed: tuple[Shard, ShardEntry], definition: Definition, data_dir: str, directory: str
+    listed: tuple[Shard, ShardEntry], manifest: Manifest, data_dir: str, directory: str
 ) -> _Salvaged:
     shard, record = listed
     path = os.path.join(data_dir, record.file)
@@ -110,7 +109,7 @@ def _salvage(
             numbers = np.arange(shard.first_sequence, shard.first_sequence + shard.num_sequences)
             return _Salvaged(path, numbers, record.num_bytes)
         with tf.io.gfile.GFile(path, "rb") as stream:
-            return _copy_good(stream, listed, definition, data_dir, os.path.join(directory, record.file))
+            return _copy_good(stream, listed, manifest.definition, data_dir, directory)
     except tf.errors.NotFoundError:
         return _Salvaged(path, _NONE, 0, "the file is missing")
     except (tf.errors.OpError, OSError) as error:
@@ -122,12 +121,16 @@ def _copy_good(
     listed: tuple[Shard, ShardEntry],
     definition: Definition,
     data_dir: str,
-    destination: str,
+    directory: str,
 ) -> _Salvaged:
     """Copy the records that are the sequences that they should be."""
-    shard = listed[0]
-    digests = os.path.join(data_dir, shard.digests_name)
-    expected = expected_records(definition, listed, lambda: tf.io.gfile.GFile(digests, "rb").read())
+    shard, record = listed
+    destination = os.path.join(directory, record.file)
+    digests = tf.io.gfile.GFile(os.path.join(data_dir, shard.digests_name), "rb")
+    try:
+        expected = expected_records(definition, listed, digests.read)
+    except (ValueError, tf.errors.OpError) as error:  # Without them nobody can tell which records are right.
+        return _Salvaged(destination, _NONE, 0, f"{shard.digests_name}: {one_line(error)}")
     numbers: list[int] = []
     num_bytes = 0
     first_reason = "the file is too short"

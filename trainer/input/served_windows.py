@@ -75,7 +75,7 @@ class ServedWindows:
 
         Epochs are asked for in their order; whoever goes back, as Keras on JAX does once, waits anew.
         """
-        nothing = self._order.kind.nothing
+        nothing = self._order.records.nothing
         spec = tf.TensorSpec([None, *nothing.shape[1:]], nothing.dtype)
         return tf.data.Dataset.from_generator(self._epoch, args=(epoch, first), output_signature=spec)
 

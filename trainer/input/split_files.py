@@ -6,13 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
 from pipeline.dataset.reader import Dataset
-from pipeline.moving_line.encodings import ENCODINGS, Encoding
-from pipeline.moving_line.lines import Int64Array
+from trainer.input.dataset_spec import DatasetSpec
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,7 @@ class SplitFiles:
         paths: of its shards, in order.
         counts: sequences in each shard.
         num_bytes: of all shards together.
-        image_size: S.
-        encoding: how the records hold the sequences.
+        spec: of the data set.
         left_out: by shard, how many of its sequences are damaged and left out; see `trainer.input.salvage`.
         numbers: of the sequences in the split, int64 (n,), where some are left out; else None.
     """
@@ -32,10 +32,9 @@ class SplitFiles:
     paths: tuple[str, ...]
     counts: tuple[int, ...]
     num_bytes: int
-    image_size: int
-    encoding: Encoding
+    spec: DatasetSpec
     left_out: Mapping[str, int] = field(default_factory=dict)
-    numbers: Int64Array | None = field(default=None, compare=False)
+    numbers: npt.NDArray[np.int64] | None = field(default=None, compare=False)
 
     @property
     def num_sequences(self) -> int:
@@ -66,16 +65,6 @@ def read_manifest(data_dir: str) -> Manifest:
         raise RequestError(f"--data_dir {data_dir}: cannot be read ({error.message})") from error
 
 
-def check_split(manifest: Manifest, split: str) -> None:
-    """Refuse a split that a data set does not have.
-
-    Raises:
-        RequestError: naming those that it has.
-    """
-    if split not in manifest.splits:
-        raise RequestError(f"--split {split}: give one of {', '.join(manifest.splits)}")
-
-
 def split_files(data_dir: str, manifest: Manifest, split: str) -> SplitFiles:
     """The shards of a split, each there with the size that the manifest says.
 
@@ -96,8 +85,7 @@ def split_files(data_dir: str, manifest: Manifest, split: str) -> SplitFiles:
         tuple(os.path.join(data_dir, shard.file) for shard in shards),
         tuple(shard.num_sequences for shard in shards),
         manifest.splits[split].num_bytes,
-        manifest.settings["image_size"],
-        ENCODINGS[manifest.settings["encoding"]],
+        DatasetSpec.of(manifest),
     )
 
 

@@ -9,15 +9,15 @@ Both shuffles sort stateless Philox random numbers of (seed, epoch) and (seed, e
 depends on threads or on what was read before: any window can be read without those before it, by whoever
 sees the shards.
 
-What is shuffled are bare paths or compressed frames, the smallest form of each: see `trainer.input.records`.
+What is shuffled is the smallest form of the examples: see `trainer.input.records`.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from trainer.input.records import records_of
 from trainer.input.split_files import SplitFiles
+from trainer.kinds import kind_of
 from trainer.run.tensorflow_files import absolute_path
 
 # Large frames fill this before they are `SHUFFLE_WINDOW` records.
@@ -31,7 +31,7 @@ class WindowOrder:
     """Graphs that give windows, for an epoch's and a window's number.
 
     Attributes:
-        kind: how the records are read.
+        records: how they are read.
         window_bytes: of a whole window, as stored.
         most_windows: at least the number of windows in any epoch.
 
@@ -46,7 +46,7 @@ class WindowOrder:
     def __init__(
         self, files: SplitFiles, seed: int, readers: int, shuffle_window: int = SHUFFLE_WINDOW
     ) -> None:
-        self.kind = records_of(files.encoding, files.image_size)
+        self.records = kind_of(files.spec).records(files.spec)
         window = min(shuffle_window, WINDOW_BYTES * files.num_sequences // files.num_bytes)
         self._per_reader = max(1, window // readers)
         self.window_bytes = self._per_reader * readers * files.num_bytes // files.num_sequences
@@ -62,7 +62,7 @@ class WindowOrder:
         """Windows of an epoch from number ``first`` on, ``most`` of them or all that there are.
 
         Returns:
-            What `trainer.input.records` reads, shuffled: uint8 (n, S + 1) rows or string (n,) records.
+            Chunks of `trainer.input.records.Records`, shuffled.
         """
         shards = self._order(epoch)
         end = self._num_windows(shards)
@@ -114,8 +114,8 @@ class WindowOrder:
         inside = passed - tf.where(whole > 0, ends[tf.maximum(whole - 1, 0)], 0)
         left = hand[whole:]
         paths, counts = tf.gather(self._paths, left), tf.gather(self._counts, left)
-        nothing = tf.data.Dataset.from_tensors(self.kind.nothing).repeat()
-        return self.kind.chunks(paths, counts, inside, self._per_reader).concatenate(nothing)
+        nothing = tf.data.Dataset.from_tensors(self.records.nothing).repeat()
+        return self.records.chunks(paths, counts, inside, self._per_reader).concatenate(nothing)
 
     def _shuffled(self, values: tf.Tensor, epoch: tf.Tensor, use: int, index: tf.Tensor | int) -> tf.Tensor:
         """Values in an order drawn from (seed, epoch, use, index)."""

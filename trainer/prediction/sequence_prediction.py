@@ -17,8 +17,9 @@ from pipeline.moving_line.reading import read_lines
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.input.batches import sequential_batches
 from trainer.input.damaged_records import damage_named
+from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.fetched_shards import tensorflow_reads
-from trainer.input.split_files import check_split, read_manifest, split_files
+from trainer.input.split_files import read_manifest, split_files
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import (
     TrainedModel,
@@ -106,7 +107,7 @@ def _read(
     data_dir: str, split: str, first: int, count: int, trained: TrainedModel
 ) -> tuple[dict[str, npt.NDArray[Any]], Int64Array]:
     manifest = read_manifest(data_dir)
-    check_split(manifest, split)
+    DatasetSpec.of(manifest).check_split(split)
     check_image_size(trained.image_size, manifest.settings["image_size"])
     if not tensorflow_reads(data_dir):
         paths, labels = read_lines(Dataset(data_dir, manifest), split, first, count)

@@ -12,6 +12,7 @@ from model import DrawLine, LineClassifier, build_classifier, logits_of, sequenc
 from model.execution import by_xla
 from trainer.distributed.strategy import Distribution
 from trainer.input.split_files import SplitFiles
+from trainer.moving_line.records import image_size_of
 from trainer.training.checkpoints import compile_classifier, restore_checkpoint
 from trainer.training.optimizer import make_optimizer
 from trainer.training.plan import Plan
@@ -50,17 +51,17 @@ def build_training_model(
         distribution: the devices to train on.
         checkpoint: path of a checkpoint with weights and optimizer; None draws weights from the seed.
     """
-    settings = plan.settings
+    settings, image_size = plan.settings, image_size_of(files.spec)
     keras.utils.set_random_seed(settings.seed)
     with distribution.scope():
         classifier = build_classifier(
-            files.image_size,
+            image_size,
             settings.architecture,
             precision=settings.dtype_policy,
             use_cudnn=False if settings.deterministic else None,
         )
         inputs, answers = sequence_answers(
-            logits_of(classifier), files.image_size, files.encoding.name, settings.observation
+            logits_of(classifier), image_size, files.spec.input, settings.observation
         )
         accuracy = keras.metrics.MeanMetricWrapper(is_correct, name="accuracy")
         optimizer = make_optimizer(settings, plan.num_steps)

@@ -123,8 +123,9 @@ def make_plan(
         raise RequestError(
             f"--batch_size {settings.batch_size}: the training split has only {files.num_sequences} sequences"
         )
-    if settings.window is not None and settings.window > files.image_size:
-        raise RequestError(f"--window {settings.window}: the sequences have only {files.image_size} frames")
+    frames = files.spec.num_frames
+    if settings.window is not None and frames is not None and settings.window > frames:
+        raise RequestError(f"--window {settings.window}: the sequences have only {frames} frames")
     steps = settings.steps_per_epoch
     if steps is None:
         steps = steps_per_pass(files, settings.batch_size) // executions * executions

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.lines import draw_frames, sample_sequences
 from tests.conftest import ROOT, make_dataset
 from trainer.distributed.strategy import Distribution
 from trainer.input import records
 from trainer.input.batches import sequential_batches, steps_per_pass, training_batches
+from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
 
 
@@ -144,7 +145,8 @@ def test_as_many_frames_are_decompressed_at_once_as_there_are_cores(monkeypatch:
     import tensorflow as tf
 
     monkeypatch.setattr(records, "usable_cores", lambda: 60)
-    kind = records.FramesRecords(ENCODINGS["frames"], 8)
+    spec = DatasetSpec("moving_line", MovingLine(image_size=8, encoding="frames").features, {})
+    kind = records.ExampleRecords(spec)
     batches = kind.batches(tf.data.Dataset.from_tensors(kind.nothing), 4)
     variant = batches._variant_tensor
     graph = tf.compat.v1.GraphDef.FromString(tf.raw_ops.DatasetToGraphV2(input_dataset=variant).numpy())

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import sample_sequences
 from pipeline.moving_line.path_records import path_records
-from trainer.input.path_blocks import BLOCK_RECORDS, path_blocks
-from trainer.input.records import records_of
+from trainer.moving_line.path_blocks import BLOCK_RECORDS, path_blocks
+from trainer.moving_line.records import PathRows
 
 # What the callers turn into a line; see `trainer.input.damaged_records.damage_named`.
 DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError)
@@ -76,7 +75,7 @@ def test_any_number_is_passed_over(shards: tuple[list[Path], list[int]], shard: 
 def test_chunks_have_the_size_asked_for(shards: tuple[list[Path], list[int]], size: int, passed: int) -> None:
     """However shards and blocks lie; the last chunk is what is left."""
     paths, counts = shards
-    chunks = records_of(ENCODINGS["path"], 10).chunks(
+    chunks = PathRows(10).chunks(
         tf.constant([str(path) for path in paths]),
         tf.constant(counts, tf.int64),
         tf.constant(passed, tf.int64),

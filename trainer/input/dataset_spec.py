@@ -1,0 +1,87 @@
+"""What the trainer knows of a data set beforehand: its features, input, target and number of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.command_line.errors import RequestError
+from pipeline.dataset.features import ClassLabel, Feature, Tensor
+from pipeline.dataset.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set by its manifest.
+
+    Attributes:
+        name: of the kind of data set.
+        features: of every record, by name; at least one is a tensor.
+        counts: number of examples, by split.
+
+    Raises:
+        RequestError: if no feature is a tensor, or one has the name of a length that is added.
+    """
+
+    name: str
+    features: Mapping[str, Feature]
+    counts: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        if not self.tensors:
+            raise RequestError(f"data set {self.name}: has no tensor among its features; there is no input")
+        for length in self.lengths.values():
+            if length in self.features:
+                raise RequestError(
+                    f"data set {self.name}: feature {length} has the name of a length that reading adds;"
+                    " give it another"
+                )
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> DatasetSpec:
+        """The data set of a manifest."""
+        counts = {name: split.num_sequences for name, split in manifest.splits.items()}
+        return cls(manifest.dataset, manifest.features, counts)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The features that are tensors, by name."""
+        return {name: each for name, each in self.features.items() if isinstance(each, Tensor)}
+
+    @property
+    def input(self) -> str:
+        """Name of the feature that a model looks at: the first tensor."""
+        return next(iter(self.tensors))
+
+    @property
+    def num_frames(self) -> int | None:
+        """Frames of every example: the first dimension of the input; None where it varies."""
+        shape = self.tensors[self.input].shape
+        return shape[0] if shape else None
+
+    @property
+    def lengths(self) -> dict[str, str]:
+        """Names of lengths, by the tensor whose shape varies: ``length`` for the input's."""
+        varying = [name for name, each in self.tensors.items() if None in each.shape]
+        return {name: "length" if name == self.input else f"{name}_length" for name in varying}
+
+    @property
+    def target(self) -> str | None:
+        """Name of the feature that a model learns to answer: the first class label; None if there is none."""
+        labels = (name for name, each in self.features.items() if isinstance(each, ClassLabel))
+        return next(labels, None)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the target's classes by number; none without a target."""
+        labels = (each.names for each in self.features.values() if isinstance(each, ClassLabel))
+        return next(labels, ())
+
+    def check_split(self, split: str) -> None:
+        """Check that there is a split of this name.
+
+        Raises:
+            RequestError: if not, with the names that there are.
+        """
+        if split not in self.counts:
+            raise RequestError(f"--split {split}: give one of {', '.join(self.counts)}")

@@ -1,0 +1,1 @@
+"""What the trainer does for moving lines alone; `trainer.kinds` finds it."""
