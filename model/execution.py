@@ -4,7 +4,7 @@ JAX always compiles by XLA. With "auto", TensorFlow compiles on GPUs and not on 
 
 - On a GPU these models are limited by memory bandwidth. Kernels write every intermediate array to memory;
   XLA fuses operations. XLA cannot compile cuDNN's LSTM, so `model.ProjectedLSTM` computes the recurrence,
-  which also allows inputs that stay paths (`model.LineClassifier`).
+  which also allows inputs that stay paths (`model.moving_line.LineClassifier`).
 - On a CPU the arrays of a batch fit into the caches, and oneDNN's matrix products are faster than XLA's.
 """
 

@@ -44,15 +44,6 @@ class Observation:
 
 
 @keras.saving.register_keras_serializable("moving_lines")
-class NewestPixel(keras.layers.Layer):
-    """What each frame adds to the one before it: of lines (batch, T, S, S, 1), their newest pixels."""
-
-    def call(self, frames: Any) -> Any:
-        """Subtract from every frame the one before."""
-        return ops.concatenate([frames[:, :1], frames[:, 1:] - frames[:, :-1]], axis=1)
-
-
-@keras.saving.register_keras_serializable("moving_lines")
 class RandomWindow(keras.layers.Layer):
     """Consecutive frames from a random one on, every possible first frame equally likely.
 

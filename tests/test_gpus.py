@@ -71,7 +71,8 @@ def refused(device):
 
 def answers(architecture, precision="float32"):
     import numpy as np
-    from model import build_classifier, with_sequence_inputs
+    from model import build_classifier
+    from model.moving_line import with_sequence_inputs
     from pipeline.moving_line.lines import draw_frames, sample_sequences
 
     classifier = build_classifier(6, architecture, precision=precision)

@@ -8,7 +8,7 @@ from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.records import ExampleRecords, Records
 
 # By name of the kind: the module and class of what is special to it. All other kinds go the general way.
-_SPECIAL = {"moving_line": "trainer.moving_line.kind:MovingLineKind"}
+SPECIAL = {"moving_line": "trainer.moving_line.kind:MovingLineKind"}
 
 
 class Kind:
@@ -21,8 +21,8 @@ class Kind:
 
 def kind_of(spec: DatasetSpec) -> Kind:
     """The kind of a data set."""
-    if spec.name not in _SPECIAL:
+    if spec.name not in SPECIAL:
         return Kind()
-    module, _, name = _SPECIAL[spec.name].partition(":")
+    module, _, name = SPECIAL[spec.name].partition(":")
     kind: Kind = getattr(importlib.import_module(module), name)()
     return kind

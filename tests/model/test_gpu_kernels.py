@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from model import Observation, RandomWindow, build_classifier, execution, logits_of, sequence_answers
+from model import Observation, RandomWindow, build_classifier, execution, logits_of
+from model.moving_line import sequence_answers
 from pipeline.moving_line.lines import draw_frames, sample_sequences
 
 tf = pytest.importorskip("tensorflow")

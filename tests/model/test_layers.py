@@ -7,29 +7,15 @@ import pytest
 from keras import ops
 
 from model import (
-    DrawLine,
     PolyphaseConv2D,
     PolyphaseFlatten,
     PolyphaseMaxPool2D,
     ProjectedLSTM,
     build_classifier,
     polyphase,
-    with_sequence_inputs,
 )
+from model.moving_line import with_sequence_inputs
 from pipeline.moving_line.lines import draw_frames, sample_sequences
-
-
-@pytest.mark.parametrize("image_size", [2, 5, 50, 256])
-def test_drawing_equals_the_definition(image_size: int) -> None:
-    paths, labels = sample_sequences(0, "train", image_size, 0, 3 if image_size > 100 else 20)
-    frames = ops.convert_to_numpy(DrawLine()(paths, labels))
-    np.testing.assert_array_equal(frames, draw_frames(paths, labels))
-
-
-def test_drawing_follows_the_precision_asked_for() -> None:
-    paths, labels = sample_sequences(0, "train", 5, 0, 2)
-    assert keras.backend.standardize_dtype(DrawLine(dtype="bfloat16")(paths, labels).dtype) == "bfloat16"
-
 
 # Which of the ways to compute them is taken: operations one by one on a CPU, XLA, operations on a GPU.
 FORMS = {"cpu": (True, False), "xla": (False, False), "gpu": (False, True)}
@@ -158,17 +144,6 @@ def test_projected_lstm_refuses_what_it_does_not_compute(option: dict[str, objec
 def test_projected_lstm_refuses_a_mask() -> None:
     with pytest.raises(ValueError, match="no mask"):
         ProjectedLSTM(4)(np.zeros((2, 3, 1), np.float32), mask=np.ones((2, 3), bool))
-
-
-def test_both_encodings_feed_the_same_classifier() -> None:
-    classifier = build_classifier(8)
-    paths, labels = sample_sequences(0, "train", 8, 0, 6)
-    frames = draw_frames(paths, labels)
-    by_path = with_sequence_inputs(classifier, 8, "path")
-    by_frames = with_sequence_inputs(classifier, 8, "frames")
-    expected = classifier(frames.astype(np.float32))
-    np.testing.assert_allclose(by_path({"path": paths, "label": labels}), expected, atol=1e-6)
-    np.testing.assert_allclose(by_frames({"frames": frames}), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("architecture", ["folded", "layerwise", "submodel"])

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from model import Observation, build_classifier, observed_frames, with_sequence_inputs
+from model import Observation, build_classifier
+from model.moving_line import observed_frames, with_sequence_inputs
 from pipeline.moving_line.lines import draw_frames, sample_sequences
 
 SIZE = 12

@@ -15,6 +15,8 @@ from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.intervals import LEVEL
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.slices import Slicing
+from trainer.input.dataset_spec import DatasetSpec
+from trainer.tasks.learned_kind import learned_kind
 
 SCHEMA_VERSION = 3
 
@@ -55,7 +57,7 @@ def results(evidence: Evidence, under_flips: Mapping[float, Evidence]) -> dict[s
         "slices": evidence.slices.document(),
         "robustness": [_robustness(rate, flipped) for rate, flipped in under_flips.items()],
         "worst": [
-            {"number": number, "label": CLASS_NAMES[label], "probability_of_right": right}
+            {"number": number, "label": evidence.spec.class_names[label], "probability_of_right": right}
             for number, label, right in zip(
                 worst.numbers.tolist(), worst.labels.tolist(), worst.right.tolist(), strict=True
             )
@@ -80,6 +82,7 @@ def named_numbers(document: Mapping[str, Any]) -> dict[str, float | None]:
     metrics = {name: value for name, value in document["metrics"].items() if name != "reliability"}
     matrix = metrics.pop("confusion_matrix")
     found.update(_named("", metrics))
+    # The document does not name the classes: of this version, all are of lines.
     for label, row in zip(CLASS_NAMES, matrix, strict=True):
         for predicted, count in zip(CLASS_NAMES, row, strict=True):
             found[f"confusion_matrix.{label}.{predicted}"] = count
@@ -106,17 +109,17 @@ def _named(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float | N
 
 
 def number_names(
-    num_frames: int, image_size: int, slicings: Mapping[str, Slicing], flips: tuple[float, ...]
+    num_frames: int, spec: DatasetSpec, slicings: Mapping[str, Slicing], flips: tuple[float, ...]
 ) -> list[str]:
     """The names that `named_numbers` will give, before the evaluation.
 
     Args:
         num_frames: number of frames that the model sees of a sequence.
-        image_size: S.
+        spec: of the data set.
         slicings: the slicings of the evaluation, by name.
         flips: its shares of flipped pixels.
     """
-    example = Evidence(1, num_frames, image_size, slicings)
-    path = np.zeros((1, image_size), np.uint8)
-    example.add(np.zeros(1, np.int64), np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), path)
+    example = Evidence(1, num_frames, spec, slicings)
+    trace = np.zeros((1, *learned_kind(spec).trace_shape(spec)), np.uint8)
+    example.add(np.zeros(1, np.int64), np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), trace)
     return list(named_numbers(results(example, dict.fromkeys(flips, example))))

@@ -17,7 +17,7 @@ from trainer.command_line.flags import ON_CORRUPT
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.evaluation import lineage
 from trainer.evaluation.checks import Gate
-from trainer.evaluation.document import SCHEMA_VERSION, number_names, results
+from trainer.evaluation.document import SCHEMA_VERSION
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
@@ -27,6 +27,8 @@ from trainer.input.split_files import SplitFiles, read_manifest
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import file_sha256, save_json
 from trainer.run.trained_model import TrainedModel, check_image_size, load_trained_model
+from trainer.tasks.learned_kind import learned_kind
+from trainer.tasks.registry import check_learned, task_of
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ class Evaluator:
             "schema_version": SCHEMA_VERSION,
             "model": lineage.model_part(self._run, path, trained.sha256, trained.step),
             **self._origin,
-            **results(evidence, under_flips),
+            **task_of(self._files.spec).results(evidence, under_flips),
             "checks": [],
             "passed": None,
             "throughput": {
@@ -222,11 +224,13 @@ def open_evaluator(
         WorkError: if a shard is missing or has another size, with its name.
     """
     manifest = read_manifest(request.data_dir)
-    DatasetSpec.of(manifest).check_split(request.split)
-    check_image_size(image_size, manifest.settings["image_size"])
+    spec = DatasetSpec.of(manifest)
+    check_learned(spec, request.data_dir)
+    spec.check_split(request.split)
+    check_image_size(image_size, learned_kind(spec).image_size(spec))
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
-    slicings = load_slicings(request.slices)
-    names = number_names(observation.window or image_size, image_size, slicings, request.flips)
+    slicings = load_slicings(request.slices, learned_kind(spec).slicings())
+    names = task_of(spec).number_names(observation.window or image_size, slicings, request.flips)
     gate.check_names(names)
     with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:
         yield Evaluator(request, files, manifest, slicings, gate, device)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.moving_line.lines import Int64Array, Uint8Array
 from trainer.evaluation.by_frame import FrameTally
 from trainer.evaluation.slices import SliceTally, Slicing
+from trainer.input.dataset_spec import DatasetSpec
+from trainer.tasks.learned_kind import Labels, learned_kind
 
 NUM_WORST = 16
 
@@ -24,22 +25,22 @@ class WorstSequences:
         numbers: numbers of the sequences in the split, int64 (k,), k at most `NUM_WORST`.
         labels: int64 (k,).
         right: probability of "right", float64 (k,).
-        paths: uint8 (k, S).
+        traces: of the sequences, uint8 (k, ...); see `trainer.tasks.learned_kind.LearnedKind`.
     """
 
-    numbers: Int64Array
-    labels: Int64Array
+    numbers: npt.NDArray[np.int64]
+    labels: Labels
     right: npt.NDArray[np.float64]
-    paths: Uint8Array
+    traces: npt.NDArray[np.uint8]
 
     def merged_with(self, more: WorstSequences) -> WorstSequences:
         """The worst `NUM_WORST` of both; among equals, those with the lower numbers."""
         numbers = np.concatenate([self.numbers, more.numbers])
         labels = np.concatenate([self.labels, more.labels])
         right = np.concatenate([self.right, more.right])
-        paths = np.concatenate([self.paths, more.paths])
+        traces = np.concatenate([self.traces, more.traces])
         worst = np.lexsort((numbers, -np.abs(labels - right)))[:NUM_WORST]
-        return WorstSequences(numbers[worst], labels[worst], right[worst], paths[worst])
+        return WorstSequences(numbers[worst], labels[worst], right[worst], traces[worst])
 
 
 class Evidence:
@@ -48,10 +49,11 @@ class Evidence:
     Args:
         num_sequences: number of sequences in the split, n.
         num_frames: number of frames that the model sees of a sequence, T.
-        image_size: S.
+        spec: of the data set.
         slicings: the slicings to count by, by name.
 
     Attributes:
+        spec: of the data set.
         right: probability of "right" after the last frame, float32 (n,).
         labels: uint8 (n,), 0 = left, 1 = right.
         by_frame: sums after each frame.
@@ -61,22 +63,24 @@ class Evidence:
     """
 
     def __init__(
-        self, num_sequences: int, num_frames: int, image_size: int, slicings: Mapping[str, Slicing]
+        self, num_sequences: int, num_frames: int, spec: DatasetSpec, slicings: Mapping[str, Slicing]
     ) -> None:
+        self.spec = spec
         self.right = np.empty(num_sequences, np.float32)
         self.labels = np.empty(num_sequences, np.uint8)
         self.by_frame = FrameTally(num_frames)
         self.slices = SliceTally(slicings)
         nothing = np.empty(0, np.int64)
-        self.worst = WorstSequences(nothing, nothing, np.empty(0), np.empty((0, image_size), np.uint8))
+        no_traces = np.empty((0, *learned_kind(spec).trace_shape(spec)), np.uint8)
+        self.worst = WorstSequences(nothing, nothing, np.empty(0), no_traces)
         self.num_sequences = 0
 
     def add(
         self,
-        numbers: Int64Array,
+        numbers: npt.NDArray[np.int64],
         right: npt.NDArray[np.floating[Any]],
-        labels: Int64Array,
-        paths: Uint8Array,
+        labels: Labels,
+        traces: npt.NDArray[np.uint8],
     ) -> None:
         """Add the next sequences.
 
@@ -84,12 +88,12 @@ class Evidence:
             numbers: numbers of the sequences in the split, int64 (n,).
             right: probability of "right" after each frame, (n, T).
             labels: int64 (n,).
-            paths: uint8 (n, S).
+            traces: of the sequences, uint8 (n, ...).
         """
         start, stop = self.num_sequences, self.num_sequences + len(labels)
         last = right[:, -1]
         self.right[start:stop], self.labels[start:stop] = last, labels
         self.by_frame.add(right, labels)
-        self.slices.add(paths, labels, (last > 0.5) == (labels == 1))
-        self.worst = self.worst.merged_with(WorstSequences(numbers, labels, last.astype(np.float64), paths))
+        self.slices.add(traces, labels, (last > 0.5) == (labels == 1))
+        self.worst = self.worst.merged_with(WorstSequences(numbers, labels, last.astype(np.float64), traces))
         self.num_sequences = stop

@@ -17,16 +17,17 @@ import pipeline
 import trainer
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.manifest import Manifest
+from trainer.input.dataset_spec import DatasetSpec
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import absolute_path, file_sha256
 from trainer.run.versions import versions
+from trainer.tasks.learned_kind import learned_kind
 
 
 def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
     """Check that a model was not trained on the sequences of a split.
 
-    A split "train" of the same seed and image size has the training's sequences, in any encoding and number.
-    Any other split is compared by its content digest.
+    Where settings do not tell, a split is compared by its content digest.
 
     Raises:
         RequestError: if it was.
@@ -34,11 +35,7 @@ def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
     trained_on = run.training_data()
     if trained_on is None:  # A model without ``config.json``.
         return
-    settings = manifest.settings
-    is_same_sample = split == "train" and (trained_on["seed"], trained_on["image_size"]) == (
-        settings["seed"],
-        settings["image_size"],
-    )
+    is_same_sample = learned_kind(DatasetSpec.of(manifest)).same_sample(trained_on, manifest, split)
     if is_same_sample or manifest.splits[split].content_sha256 == trained_on["train_content_sha256"]:
         raise RequestError(
             f"--split {split}: these are the sequences that the model was trained on; judge it by others"

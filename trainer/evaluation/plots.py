@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from pipeline.moving_line.lines import CLASS_NAMES, draw_frames
 from trainer.evaluation.evidence import Evidence, WorstSequences
 from trainer.evaluation.ranking import Ranking
+from trainer.input.dataset_spec import DatasetSpec
+from trainer.tasks.learned_kind import learned_kind
 
-_DARK, _BRIGHT, _GOOD, _BAD = "#12203a", "#ffd166", "#2a6f97", "#c1121f"
+_DARK, _GOOD, _BAD = "#12203a", "#2a6f97", "#c1121f"
 _STRIP_FRAMES = 6
 
 
@@ -31,7 +32,7 @@ def draw_pictures(document: Mapping[str, Any], evidence: Evidence) -> dict[str, 
     """
     metrics = document["metrics"]
     figures = {
-        "confusion_matrix": _confusion_matrix(metrics["confusion_matrix"]),
+        "confusion_matrix": _confusion_matrix(metrics["confusion_matrix"], evidence.spec.class_names),
         "accuracy_by_frame": _accuracy_by_frame(document["accuracy_by_frame"]),
         "reliability": _reliability(metrics),
     }
@@ -39,11 +40,11 @@ def draw_pictures(document: Mapping[str, Any], evidence: Evidence) -> dict[str, 
         figures["roc"] = _roc(metrics, Ranking.of(evidence.right, evidence.labels == 1))
     if document["robustness"]:
         figures["robustness"] = _robustness(document["robustness"])
-    figures["worst"] = _worst(evidence.worst)
+    figures["worst"] = _worst(evidence.worst, evidence.spec)
     return {name: _png(figure) for name, figure in figures.items()}
 
 
-def _confusion_matrix(matrix: list[list[int]]) -> Figure:
+def _confusion_matrix(matrix: list[list[int]], class_names: Sequence[str]) -> Figure:
     figure, axes = _square("Confusion matrix")
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -54,8 +55,8 @@ def _confusion_matrix(matrix: list[list[int]]) -> Figure:
             color = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=13, color=color)
     axes.set(xlabel="predicted", ylabel="label", xticks=(0, 1), yticks=(0, 1))
-    axes.set_xticklabels(CLASS_NAMES)
-    axes.set_yticklabels(CLASS_NAMES, rotation=90, va="center")
+    axes.set_xticklabels(class_names)
+    axes.set_yticklabels(class_names, rotation=90, va="center")
     return figure
 
 
@@ -126,10 +127,11 @@ def _robustness(rows: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def _worst(worst: WorstSequences) -> Figure:
+def _worst(worst: WorstSequences, spec: DatasetSpec) -> Figure:
     """A strip of frames per sequence, one above the other, to fit a phone's screen."""
     count = len(worst.labels)
-    frames = draw_frames(worst.paths, worst.labels)[..., 0]
+    kind = learned_kind(spec)
+    frames = kind.frames(worst.traces, worst.labels)[..., 0]
     shown = np.unique(np.linspace(0, frames.shape[1] - 1, _STRIP_FRAMES).round().astype(int))
     figure = Figure(figsize=(0.95 * len(shown), 1.3 * count), layout="constrained")
     strips = figure.subfigures(count, 1, squeeze=False)[:, 0]
@@ -137,12 +139,12 @@ def _worst(worst: WorstSequences) -> Figure:
         strips, worst.numbers, worst.labels, worst.right, frames, strict=True
     ):
         is_wrong = (right > 0.5) != label
-        title = f"{number}: {CLASS_NAMES[label]}, P(right) = {right:.4f}"
+        title = f"{number}: {spec.class_names[label]}, P(right) = {right:.4f}"
         strip.suptitle(title, fontsize=9, color=_BAD if is_wrong else "black")
         for axes, frame in zip(strip.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
             axes.imshow(
                 sequence[frame],
-                cmap=ListedColormap([_DARK, _BRIGHT]),
+                cmap=ListedColormap(kind.palette),
                 vmin=0,
                 vmax=1,
                 interpolation="nearest",

@@ -12,9 +12,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from model import Observation, answers_by_frame, with_sequence_inputs
+from model import Observation, answers_by_frame
 from pipeline.command_line.progress import Progress
-from pipeline.moving_line.lines import Int64Array, Uint8Array, paths_from_frames
 from trainer.distributed.devices import num_parallel_batches
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.slices import Slicing
@@ -22,20 +21,21 @@ from trainer.input.batches import sequential_batches
 from trainer.input.damaged_records import damage_named
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.split_files import SplitFiles
-from trainer.moving_line.records import image_size_of
 from trainer.run.trained_model import TrainedModel, check_finite, compile_for_inference
+from trainer.tasks.learned_kind import Labels, learned_kind
+from trainer.tasks.registry import task_of
 
 _Answers = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Sequences to score: numbers in the split, features as NumPy arrays, labels and paths."""
+    """Sequences to score: numbers in the split, features as NumPy arrays, labels and traces."""
 
-    numbers: Int64Array
+    numbers: npt.NDArray[np.int64]
     features: dict[str, npt.NDArray[Any]]
-    labels: Int64Array
-    paths: Uint8Array
+    labels: Labels
+    traces: npt.NDArray[np.uint8]
 
 
 class Scorer:
@@ -50,13 +50,12 @@ class Scorer:
     """
 
     def __init__(self, trained: TrainedModel, spec: DatasetSpec, observation: Observation) -> None:
-        image_size = image_size_of(spec)
+        self._kind = learned_kind(spec)
         self._every_frame = answers_by_frame(trained.classifier)
-        self._model = compile_for_inference(
-            with_sequence_inputs(self._every_frame, image_size, spec.input, observation)
-        )
+        inputs, answers = self._kind.stored_answers(self._every_frame, spec, observation)
+        self._model = compile_for_inference(keras.Model(inputs, answers, name="sequence_classifier"))
         self._needs_numbers = observation.is_random
-        self._num_frames = observation.window or image_size
+        self._num_frames = observation.window or self._kind.image_size(spec)
 
     def set_weights(self, classifier: keras.Model) -> None:
         """Copy the weights of another classifier of the same architecture."""
@@ -76,7 +75,7 @@ class Scorer:
         Raises:
             WorkError: if a shard is damaged or the answers are not finite.
         """
-        evidence = Evidence(files.num_sequences, self._num_frames, image_size_of(files.spec), slicings)
+        evidence = task_of(files.spec).evidence(files.num_sequences, self._num_frames, slicings)
         max_pending = num_parallel_batches()
         size = min(batch_size, files.num_sequences)
         with (
@@ -87,7 +86,7 @@ class Scorer:
 
             def take_first() -> None:
                 batch, answers = pending.popleft()
-                evidence.add(batch.numbers, answers.result(), batch.labels, batch.paths)
+                evidence.add(batch.numbers, answers.result(), batch.labels, batch.traces)
                 progress.set(evidence.num_sequences)
 
             with damage_named(files):
@@ -110,7 +109,7 @@ class Scorer:
                 features["number"] = (numbers % 2**32).astype(np.uint32)
             labels = expected[:, 0].astype(np.int64)
             start = stop
-            yield _Batch(numbers, features, labels, _paths(features, labels))
+            yield _Batch(numbers, features, labels, self._kind.traces(features, labels))
 
     def _answers(self, features: dict[str, npt.NDArray[Any]], size: int) -> _Answers:
         count = len(next(iter(features.values())))
@@ -120,7 +119,3 @@ class Scorer:
         answers: _Answers = self._model.predict_on_batch(features)[:count, :, 0]
         check_finite(answers)
         return answers
-
-
-def _paths(features: dict[str, npt.NDArray[Any]], labels: Int64Array) -> Uint8Array:
-    return features["path"] if "path" in features else paths_from_frames(features["frames"], labels)

@@ -1,12 +1,13 @@
 """Accuracy over groups of sequences.
 
-A **slicing** assigns each sequence to one of its groups, by path and label:
+A **slicing** assigns each sequence to one of its groups, by its trace (of moving lines, the path) and label:
 
     @slicing("start_row", "top", "middle", "bottom")
     def start_row(paths, labels):
         return paths[:, 0].astype(int) * 3 // paths.shape[1]
 
-A slicing is added by such a function in this module, or in a file for ``trainer.evaluate --slices FILE``.
+A slicing is added by such a function in a file for ``trainer.evaluate --slices FILE``. Kinds of data sets
+have slicings of their own: see `trainer.tasks.learned_kind`.
 """
 
 from __future__ import annotations
@@ -21,16 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.command_line.errors import RequestError, one_line
-from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array
 from trainer.evaluation.intervals import proportion
 
 # With fewer sequences, the interval of an accuracy of 0.5 is at least 0.2 wide.
 SMALL = 100
 
-# The index of each sequence's group, integers (n,); a function to it from paths, uint8 (n, S), and labels,
+# The index of each sequence's group, integers (n,); a function to it from traces, uint8 (n, ...), and labels,
 # int64 (n,).
 Groups = npt.NDArray[np.integer[Any]]
-Assign = Callable[[Uint8Array, Int64Array], Groups]
+Assign = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.int64]], Groups]
 
 _NAME = re.compile(r"\w[\w -]*")
 
@@ -41,13 +41,14 @@ class Slicing:
 
     Attributes:
         groups: names of the groups, by the index that ``assign`` returns.
-        assign: maps paths, uint8 (n, S), and labels, int64 (n,), to indices of groups, integers (n,).
+        assign: maps traces, uint8 (n, ...), and labels, int64 (n,), to indices of groups, integers (n,).
     """
 
     groups: tuple[str, ...]
     assign: Assign
 
 
+# Those that are known while a file of slicings is run.
 SLICINGS: dict[str, Slicing] = {}
 
 
@@ -79,54 +80,19 @@ def slicing(name: str, *groups: str) -> Callable[[Assign], Assign]:
     return register
 
 
-@slicing("direction", *CLASS_NAMES)
-def _direction(paths: Uint8Array, labels: Int64Array) -> Groups:
-    return labels
-
-
-@slicing("start_row", "top", "middle", "bottom")
-def _start_row(paths: Uint8Array, labels: Int64Array) -> Groups:
-    """The third of the rows in which the line starts."""
-    return np.floor_divide(paths[:, 0].astype(np.int64) * 3, paths.shape[1])
-
-
-@slicing("turns", "few", "some", "many")
-def _turns(paths: Uint8Array, labels: Int64Array) -> Groups:
-    """How often the line changes between up and down, straight runs in between not counted.
-
-    For large S the mean is (S - 1) / 3; "few" is below 0.8 times the mean, "many" at least 1.2 times.
-    """
-    steps = np.sign(np.diff(paths.astype(np.int8 if paths.shape[1] <= 128 else np.int16), axis=1))
-    # A straight run keeps the direction before it.
-    last_moved = np.maximum.accumulate(np.where(steps != 0, np.arange(1, paths.shape[1]), 0), axis=1)
-    padded = np.concatenate([np.zeros_like(steps[:, :1]), steps], axis=1)
-    direction = np.take_along_axis(padded, last_moved, axis=1)
-    turns = (direction[:, 1:] * direction[:, :-1] < 0).sum(1)
-    usual = (paths.shape[1] - 1) / 3
-    groups: Groups = np.digitize(turns, [0.8 * usual, 1.2 * usual])
-    return groups
-
-
-@slicing("border", "touched", "free")
-def _border(paths: Uint8Array, labels: Int64Array) -> Groups:
-    """Whether the line touches the top row or the bottom row."""
-    touched = (paths == 0) | (paths == paths.shape[1] - 1)
-    groups: Groups = (~touched.any(1)).astype(np.int64)
-    return groups
-
-
-def load_slicings(path: str | None) -> dict[str, Slicing]:
-    """The slicings of this module by name, and those that a Python file registers.
+def load_slicings(path: str | None, known: Mapping[str, Slicing]) -> dict[str, Slicing]:
+    """Slicings by name: those of a kind of data set, and those that a Python file registers.
 
     Args:
         path: the Python file, which is run; None for none.
+        known: the slicings of the kind.
 
     Raises:
         RequestError: if running the file fails.
     """
-    known = dict(SLICINGS)
     if path is None:
-        return known
+        return dict(known)
+    SLICINGS.update(known)
     try:
         runpy.run_path(path)
         return {**SLICINGS, **known}
@@ -135,7 +101,6 @@ def load_slicings(path: str | None) -> dict[str, Slicing]:
         raise RequestError(f"--slices {path}: cannot be loaded ({reason})") from error
     finally:
         SLICINGS.clear()
-        SLICINGS.update(known)
 
 
 class SliceTally:
@@ -145,11 +110,13 @@ class SliceTally:
         self._slicings = dict(slicings)
         self._counts = {name: np.zeros((len(each.groups), 2), np.int64) for name, each in slicings.items()}
 
-    def add(self, paths: Uint8Array, labels: Int64Array, correct: npt.NDArray[np.bool_]) -> None:
+    def add(
+        self, traces: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], correct: npt.NDArray[np.bool_]
+    ) -> None:
         """Add sequences.
 
         Args:
-            paths: uint8 (n, S).
+            traces: uint8 (n, ...).
             labels: int64 (n,).
             correct: whether each answer is correct, bool (n,).
 
@@ -159,7 +126,7 @@ class SliceTally:
         for name, each in self._slicings.items():
             try:
                 # Copy: a slicing may change its arguments.
-                groups = np.asarray(each.assign(paths.copy(), labels.copy()))
+                groups = np.asarray(each.assign(traces.copy(), labels.copy()))
                 groups = _checked(groups, len(labels), len(each.groups))
             except (Exception, SystemExit) as error:  # A user's slicing may raise anything.
                 raise RequestError(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from model import Observation, observed_frames
+from model import Observation
+from model.moving_line import observed_frames
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import Int64Array, Uint8Array, sample_sequences
 from pipeline.storage.tfrecord import read_records

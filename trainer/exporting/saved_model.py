@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model import Observation, with_sequence_inputs
+from model import Observation
+from model.moving_line import with_sequence_inputs
 from trainer.exporting.samples import Samples
 from trainer.exporting.served_classifier import float32_copy
 from trainer.moving_line.records import PathRows

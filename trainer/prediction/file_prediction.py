@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model import with_sequence_inputs
+from model.moving_line import with_sequence_inputs
 from pipeline.command_line.progress import Progress
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.prediction.answers import Answer

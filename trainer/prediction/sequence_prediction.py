@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from model import observed_frames
+from model.moving_line import observed_frames
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.reader import Dataset
 from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
@@ -27,6 +27,8 @@ from trainer.run.trained_model import (
     compile_for_inference,
     load_trained_model,
 )
+from trainer.tasks.learned_kind import learned_kind
+from trainer.tasks.registry import check_learned
 
 # A split of its own, so that no training has seen these sequences.
 FRESH_SPLIT = "predict"
@@ -107,8 +109,10 @@ def _read(
     data_dir: str, split: str, first: int, count: int, trained: TrainedModel
 ) -> tuple[dict[str, npt.NDArray[Any]], Int64Array]:
     manifest = read_manifest(data_dir)
-    DatasetSpec.of(manifest).check_split(split)
-    check_image_size(trained.image_size, manifest.settings["image_size"])
+    spec = DatasetSpec.of(manifest)
+    check_learned(spec, data_dir)
+    spec.check_split(split)
+    check_image_size(trained.image_size, learned_kind(spec).image_size(spec))
     if not tensorflow_reads(data_dir):
         paths, labels = read_lines(Dataset(data_dir, manifest), split, first, count)
         return {"path": paths, "label": labels}, labels

@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.manifest import Manifest
+from trainer.input.dataset_spec import DatasetSpec
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import absolute_path, save_json
 from trainer.run.versions import versions
+from trainer.tasks.learned_kind import learned_kind
 from trainer.training.settings import Execution, TrainingSettings
 
 
@@ -29,9 +31,10 @@ def run_request(
     Returns:
         The settings by name, ``image_size``, ``dataset`` (its fingerprint) and ``left_out``.
     """
+    spec = DatasetSpec.of(manifest)
     return {
         **settings.to_json(),
-        "image_size": manifest.settings["image_size"],
+        "image_size": learned_kind(spec).image_size(spec),
         "dataset": manifest.fingerprint,
         "left_out": dict(left_out),
     }
@@ -85,12 +88,11 @@ def write_config(
     """
     if tf.io.gfile.exists(run.config_path):
         return
+    kind = learned_kind(DatasetSpec.of(manifest))
     dataset = {
         "path": absolute_path(data_dir),
         "fingerprint": manifest.fingerprint,
-        "seed": manifest.settings["seed"],
-        "image_size": manifest.settings["image_size"],
-        "encoding": manifest.settings["encoding"],
+        **kind.config(manifest),
         "num_train": manifest.splits["train"].num_sequences,
         "train_content_sha256": manifest.splits["train"].content_sha256,
         "left_out": dict(left_out),

@@ -6,7 +6,6 @@ import os
 import sys
 import tempfile
 import zipfile
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -91,8 +90,3 @@ def restore_checkpoint(path: str, classifier: keras.Model) -> None:
         classifier: compiled, with its optimizer built.
     """
     classifier.load_weights(path)
-
-
-def compile_classifier(classifier: keras.Model, optimizer: Any) -> None:
-    """Compile a classifier with the optimizer that trains it, so that its file contains both."""
-    classifier.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])

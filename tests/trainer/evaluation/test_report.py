@@ -136,4 +136,4 @@ def test_the_worst_are_kept_in_order_whatever_the_batches() -> None:
             numbers = np.arange(300)[part]
             worst = worst.merged_with(WorstSequences(numbers, labels[part], right[part], paths[part]))
         assert worst.numbers.tolist() == expected
-        np.testing.assert_array_equal(worst.paths, paths[expected])
+        np.testing.assert_array_equal(worst.traces, paths[expected])

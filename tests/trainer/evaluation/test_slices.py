@@ -6,7 +6,8 @@ from scipy import stats
 
 from pipeline.command_line.errors import RequestError
 from pipeline.moving_line.lines import sample_sequences
-from trainer.evaluation.slices import SLICINGS, SliceTally, load_slicings, slicing
+from trainer.evaluation.slices import SLICINGS, SliceTally, Slicing, load_slicings
+from trainer.moving_line.slicings import LINE_SLICINGS
 
 SIZE = 20
 PATHS, LABELS = sample_sequences(5, "test", SIZE, 0, 500)
@@ -37,7 +38,7 @@ def _group(name: str, path: np.ndarray, label: int) -> str:
 @pytest.mark.parametrize("name", ["direction", "start_row", "turns", "border"])
 def test_every_group_counts_its_sequences_and_right_answers(name: str) -> None:
     correct = np.random.default_rng(0).uniform(size=len(LABELS)) < 0.8
-    tally = SliceTally(SLICINGS)
+    tally = SliceTally(LINE_SLICINGS)
     for start in range(0, 500, 64):  # In batches, the last smaller.
         part = slice(start, start + 64)
         tally.add(PATHS[part], LABELS[part], correct[part])
@@ -55,7 +56,7 @@ def test_every_group_counts_its_sequences_and_right_answers(name: str) -> None:
 
 
 def test_a_group_of_nobody_has_no_accuracy() -> None:
-    tally = SliceTally(SLICINGS)
+    tally = SliceTally(LINE_SLICINGS)
     tally.add(PATHS[LABELS == 1], LABELS[LABELS == 1], np.ones(int(LABELS.sum()), bool))
     left = tally.document()["direction"]["left"]
     assert left == {"num_sequences": 0, "accuracy": None, "accuracy_interval": None, "is_small": True}
@@ -69,11 +70,12 @@ def test_a_file_adds_slicings_and_leaves_the_others_alone(tmp_path: Path) -> Non
         "def end(paths, labels):\n"
         "    return (paths[:, -1] >= paths.shape[1] // 2).astype(int)\n"
     )
-    before = dict(SLICINGS)
+    before = dict(LINE_SLICINGS)
     for _ in range(2):  # A second time is no double registration.
-        assert list(load_slicings(str(file))) == [*before, "end"]
-        assert before == SLICINGS
-    tally = SliceTally(load_slicings(str(file)))
+        assert list(load_slicings(str(file), LINE_SLICINGS)) == [*before, "end"]
+        assert before == LINE_SLICINGS
+        assert not SLICINGS
+    tally = SliceTally(load_slicings(str(file), LINE_SLICINGS))
     tally.add(PATHS, LABELS, LABELS == 1)
     low = PATHS[:, -1] >= SIZE // 2
     assert tally.document()["end"]["low"]["num_sequences"] == int(low.sum())
@@ -93,10 +95,9 @@ def test_a_file_adds_slicings_and_leaves_the_others_alone(tmp_path: Path) -> Non
 )
 def test_files_that_cannot_be_loaded(tmp_path: Path, source: str, named: str) -> None:
     (tmp_path / "mine.py").write_text(source)
-    before = dict(SLICINGS)
     with pytest.raises(RequestError, match=f"mine.py: cannot be loaded .*{named}"):
-        load_slicings(str(tmp_path / "mine.py"))
-    assert before == SLICINGS
+        load_slicings(str(tmp_path / "mine.py"), LINE_SLICINGS)
+    assert not SLICINGS
 
 
 @pytest.mark.parametrize(
@@ -109,12 +110,6 @@ def test_files_that_cannot_be_loaded(tmp_path: Path, source: str, named: str) ->
     ],
 )
 def test_a_slicing_that_gives_nonsense_is_named(result: np.ndarray, named: str) -> None:
-    before = dict(SLICINGS)
-    try:
-        slicing("nonsense", "a", "b")(lambda paths, labels: result)
-        tally = SliceTally({"nonsense": SLICINGS["nonsense"]})
-    finally:
-        SLICINGS.clear()
-        SLICINGS.update(before)
+    tally = SliceTally({"nonsense": Slicing(("a", "b"), lambda paths, labels: result)})
     with pytest.raises(RequestError, match=f"slicing nonsense: ValueError: {named}"):
         tally.add(PATHS, LABELS, LABELS == 1)

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from model.drawing import DrawLine
-from model.line_classifier import LineClassifier
-from model.observation import FlipPixels, NewestPixel, Observation, RandomWindow, SaltAndPepper
+from model.moving_line.drawing import DrawLine, NewestPixel
+from model.moving_line.line_classifier import LineClassifier
+from model.observation import FlipPixels, Observation, RandomWindow, SaltAndPepper
 from model.polyphase import PolyphaseConv2D
 
 

@@ -7,15 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from model import (
-    LineClassifier,
-    Observation,
-    answers_by_frame,
-    build_classifier,
-    logits_of,
-    observed_frames,
-    with_sequence_inputs,
-)
+from model import Observation, answers_by_frame, build_classifier, logits_of
+from model.moving_line import LineClassifier, observed_frames, with_sequence_inputs
 from pipeline.moving_line.lines import sample_sequences
 from tests.conftest import ROOT
 from tests.runs import MULTIPLIES_BFLOAT16

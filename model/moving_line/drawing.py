@@ -1,4 +1,4 @@
-"""Draws paths into frames on the device, so that a sequence crosses the bus as S + 1 bytes."""
+"""Draws paths into frames on the device, so that a sequence crosses the bus as S + 1 bytes; lines to dots."""
 
 from __future__ import annotations
 
@@ -52,3 +52,12 @@ class DrawLine(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "line": self.line}
+
+
+@keras.saving.register_keras_serializable("moving_lines")
+class NewestPixel(keras.layers.Layer):
+    """What each frame adds to the one before it: of lines (batch, T, S, S, 1), their newest pixels."""
+
+    def call(self, frames: Any) -> Any:
+        """Subtract from every frame the one before."""
+        return ops.concatenate([frames[:, :1], frames[:, 1:] - frames[:, :-1]], axis=1)
