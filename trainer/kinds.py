@@ -9,6 +9,8 @@ from trainer.input.records import ExampleRecords, Records
 
 # By name of the kind: the module and class of what is special to it. All other kinds go the general way.
 SPECIAL = {"moving_line": "trainer.moving_line.kind:MovingLineKind"}
+# What runs were trained on whose ``config.json`` names no kind.
+DEFAULT = "moving_line"
 
 
 class Kind:
@@ -19,10 +21,10 @@ class Kind:
         return ExampleRecords(spec)
 
 
-def kind_of(spec: DatasetSpec) -> Kind:
-    """The kind of a data set."""
-    if spec.name not in SPECIAL:
+def kind_of(name: str) -> Kind:
+    """The kind of data set of a name."""
+    if name not in SPECIAL:
         return Kind()
-    module, _, name = SPECIAL[spec.name].partition(":")
-    kind: Kind = getattr(importlib.import_module(module), name)()
+    module, _, class_name = SPECIAL[name].partition(":")
+    kind: Kind = getattr(importlib.import_module(module), class_name)()
     return kind

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
-from pipeline.moving_line.definition import MovingLine
 from pipeline.pictures.files import PICTURE_TYPES, check_picture_path
 from pipeline.pictures.sequences import check_num_sequences, draw_sequences
 from trainer.prediction.answers import ANSWER_FORMATS, check_answers_path, print_answers, write_answers
@@ -128,7 +127,7 @@ def _predict_chosen(flags: argparse.Namespace) -> None:
     verdicts = predictions.verdicts()
     print("\n".join(verdicts))
     if flags.output is not None:
-        draw_sequences(list(predictions.frames), verdicts, flags.output, 5, MovingLine.palette)
+        draw_sequences(list(predictions.frames), verdicts, flags.output, 5, predictions.palette)
         print(flags.output)
 
 

@@ -80,7 +80,7 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     left = [(path, end, count) for path, end, count in shards if end > first]
     paths, ends, counts = zip(*left, strict=True)
     passed = tf.constant(first - ends[0] + counts[0], tf.int64)
-    records = kind_of(files.spec).records(files.spec)
+    records = kind_of(files.spec.name).records(files.spec)
     chunks = records.chunks(tf.constant(paths), tf.constant(counts, tf.int64), passed, records.chunk_size)
     num_batches = -(-(files.num_sequences - first) // batch_size)
     batches = records.batches(chunks, batch_size)

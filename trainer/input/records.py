@@ -145,7 +145,7 @@ def _array(tensor: Tensor, stored: tf.Tensor) -> tf.Tensor:
     if None not in tensor.shape:
         values = tf.ensure_shape(values, [_num_values(tensor)])
     shape = [-1 if size is None else size for size in tensor.shape]
-    return tf.ensure_shape(tf.reshape(values, shape), tensor.shape)
+    return tf.reshape(values, shape)
 
 
 def _num_values(tensor: Tensor) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from model import Observation
-from model.moving_line import DrawLine, LineClassifier, sequence_answers
+from model.moving_line import DrawLine, LineClassifier, observed_frames, sequence_answers
 from pipeline.dataset.manifest import Manifest
 from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.lines import Uint8Array, draw_frames, paths_from_frames
@@ -39,6 +39,10 @@ class MovingLineKind(LearnedKind):
         """See `LearnedKind.stored_answers`."""
         return sequence_answers(classifier, image_size_of(spec), spec.input, observation)
 
+    def observed_frames(self, spec: DatasetSpec, observation: Observation) -> tuple[dict[str, Any], Any]:
+        """See `LearnedKind.observed_frames`."""
+        return observed_frames(image_size_of(spec), spec.input, observation)
+
     def described(self, model: keras.Model) -> str:
         """See `LearnedKind.described`."""
         kinds = set(map(type, model.layers))
@@ -59,6 +63,14 @@ class MovingLineKind(LearnedKind):
     def slicings(self) -> dict[str, Slicing]:
         """See `LearnedKind.slicings`."""
         return LINE_SLICINGS
+
+    def fresh(
+        self, image_size: int, seed: int, split: str, first: int, count: int
+    ) -> tuple[DatasetSpec, Features, Labels]:
+        """See `LearnedKind.fresh`: paths."""
+        definition = MovingLine(seed=seed, image_size=image_size)
+        paths, labels = definition.sample(split, first, count)
+        return DatasetSpec(definition.name, definition.features, {}), {"path": paths, "label": labels}, labels
 
     def same_sample(self, trained_on: Mapping[str, Any], manifest: Manifest, split: str) -> bool:
         """See `LearnedKind.same_sample`: a seed gives the same lines in any encoding and number."""

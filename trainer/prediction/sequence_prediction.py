@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from model.moving_line import observed_frames
-from pipeline.command_line.errors import RequestError
+from pipeline.command_line.errors import RequestError, WorkError, one_line
+from pipeline.dataset.features import decode
 from pipeline.dataset.reader import Dataset
-from pipeline.moving_line.lines import CLASS_NAMES, Int64Array, Uint8Array, sample_sequences
-from pipeline.moving_line.reading import read_lines
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.input.batches import sequential_batches
 from trainer.input.damaged_records import damage_named
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.fetched_shards import tensorflow_reads
 from trainer.input.split_files import read_manifest, split_files
+from trainer.kinds import kind_of
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import (
     TrainedModel,
@@ -27,8 +26,8 @@ from trainer.run.trained_model import (
     compile_for_inference,
     load_trained_model,
 )
-from trainer.tasks.learned_kind import learned_kind
-from trainer.tasks.registry import check_learned
+from trainer.tasks.learned_kind import Features, Labels, learned_kind, trained_kind
+from trainer.tasks.registry import check_learned, task_of
 
 # A split of its own, so that no training has seen these sequences.
 FRESH_SPLIT = "predict"
@@ -39,24 +38,25 @@ class Predictions:
     """Sequences and the model's answers.
 
     Attributes:
+        spec: of the data set that the sequences are of.
         frames: frames as shown to the model, uint8 (n, timesteps, S, S, 1).
-        labels: int64 (n,), 0 = left, 1 = right.
-        right: probability of "right", float64 (n,).
+        labels: number of the class, int64 (n,).
+        right: probability of class 1, float64 (n,).
     """
 
-    frames: Uint8Array
-    labels: Int64Array
+    spec: DatasetSpec
+    frames: npt.NDArray[np.uint8]
+    labels: Labels
     right: npt.NDArray[np.float64]
 
     def verdicts(self) -> list[str]:
         """A line per sequence, with the probability of the predicted class."""
-        lines = []
-        for label, right in zip(self.labels, self.right, strict=True):
-            predicted = int(right > 0.5)
-            probability = right if predicted else 1 - right
-            expected, name = CLASS_NAMES[label].capitalize(), CLASS_NAMES[predicted].capitalize()
-            lines.append(f"Expected: {expected}, Predicted: {name} (probability {probability:.4f})")
-        return lines
+        return list(map(task_of(self.spec).verdict, self.labels, self.right))
+
+    @property
+    def palette(self) -> Sequence[str]:
+        """Colours of the pixels' values 0, 1, ..."""
+        return learned_kind(self.spec).palette
 
 
 @device_errors_explained()
@@ -83,21 +83,23 @@ def predict(
         RequestError: if the request is wrong.
         WorkError: if the data is damaged or the device fails.
     """
-    trained = load_trained_model(RunDirectory(model_dir))
+    run = RunDirectory(model_dir)
+    trained = load_trained_model(run)
     if data_dir is None:
-        paths, labels = sample_sequences(seed, FRESH_SPLIT, trained.image_size, first, num_sequences)
-        features: dict[str, npt.NDArray[Any]] = {"path": paths, "label": labels}
+        kind = trained_kind(run)
+        spec, features, labels = kind.fresh(trained.image_size, seed, FRESH_SPLIT, first, num_sequences)
     else:
-        features, labels = _read(data_dir, split, first, num_sequences, trained)
-    frames = _observe(features, first, trained)
+        spec, features, labels = _read(data_dir, split, first, num_sequences, trained)
+    frames = _observe(spec, features, first, trained)
     right = compile_for_inference(trained.classifier).predict(frames, verbose=0)[:, 0].astype(np.float64)
-    return Predictions(frames, labels, right)
+    return Predictions(spec, frames, labels, right)
 
 
-def _observe(features: dict[str, npt.NDArray[Any]], first: int, trained: TrainedModel) -> Uint8Array:
+def _observe(
+    spec: DatasetSpec, features: Features, first: int, trained: TrainedModel
+) -> npt.NDArray[np.uint8]:
     """The frames that the model is shown of stored sequences: uint8 (n, timesteps, S, S, 1)."""
-    encoding = "frames" if "frames" in features else "path"
-    inputs, frames = observed_frames(trained.image_size, encoding, trained.observation)
+    inputs, frames = learned_kind(spec).observed_frames(spec, trained.observation)
     count = len(next(iter(features.values())))
     numbers = np.array([number % 2**32 for number in range(first, first + count)], np.uint32)
     known = {**features, "number": numbers}
@@ -107,15 +109,15 @@ def _observe(features: dict[str, npt.NDArray[Any]], first: int, trained: Trained
 
 def _read(
     data_dir: str, split: str, first: int, count: int, trained: TrainedModel
-) -> tuple[dict[str, npt.NDArray[Any]], Int64Array]:
+) -> tuple[DatasetSpec, Features, Labels]:
     manifest = read_manifest(data_dir)
     spec = DatasetSpec.of(manifest)
     check_learned(spec, data_dir)
     spec.check_split(split)
     check_image_size(trained.image_size, learned_kind(spec).image_size(spec))
     if not tensorflow_reads(data_dir):
-        paths, labels = read_lines(Dataset(data_dir, manifest), split, first, count)
-        return {"path": paths, "label": labels}, labels
+        features = _decoded(Dataset(data_dir, manifest), spec, split, first, count)
+        return spec, features, features[str(spec.target)].astype(np.int64)
     files = split_files(data_dir, manifest, split)
     if first + count > files.num_sequences:
         raise RequestError(
@@ -124,4 +126,18 @@ def _read(
     wanted = sequential_batches(files, batch_size=count, first=first).take(1)
     with damage_named(files):
         features, labels = next(iter(wanted.as_numpy_iterator()))
-    return features, labels[:, 0].astype(np.int64)
+    return spec, features, labels[:, 0].astype(np.int64)
+
+
+def _decoded(dataset: Dataset, spec: DatasetSpec, split: str, first: int, count: int) -> Features:
+    """Read some sequences where TensorFlow cannot."""
+    check = kind_of(spec.name).records(spec).check
+    examples = []
+    for number, payload in enumerate(dataset.read(split, first, count), first):
+        try:
+            check(payload)
+            examples.append(decode(spec.features, payload))
+        except ValueError as error:
+            where = f"{dataset.directory}: sequence {number} of split {split}"
+            raise WorkError(f"{where}: {one_line(error)}") from error
+    return {name: np.stack([example[name] for example in examples]) for name in spec.features}

@@ -14,7 +14,8 @@ from model import Observation
 from pipeline.dataset.manifest import Manifest
 from trainer.evaluation.slices import Slicing
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.kinds import Kind, kind_of
+from trainer.kinds import DEFAULT, Kind, kind_of
+from trainer.run.run_directory import RunDirectory
 
 Features = Mapping[str, npt.NDArray[Any]]
 Labels = npt.NDArray[np.int64]
@@ -43,6 +44,10 @@ class LearnedKind(Kind, ABC):
         """Symbolic inputs as batches hold them, and what a classifier of frames answers, with its weights."""
 
     @abstractmethod
+    def observed_frames(self, spec: DatasetSpec, observation: Observation) -> tuple[dict[str, Any], Any]:
+        """Symbolic inputs as batches hold them, and the frames that a classifier sees of them."""
+
+    @abstractmethod
     def described(self, model: keras.Model) -> str:
         """What a model of `stored_answers` looks at, for people."""
 
@@ -63,6 +68,23 @@ class LearnedKind(Kind, ABC):
         """The slicings of this kind, by name; they take traces and labels."""
 
     @abstractmethod
+    def fresh(
+        self, image_size: int, seed: int, split: str, first: int, count: int
+    ) -> tuple[DatasetSpec, Features, Labels]:
+        """New examples from a seed.
+
+        Args:
+            image_size: S.
+            seed: decides them.
+            split: other names give other examples.
+            first: number of the first one.
+            count: how many.
+
+        Returns:
+            A data set that would hold them, and their features and labels, (n,).
+        """
+
+    @abstractmethod
     def same_sample(self, trained_on: Mapping[str, Any], manifest: Manifest, split: str) -> bool:
         """Whether settings tell that a split has examples that a training saw.
 
@@ -79,6 +101,19 @@ class LearnedKind(Kind, ABC):
 
 def learned_kind(spec: DatasetSpec) -> LearnedKind:
     """The kind of a data set; `trainer.tasks.registry.check_learned` has found that it is one."""
-    kind = kind_of(spec)
+    return _learned(spec.name)
+
+
+def trained_kind(run: RunDirectory) -> LearnedKind:
+    """The kind of data set that a run's models were trained on.
+
+    Raises:
+        RequestError: if ``config.json`` is damaged.
+    """
+    return _learned((run.training_data() or {}).get("name", DEFAULT))
+
+
+def _learned(name: str) -> LearnedKind:
+    kind = kind_of(name)
     assert isinstance(kind, LearnedKind)
     return kind

@@ -25,7 +25,7 @@ def check_learned(spec: DatasetSpec, data_dir: str) -> None:
     Raises:
         RequestError: if not, with what they can be trained on.
     """
-    if not isinstance(kind_of(spec), LearnedKind):
+    if not isinstance(kind_of(spec.name), LearnedKind):
         raise RequestError(
             f"--data_dir {data_dir}: is a data set of {spec.name}; models can be trained on"
             f" {', '.join(SPECIAL)} only"
