@@ -125,6 +125,18 @@ def test_bare_files_import_nothing_of_the_project(name: str) -> None:
     assert not {_room(imported) for imported in IMPORTS[name]} & FORBIDDEN.keys()
 
 
+def test_the_trainer_knows_moving_lines_in_their_own_room() -> None:
+    """`trainer.kinds` finds it by name. Documents of version 3 are of lines and do not name the classes."""
+    rooms = ("input", "training", "run", "evaluation", "tasks", "distributed", "command_line", "kinds")
+    found = {
+        name
+        for name in SOURCES
+        if name.startswith(tuple(f"trainer.{room}" for room in rooms))
+        and any("moving_line" in imported for imported in IMPORTS[name])
+    }
+    assert found == {"trainer.evaluation.document"}
+
+
 def test_no_module_imports_one_that_imports_it() -> None:
     graphlib.TopologicalSorter({name: IMPORTS[name] & SOURCES.keys() for name in SOURCES}).prepare()
 

@@ -83,5 +83,5 @@ class DatasetSpec:
         Raises:
             RequestError: if not, with the names that there are.
         """
-        if split not in self.counts:
+        if split not in tuple(self.counts):  # Out of a file it may be anything, unhashable too.
             raise RequestError(f"--split {split}: give one of {', '.join(self.counts)}")
