@@ -176,7 +176,7 @@ def _drawing(image_size: int) -> float:
     """Sequences a second that are drawn, compiled, and every pixel looked at."""
     import keras
 
-    from model import DrawLine
+    from model.moving_line import DrawLine
     from pipeline.moving_line.lines import sample_sequences
 
     path = keras.layers.Input((image_size,), dtype="uint8")

@@ -11,11 +11,12 @@ import numpy as np
 
 from benchmarks.baselines.tutorial import train_tutorial, tutorial_arrays, tutorial_model
 from benchmarks.step_needs import Network, training_bytes, training_operations
-from model.line_classifier import LineClassifier
+from model.moving_line import LineClassifier
 from pipeline.moving_line.lines import draw_frames, sample_sequences
 from trainer.distributed.strategy import distributed
 from trainer.input.feeds import Part, training_part
 from trainer.input.split_files import read_manifest, split_files
+from trainer.moving_line.records import image_size_of
 from trainer.training.build import build_training_model
 from trainer.training.input_clock import InputClock
 from trainer.training.plan import make_plan
@@ -58,7 +59,7 @@ class Ours:
         self._plan = make_plan(self._settings, execution, self._files, 1)
         with distributed("benchmark", execution, None, {}) as distribution:
             self.model = build_training_model(self._plan, self._files, distribution, None)
-        self.image_size = self._files.image_size
+        self.image_size = image_size_of(self._files.spec)
         self.precision = precision
         self.rate = self.input_wait = 0.0
         self._step = 0
@@ -67,7 +68,7 @@ class Ours:
     def needs(self) -> dict[str, int]:
         """Operations and bytes that training on a sequence takes at least; see `benchmarks.step_needs`."""
         network = Network.of(self.model.classifier)
-        is_path = self._files.encoding.name == "path"
+        is_path = self._files.spec.input == "path"
         draws = not (is_path and LineClassifier.takes(self.model.classifier, self._settings.observation))
         stored = network.size + 1 if is_path else network.size**3
         number = 4 if self.precision == "float32" else 2

@@ -11,12 +11,14 @@ from benchmarks.breakdowns import Breakdown
 from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.limits import Limits, seconds_a_call
 from benchmarks.step_needs import Network, forward_operations
-from model import answers_by_frame, with_sequence_inputs
+from model import answers_by_frame
+from model.moving_line import with_sequence_inputs
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
-from trainer.evaluation.slices import load_slicings
 from trainer.input.batches import sequential_batches
 from trainer.input.split_files import read_manifest, split_files
+from trainer.moving_line.records import image_size_of
+from trainer.moving_line.slicings import LINE_SLICINGS
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 
@@ -29,9 +31,9 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
     data = str(data_set_to_judge(directory, _COUNT))
     trained = load_trained_model(RunDirectory(str(run_to_judge(directory, Path(data)))))
     files = split_files(data, read_manifest(data), "test")
-    slicings = load_slicings(None)
+    image_size = image_size_of(files.spec)
     model = with_sequence_inputs(
-        answers_by_frame(trained.classifier), files.image_size, files.encoding.name, trained.observation
+        answers_by_frame(trained.classifier), image_size, files.spec.input, trained.observation
     )
     model.compile(jit_compile=False)
     batches = iter(sequential_batches(files, batch_size=_BATCH_SIZE).as_numpy_iterator())
@@ -43,7 +45,7 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
     labels = expected[:, 0].astype(np.int64)
 
     def count() -> None:
-        evidence = Evidence(_BATCH_SIZE, answers.shape[1], files.image_size, slicings)
+        evidence = Evidence(_BATCH_SIZE, answers.shape[1], files.spec, LINE_SLICINGS)
         evidence.add(np.arange(_BATCH_SIZE), answers, labels, features["path"])
 
     parts = {
@@ -52,10 +54,10 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
         / _BATCH_SIZE,
         "counting": seconds_a_call(count) / _BATCH_SIZE,
     }
-    scorer = Scorer(trained, files.image_size, files.encoding, trained.observation)
-    scorer.score(files, _BATCH_SIZE, slicings, "warm-up")
+    scorer = Scorer(trained, files.spec, trained.observation)
+    scorer.score(files, _BATCH_SIZE, LINE_SLICINGS, "warm-up")
     start = time.perf_counter()
-    scorer.score(files, _BATCH_SIZE, slicings, "measured")
+    scorer.score(files, _BATCH_SIZE, LINE_SLICINGS, "measured")
     whole = (time.perf_counter() - start) / _COUNT
     needed = forward_operations(Network.of(trained.classifier), draws_frames=False)
     return Breakdown(

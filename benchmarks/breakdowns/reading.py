@@ -12,9 +12,9 @@ from benchmarks.breakdowns import Breakdown
 from benchmarks.jobs import data_set
 from benchmarks.limits import Limits, seconds_a_call
 from trainer.input.batches import training_batches
-from trainer.input.records import records_of
 from trainer.input.split_files import read_manifest, split_files
 from trainer.input.window_order import SHUFFLE_WINDOW
+from trainer.moving_line.records import image_size_of, line_records
 
 _COUNT = 1_000_000
 _BATCH_SIZE = 256
@@ -29,7 +29,7 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
         read_manifest(str(data_set(directory, "path", _COUNT))),
         "train",
     )
-    kind = records_of(files.encoding, files.image_size)
+    kind = line_records(files.spec)
     chunks = kind.chunks(
         tf.constant(files.paths), tf.constant(files.counts, tf.int64), tf.constant(0, tf.int64), _CHUNK
     )
@@ -48,7 +48,7 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
     batches = training_batches(files, batch_size=_BATCH_SIZE, seed=0, readers=_READERS)
     steps = _COUNT // _BATCH_SIZE
     record = files.num_bytes / files.num_sequences
-    row = files.image_size + 1
+    row = image_size_of(files.spec) + 1
     limit = record / limits.crc32c + (2 * record + 3 * row) / limits.copy
     return Breakdown(
         "reading, shuffled paths",

@@ -22,7 +22,7 @@ from benchmarks.baselines.bare_tf_data import bare_batches
 from benchmarks.baselines.tfds_reader import tfds_batches
 from benchmarks.jobs import data_set
 from benchmarks.rows import Row, Target
-from model.drawing import DrawLine
+from model.moving_line import DrawLine
 from pipeline.command_line.errors import WorkError
 from trainer.input.batches import training_batches
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
