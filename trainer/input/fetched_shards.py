@@ -53,7 +53,8 @@ def fetched(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -> I
         return
     with tempfile.TemporaryDirectory(prefix="moving_line-") as directory:
 
-        def fetch(name: str, expected: str) -> None:
+        def fetch(wanted: tuple[str, str]) -> None:
+            name, expected = wanted
             source = files.join(data_dir, name)
             try:
                 sha256 = _copy(source, os.path.join(directory, name))
@@ -64,7 +65,7 @@ def fetched(data_dir: str, manifest: Manifest, split: str, on_corrupt: str) -> I
                 raise WorkError(f"{source}: {reason}; {remedy(data_dir)}")
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(fetch, *zip(*_wanted(manifest, split, on_corrupt), strict=True)))
+            list(pool.map(fetch, _wanted(manifest, split, on_corrupt)))
         yield directory
 
 
