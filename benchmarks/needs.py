@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from benchmarks.costs import ByShards, Costs
 from pipeline.dataset.duplicates import HASH_BYTES, HASHES_PER_RUN, num_ranges
-from pipeline.dataset.shard_plan import DatasetSettings, Shard, plan_shards
+from pipeline.dataset.shard_plan import Shard
+from pipeline.moving_line.definition import MovingLine
 
 # In bytes and in seconds.
 _UNITS = {"bytes": 1, "MB": 1e6, "MiB": 2**20, "s": 1, "µs": 1e-6}
@@ -26,7 +27,7 @@ class Plan:
         gpu_rate: sequences a second that a GPU takes; an assumption.
     """
 
-    settings: DatasetSettings
+    settings: MovingLine
     cores: int
     runner: str
     gpu_rate: int
@@ -55,7 +56,7 @@ def number(value: float) -> str:
 
 def needs(costs: Costs, plan: Plan) -> Iterator[Need]:
     """All rows, in order."""
-    shards = plan_shards(plan.settings)
+    shards = plan.settings.shards()
     yield from _disk(costs, plan, shards)
     yield from _generation(costs, plan, shards)
     yield from _reading(costs, plan)

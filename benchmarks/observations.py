@@ -68,14 +68,14 @@ def table(figures: dict[str, Any]) -> str:
 def _chain(
     directory: Path, number: int, observation: dict[str, Any], epochs: int, steps: int, batch_size: int
 ) -> dict[str, Any]:
-    from pipeline.dataset.shard_plan import DatasetSettings
     from pipeline.generate import generate
+    from pipeline.moving_line.definition import MovingLine
     from trainer.evaluation.evaluator import EvaluationRequest, evaluate_to_file
     from trainer.training.loop import train
     from trainer.training.settings import TrainingSettings
 
     data, model = str(directory / "data"), str(directory / f"run-{number}")
-    generate(DatasetSettings(0, 50, "path", 200_000, 5_000, 10_000), data)
+    generate(MovingLine(0, 50, "path", 200_000, 5_000, 10_000), data)
     settings = TrainingSettings(
         epochs=epochs,
         steps_per_epoch=steps,

@@ -18,7 +18,7 @@ from benchmarks.costs import read_costs
 from benchmarks.needs import Plan
 from benchmarks.results_file import RESULTS
 from benchmarks.rows import Row, table
-from pipeline.dataset.shard_plan import DatasetSettings
+from pipeline.moving_line.definition import MovingLine
 
 # Rows for those who look at nothing else, by key.
 _HIGHLIGHTS = (
@@ -82,7 +82,7 @@ def _table(name: str) -> str:
 
 def _sizing() -> str:
     costs = read_costs(results_path("stages"), results_path("many-shards"))
-    settings = DatasetSettings(0, costs.image_size, "path", 980_000_000, 10_000_000, 10_000_000)
+    settings = MovingLine(0, costs.image_size, "path", 980_000_000, 10_000_000, 10_000_000)
     return sizing.table(costs, Plan(settings, sizing.CORES, sizing.RUNNER, sizing.GPU_RATE))
 
 

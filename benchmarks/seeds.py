@@ -62,15 +62,15 @@ def table(figures: dict[str, Any]) -> str:
 
 def _chain(directory: Path, seed: int, epochs: int, steps: int, device: str) -> dict[str, float]:
     """One seed in, its row of the table out."""
-    from pipeline.dataset.shard_plan import DatasetSettings
     from pipeline.generate import generate
+    from pipeline.moving_line.definition import MovingLine
     from trainer.evaluation.evaluator import EvaluationRequest, evaluate_to_file
     from trainer.training.loop import train
     from trainer.training.settings import TrainingSettings
 
     directory.mkdir(parents=True, exist_ok=True)
     data, model = str(directory / f"data-{seed}"), str(directory / f"run-{seed}")
-    generate(DatasetSettings(seed, 50, "path", 200_000, 5_000, 10_000), data)
+    generate(MovingLine(seed, 50, "path", 200_000, 5_000, 10_000), data)
     result = train(TrainingSettings(epochs=epochs, steps_per_epoch=steps, seed=seed), data, model)
     seconds = sum(float(row["seconds"]) for row in result.history)
     output = str(directory / f"metrics-{seed}.json")

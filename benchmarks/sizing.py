@@ -14,7 +14,7 @@ from benchmarks.needs import Plan, needs
 from pipeline.command_line.arguments import ArgumentParser, path_text, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
-from pipeline.dataset.shard_plan import DatasetSettings
+from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.encodings import ENCODINGS
 
 PROGRAM = "benchmarks.sizing"
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         raise RequestError(
             f"--num_sequences {total}: validation takes {validation}, tests {test}; leave some for training"
         )
-    settings = DatasetSettings(
+    settings = MovingLine(
         seed=0,
         image_size=costs.image_size,
         encoding=flags.encoding,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from benchmarks.process_memory import own_peak
 from pipeline.command_line.arguments import ArgumentParser, path_text, positive_int
 from pipeline.command_line.program import run
-from pipeline.dataset.shard_plan import DatasetSettings, plan_shards
+from pipeline.moving_line.definition import MovingLine
 
 PROGRAM = "benchmarks.stage"
 
@@ -62,20 +62,20 @@ def _generate(data_dir: str, count: int, *, encoding: str, **_: str) -> Figures:
     from pipeline.generation.shard_writer import Publisher, make_shard
     from pipeline.generation.work_folder import WorkFolder
 
-    settings = DatasetSettings(_SEED, IMAGE_SIZE, encoding, count, 1, 1)
-    plan, work_folder, publisher = plan_shards(settings), WorkFolder(data_dir), Publisher()
-    work_folder.make()
-    work_folder.write_request(Request.of(settings))
+    definition = MovingLine(_SEED, IMAGE_SIZE, encoding, count, 1, 1)
+    plan, workspace, publisher = definition.shards(), Workspace(data_dir), Publisher()
+    workspace.make_state()
+    workspace.write_request(Request.of(definition))
     for shard in plan:
         if shard.split != "train":  # Which builds what is built once.
-            make_shard(shard, settings, data_dir)
+            make_shard(shard, definition, data_dir)
     shards = [shard for shard in plan if shard.split == "train"]
     start = time.perf_counter()
     for shard in shards:
-        make_shard(shard, settings, data_dir, publisher.submit)
+        make_shard(shard, definition, data_dir, publisher.submit)
     publisher.wait()
     seconds = time.perf_counter() - start
-    num_bytes = sum(work_folder.read_report(shard).record.num_bytes for shard in shards)
+    num_bytes = sum(workspace.read_report(shard, definition).entry.num_bytes for shard in shards)
     return {"sequences": count, "seconds": seconds, "bytes": num_bytes}
 
 
@@ -92,7 +92,7 @@ def _verify(data_dir: str, _count: int, **_: str) -> Figures:
             for listed in manifest.listed_shards().items():
                 if (
                     listed[0].split in splits
-                    and check_shard(listed, manifest.settings, data_dir, hashes).problems
+                    and check_shard(listed, manifest.definition, data_dir, hashes).problems
                 ):
                     raise WorkError(f"{data_dir}: is damaged; remove it")
 

@@ -12,6 +12,7 @@ from pipeline.command_line.arguments import ArgumentParser, positive_int
 from pipeline.command_line.program import run
 from pipeline.dataset.reader import Dataset
 from pipeline.moving_line.lines import RIGHT, draw_frames
+from pipeline.moving_line.reading import read_lines
 
 PROGRAM = "benchmarks.baselines.tutorial_predict"
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     trained = load_trained_model(RunDirectory(flags.model_dir))
     model = tutorial_model(trained.image_size, "adam")
     model.set_weights(trained.classifier.get_weights())
-    paths, labels = Dataset.open(flags.data_dir).read("test", 0, flags.num_sequences)
+    paths, labels = read_lines(Dataset.open(flags.data_dir), "test", 0, flags.num_sequences)
     frames = draw_frames(paths, labels).astype(np.float32)
     model.predict(frames[:64], verbose=0)  # Compiles.
     start = time.perf_counter()

@@ -10,15 +10,14 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.breakdowns import Breakdown
 from benchmarks.limits import Limits, seconds_a_call
-from pipeline.dataset.content_digest import SEQUENCES_PER_LEAF, leaf_digest
+from pipeline.dataset.content_digest import LeafDigests
 from pipeline.dataset.duplicates import HASHES_PER_RUN, HashWriter
-from pipeline.dataset.shard_plan import DatasetSettings, plan_shards
-from pipeline.generation.request import Request
 from pipeline.generation.shard_writer import Publisher, make_shard
-from pipeline.generation.work_folder import WorkFolder
+from pipeline.generation.work_folder import Request, Workspace
+from pipeline.moving_line.definition import MovingLine, contents_of
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import paths_from_words, random_words, words_per_sequence
-from pipeline.moving_line.statistics import Statistics
+from pipeline.moving_line.statistics import LineStatistics
 
 _SIZE, _SEED = 50, 0
 _NUM_TRAIN = 2_000_000
@@ -26,24 +25,25 @@ _NUM_TRAIN = 2_000_000
 
 def measure(directory: Path, limits: Limits) -> Breakdown:
     """Parts of a block's way into a shard, and whole shards as a Beam worker makes them."""
-    count = SEQUENCES_PER_LEAF
+    count = MovingLine.examples_per_leaf
     words = random_words(_SEED, "train", _SIZE, 0, count)
     paths, labels = paths_from_words(words, _SIZE)
     encode = ENCODINGS["path"].encode
     block = encode(paths, labels)
+    contents = contents_of(paths, labels)
 
     def hash_a_run() -> None:
         with HashWriter(io.BytesIO()) as hashes:
             for _ in range(HASHES_PER_RUN // count):
-                hashes.add(paths, labels)
+                hashes.add(contents)
 
     parts = {
         "random words": seconds_a_call(lambda: random_words(_SEED, "train", _SIZE, 0, count)) / count,
         "words to paths": seconds_a_call(lambda: paths_from_words(words, _SIZE)) / count,
         "records and their checksums": seconds_a_call(lambda: encode(paths, labels)) / count,
         "digest of the file": seconds_a_call(lambda: hashlib.sha256(block)) / count,
-        "digest of the content": seconds_a_call(lambda: leaf_digest(paths, labels)) / count,
-        "statistics": seconds_a_call(lambda: Statistics.of(paths, labels)) / count,
+        "digest of the content": seconds_a_call(lambda: LeafDigests(count).add(0, contents)) / count,
+        "statistics": seconds_a_call(lambda: LineStatistics.of(paths, labels)) / count,
         "hashes, sorted, for duplicates": seconds_a_call(hash_a_run) / HASHES_PER_RUN,
         "writing, to the page cache": _writing(directory, block) / count,
     }
@@ -79,17 +79,17 @@ def _writing(directory: Path, block: bytes) -> float:
 
 def _whole(directory: Path) -> float:
     """Seconds a sequence."""
-    settings = DatasetSettings(_SEED, _SIZE, "path", _NUM_TRAIN, 1, 1)
+    definition = MovingLine(_SEED, _SIZE, "path", _NUM_TRAIN, 1, 1)
     with TemporaryDirectory(dir=directory) as data:
-        work_folder = WorkFolder(data)
-        work_folder.make()
-        work_folder.write_request(Request.of(settings))
-        plan, publisher = plan_shards(settings), Publisher()
+        workspace = Workspace(data)
+        workspace.make_state()
+        workspace.write_request(Request.of(definition))
+        plan, publisher = definition.shards(), Publisher()
         others = [shard for shard in plan if shard.split != "train"]
         for shard in others:  # Which builds what is built once.
-            make_shard(shard, settings, data)
+            make_shard(shard, definition, data)
         start = time.perf_counter()
         for shard in plan:
-            make_shard(shard, settings, data, publisher.submit)
+            make_shard(shard, definition, data, publisher.submit)
         publisher.wait()
         return (time.perf_counter() - start) / _NUM_TRAIN

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.jobs import command, data_set, seconds_of
 from benchmarks.rows import Row
 from pipeline.command_line.errors import RequestError
-from pipeline.dataset.shard_plan import DATASET_NAME
+from pipeline.moving_line.definition import MovingLine
 
 _FULL = {"path": 5_000_000, "frames": 200_000}
 _QUICK = {"path": 200_000, "frames": 10_000}
@@ -48,7 +48,7 @@ def measure(directory: Path, quick: bool) -> list[Row]:
 
 
 def _shards(data: Path) -> list[Path]:
-    return sorted(data.glob(f"{DATASET_NAME}-*.tfrecord-*"))
+    return sorted(data.glob(f"{MovingLine.name}-*.tfrecord-*"))
 
 
 def _rounds(data: Path, rounds: int, exit_code: int = 0) -> tuple[tuple[float, float], ...]:
