@@ -74,7 +74,7 @@ test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clus
 
 test-engines: install-dev $(FLINK)/ready  ## The same programs on Dask, Flink, a tf.data service; ten minutes.
 	$(RUN) pytest tests/engines --engine dask --engine data-service --engine flink --numprocesses 2 --dist loadfile
-	$(RUN) benchmarks.engines --flink_home $(FLINK) --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.bench engines --rounds 1 --flink_home $(FLINK) --output_dir $(BENCH_DIR)
 
 test-dask: install-dev  ## Only on Dask: a scheduler and two workers.
 	$(RUN) pytest tests/engines --engine dask
@@ -113,30 +113,27 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
 bench: install-dev  ## Compare with TFDS, plain loops and the tutorial way; some 20 minutes, or QUICK=1.
-	$(RUN) benchmarks.bench --output_dir $(BENCH_DIR) $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+	$(RUN) benchmarks.bench $(ONLY) --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
 	$(if $(QUICK)$(ONLY),,$(MAKE) figures)
 
 breakdown: install-dev  ## Measure where the time of every stage goes, beside the limits of a core.
-	OMP_NUM_THREADS=1 $(RUN) benchmarks.breakdown --output_dir $(BENCH_DIR)
+	OMP_NUM_THREADS=1 $(RUN) benchmarks.bench breakdown --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
 
 figures: install-dev  ## Write the documents' figures and the chart anew from benchmarks/results/.
 	$(RUN) benchmarks.publish
 
 scaling: install-dev $(FLINK)/ready  ## Measure stages, engines, 100,000 shards and resuming, and size a billion sequences.
-	$(RUN) benchmarks.stages --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.engines --flink_home $(FLINK) --rounds 3 --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.many_shards --output_dir $(BENCH_DIR)
-	$(RUN) benchmarks.resuming --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.bench stages engines many_shards resuming --flink_home $(FLINK) --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
 	$(RUN) benchmarks.sizing --stages $(BENCH_DIR)/stages.json --many_shards $(BENCH_DIR)/many_shards.json
 
 gpu: install-dev $(if $(GPU),$(VENV)/installed-gpu)  ## Measure training, drawing and reading on a GPU, on every backend that sees one.
-	$(RUN) benchmarks.gpu --output_dir $(BENCH_DIR)
+	$(RUN) benchmarks.bench gpu --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
-	$(RUN) benchmarks.seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)
+	$(RUN) benchmarks.bench seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)
 
 observations: install  ## Train and evaluate on dots, random windows and noise; prints the accuracy of each.
-	$(RUN) benchmarks.observations --output_dir $(DEMO_DIR)/observations
+	$(RUN) benchmarks.bench observations --output_dir $(DEMO_DIR)/observations
 
 constraints: install-dev  ## Write constraints.txt anew from setup.py.
 	$(INSTALL) uv

@@ -1,71 +1,142 @@
-"""Program: every comparison of the README, side by side on this machine.
+"""Program: measures tables by name; without one, every section of the README's comparison.
 
-Runs the sections one after the other, each in a process of its own; within a section both sides are
-measured in turn, round by round. Prints a table, and writes all rounds with machine, versions and
-command.
+A single table is measured in this process; of several, each in one of its own, one after the other. Figures
+are written with machine, versions and command: to ``NAME.json`` in the output directory; several sections'
+rows together to ``bench.json``, and the whole comparison's to benchmarks/results/.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Sequence
+from argparse import SUPPRESS
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from benchmarks.jobs import command, output_of
+from benchmarks.jobs import HAS_AFFINITY, command, output_of
+from benchmarks.process_memory import HAS_PROC
 from benchmarks.results_file import default_results_path, write_results
 from benchmarks.rows import Row, table
-from benchmarks.sections import SECTIONS
-from pipeline.command_line.arguments import ArgumentParser
+from benchmarks.tables import COMPARED, SECTIONS, TABLES, module_of
+from pipeline.command_line.arguments import ArgumentParser, positive_int
+from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
 
 PROGRAM = "benchmarks.bench"
 
-_MODULES = ("apache_beam", "keras", "numpy", "tensorflow", "tensorflow_datasets")
-
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, print, write."""
+    """Measure, write, print; 1 if a part failed."""
+    flags = vars(_parser().parse_args(arguments))
+    names, directory, quick = (flags.pop(name) for name in ("names", "output_dir", "quick"))
+    names = list(dict.fromkeys(names)) or list(SECTIONS)
+    if unknown := [name for name in names if name not in TABLES]:
+        raise RequestError(f"{unknown[0]}: give names of {', '.join(TABLES)}")
+    if strange := [name for name in flags if not any(name in TABLES[table].settings for table in names)]:
+        raise RequestError(f"--{strange[0]}: is no setting of {', '.join(names)}")
+    if any(TABLES[name].linux for name in names) and not (HAS_PROC and HAS_AFFINITY):
+        raise RequestError("cores and memory are told by Linux, which this system is not: run it there")
+    directory.mkdir(parents=True, exist_ok=True)
+    if len(names) == 1:
+        return _measure(names[0], directory, quick, flags)
+    return _measure_each(names, directory, quick, flags)
+
+
+def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         PROGRAM,
-        "Compare Moving Lines with what its users would use otherwise: rates, sizes, memory, times.",
-        f"python -m {PROGRAM} --output_dir build/bench",
+        "Measure tables, or compare Moving Lines with what its users would use otherwise.",
+        f"python -m {PROGRAM} generation reading --quick --output_dir build/bench",
     )
     add = parser.add_argument
-    add("--output_dir", required=True, help="for data sets and models, which stay, and quick results")
-    add("--quick", action="store_true", help="few sequences and one round: shows that it works, some minutes")
-    add("--only", choices=SECTIONS, nargs="+", default=SECTIONS, help="these sections")
-    add(
-        "--results",
-        type=Path,
-        help="JSON file to write; default benchmarks/results/DATE-CPU.json, or in output_dir",
-    )
-    flags = parser.parse_args(arguments)
-    directory = Path(flags.output_dir)
-    directory.mkdir(parents=True, exist_ok=True)
-    is_whole = not flags.quick and set(flags.only) == set(SECTIONS)
-    path = flags.results or (default_results_path() if is_whole else directory / "bench.json")
+    add("names", nargs="*", metavar="NAME", help=f"of {', '.join(TABLES)} (default: those of the comparison)")
+    add("--output_dir", type=Path, required=True, help="for figures, data sets and models, which stay")
+    add("--quick", action="store_true", help="few sequences and one round: shows that it works")
+    settings: dict[str, Any] = {}
+    users: dict[str, list[str]] = {}
+    for name, each in TABLES.items():
+        for setting, (default, _) in each.settings.items():
+            settings[setting] = default
+            users.setdefault(setting, []).append(name)
+    for setting, default in settings.items():
+        one = default[0] if isinstance(default, list) else default
+        add(
+            f"--{setting}",
+            type=positive_int if isinstance(one, int) else str,
+            nargs="+" if isinstance(default, list) else None,
+            default=SUPPRESS,
+            help=f"for {', '.join(users[setting])}",
+        )
+    return parser
+
+
+def _measure(name: str, directory: Path, quick: bool, given: dict[str, Any]) -> int:
+    """Measure one table, here."""
+    asked = TABLES[name]
+    if asked.tensorflow:
+        # Importing TensorFlow takes long and counts the cores.
+        from trainer.command_line.startup import import_tensorflow_quietly
+
+        import_tensorflow_quietly()
+    path = directory / f"{name}.json"
+    module = module_of(name)
+    if name in SECTIONS:
+        rows = _without_targets(module.measure(directory, quick), quick)
+        write_results(
+            path, _command([name], quick), asked.versions, {"rows": [row.to_json() for row in rows]}
+        )
+        print(f"{table(rows)}\n{path}")
+        return 0
+    settings = {setting: values[quick] for setting, values in asked.settings.items()} | given
+    measured = module.measure(directory, **settings)
+    for figures in measured if isinstance(measured, Iterator) else [measured]:
+        write_results(path, asked.command, asked.versions, figures)
+    print(f"{module.table(figures)}\n{path}")
+    problems: list[str] = module.problems(figures) if hasattr(module, "problems") else []
+    for problem in problems:
+        print(f"{PROGRAM}: {problem}", file=sys.stderr)
+    return int(bool(problems))
+
+
+def _measure_each(names: list[str], directory: Path, quick: bool, given: dict[str, Any]) -> int:
+    """Measure every table in a process of its own, and put the sections' rows together."""
     start = time.monotonic()
     rows: list[Row] = []
-    for name in SECTIONS:
-        if name in flags.only:
-            print(f"{time.monotonic() - start:5.0f} s  {name}", flush=True)
-            job = ("--name", name, "--output_dir", directory, *(("--quick",) if flags.quick else ()))
-            measured = output_of(command("benchmarks.section", *job)).splitlines()[-1]
-            rows += [Row.from_json(row) for row in json.loads(measured)]
-    if flags.quick:  # Targets are of whole runs.
-        rows = [replace(row, target=None) for row in rows]
+    for name in names:
+        print(f"{time.monotonic() - start:5.0f} s  {name}", flush=True)
+        flags: list[object] = ["--output_dir", directory, *(["--quick"] if quick else [])]
+        for setting in given.keys() & TABLES[name].settings.keys():
+            value = given[setting]
+            flags += [f"--{setting}", *(value if isinstance(value, list) else [value])]
+        printed = output_of(command(PROGRAM, name, *flags))
+        if name in SECTIONS:
+            document = json.loads((directory / f"{name}.json").read_text())
+            rows += [Row.from_json(row) for row in document["rows"]]
+        else:
+            print(printed)
+    if not rows:
+        return 0
+    sections = [name for name in names if name in SECTIONS]
+    is_whole = not quick and set(sections) == set(SECTIONS)
+    path = default_results_path() if is_whole else directory / "bench.json"
     seconds = time.monotonic() - start
     figures = {"seconds": round(seconds), "rows": [row.to_json() for row in rows]}
-    write_results(path, _command(flags.quick, flags.only), _MODULES, figures)
+    write_results(path, _command(sections, quick), COMPARED, figures)
     print(f"{table(rows)}\n{seconds / 60:.1f} minutes; medians (lowest to highest); {path}")
     return 0
 
 
-def _command(quick: bool, only: Sequence[str]) -> str:
+def _without_targets(rows: list[Row], quick: bool) -> list[Row]:
+    """Targets are of whole runs."""
+    return [replace(row, target=None) for row in rows] if quick else rows
+
+
+def _command(sections: Sequence[str], quick: bool) -> str:
     """What measures the same again."""
-    some = "" if set(only) == set(SECTIONS) else f' ONLY="{" ".join(only)}"'
+    some = "" if set(sections) == set(SECTIONS) else f' ONLY="{" ".join(sections)}"'
     return f"make bench{' QUICK=1' if quick else ''}{some}"
 
 

@@ -66,7 +66,7 @@ class Costs:
 
 
 def read_costs(stages: Path, many_shards: Path) -> Costs:
-    """Costs from the results of `benchmarks.stages` and of `benchmarks.many_shards`.
+    """Costs from the results of the tables ``stages`` and ``many_shards``.
 
     Raises:
         RequestError: if a file cannot be read or is not what the program writes.
@@ -78,9 +78,9 @@ def _read(path: Path, program: str, figures: Callable[[Any], dict[str, Any]]) ->
     try:
         return figures(json.loads(path.read_bytes()))
     except OSError as error:
-        raise RequestError(f"--{program} {one_line(error)}; name a file of benchmarks.{program}") from error
+        raise RequestError(f"--{program} {one_line(error)}; name a result of the table {program}") from error
     except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
-        raise RequestError(f"--{program} {path}: is not a result of benchmarks.{program}") from error
+        raise RequestError(f"--{program} {path}: is no such table's result") from error
 
 
 def _of_stages(document: Any) -> dict[str, Any]:

@@ -1,54 +1,39 @@
-"""Program: what it takes to look for duplicates in one range of hashes; for `stages`.
+"""What it takes to look for duplicates in one range of hashes; for `stages`.
 
 A range gathers its hashes from every run in every shard's file, so its time has three parts: its hashes,
 which are ordered and compared; the files that are opened; and the runs that are searched.
 Narrow ranges, which hold next to no hashes, give what a file and a run take.
-
-Prints JSON: ``seconds_a_hash``, ``seconds_a_file``, ``seconds_a_run``, and this process' ``peak_bytes``.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.process_memory import own_peak
-from pipeline.command_line.arguments import ArgumentParser, positive_int
-from pipeline.command_line.program import run
 from pipeline.dataset.duplicates import HASHES_PER_RUN, count_in_range, num_ranges
 
-PROGRAM = "benchmarks.duplicate_ranges"
-
 _NARROW = 2**10  # So many times as many ranges as there should be.
+_RUNS = 64  # That a range is gathered from.
+_RANGES = 20  # That are timed of each kind.
 
 Files = dict[str, list[str]]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Write hashes, time ranges."""
-    parser = ArgumentParser(
-        PROGRAM,
-        "Time the search for duplicates in ranges of hashes.",
-        f"python -m {PROGRAM}",
-    )
-    add = parser.add_argument
-    add("--num_runs", type=positive_int, default=64, help="runs of hashes that a range is gathered from")
-    add("--num_ranges", type=positive_int, default=20, help="ranges that are timed of each kind")
-    flags = parser.parse_args(arguments)
+def seconds_of_parts() -> dict[str, float]:
+    """``seconds_a_hash``, ``seconds_a_file``, ``seconds_a_run``, and this process' ``peak_bytes``."""
     with tempfile.TemporaryDirectory() as directory:
         one = _write(Path(directory), files=1, runs=1)
-        many_files = _write(Path(directory), files=flags.num_runs, runs=1)
-        many_runs = _write(Path(directory), files=1, runs=flags.num_runs)
-        ranges = num_ranges(flags.num_runs * HASHES_PER_RUN)
+        many_files = _write(Path(directory), files=_RUNS, runs=1)
+        many_runs = _write(Path(directory), files=1, runs=_RUNS)
+        ranges = num_ranges(_RUNS * HASHES_PER_RUN)
         narrow = ranges * _NARROW
         least, by_file, by_run, whole = (
-            _seconds(files, count, flags.num_ranges)
+            _seconds(files, count, _RANGES)
             for files, count in (
                 (one, narrow),
                 (many_files, narrow),
@@ -56,17 +41,15 @@ def main(arguments: Sequence[str]) -> int:
                 (many_files, ranges),
             )
         )
-    more = flags.num_runs - 1
+    more = _RUNS - 1
     a_run = max(0.0, (by_run - least) / more)
     a_file = max(0.0, (by_file - least) / more - a_run)
-    figures = {
-        "seconds_a_hash": max(0.0, whole - by_file) * ranges / (flags.num_runs * HASHES_PER_RUN),
+    return {
+        "seconds_a_hash": max(0.0, whole - by_file) * ranges / (_RUNS * HASHES_PER_RUN),
         "seconds_a_file": a_file,
         "seconds_a_run": a_run,
         "peak_bytes": own_peak(),
     }
-    print(json.dumps(figures))
-    return 0
 
 
 def _write(directory: Path, files: int, runs: int) -> Files:
@@ -93,7 +76,3 @@ def _seconds(files: Files, ranges: int, count: int) -> float:
         count_in_range(files, number * (ranges // (count + 1)), ranges)
         taken.append(time.perf_counter() - start)
     return statistics.median(taken[1:])
-
-
-if __name__ == "__main__":
-    run(PROGRAM, main)

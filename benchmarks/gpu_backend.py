@@ -1,4 +1,4 @@
-"""Program: what `benchmarks.gpu` measures, by this process' ``KERAS_BACKEND``.
+"""What the table ``gpu`` measures, by this process' ``KERAS_BACKEND``.
 
 Prints an object of JSON a line, as soon as there is one: the device, rates that it can do at best, a row of
 training, or what failed and why. What fails does not keep the rest from being measured.
@@ -6,7 +6,6 @@ training, or what failed and why. What fails does not keep the rest from being m
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import statistics
@@ -17,11 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.jobs import data_set
-from pipeline.command_line.arguments import ArgumentParser, positive_int
 from pipeline.command_line.errors import RequestError, one_line
-from pipeline.command_line.program import print_flushed, run
-
-PROGRAM = "benchmarks.gpu_backend"
+from pipeline.command_line.program import print_flushed
 
 _PRECISIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
 _DRAWN_AT_ONCE = 1024
@@ -33,16 +29,28 @@ _MOST_CHARACTERS = 600
 _Result = TypeVar("_Result")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure."""
-    parser = ArgumentParser(
-        PROGRAM,
-        "Measure training, drawing and reading on this process' backend.",
-        f"KERAS_BACKEND=jax python -m {PROGRAM} --output_dir build/bench",
-    )
-    add_flags(parser)
-    flags = parser.parse_args(arguments)
+def measure(
+    *,
+    directory: str,
+    device: str,
+    batch_sizes: Sequence[int],
+    steps: int,
+    rounds: int,
+    image_size: int,
+    num_path: int,
+    num_frames: int,
+) -> None:
+    """Measure, and print.
 
+    Args:
+        directory: for the data sets, which stay.
+        device: gpu, or cpu, which shows that it works.
+        batch_sizes: of training.
+        steps: a round, of which the first is not timed; of frames a quarter, of the tutorial's a tenth.
+        rounds: of all sides in turn.
+        image_size: of the sequences.
+        num_path, num_frames: sequences of the data sets of paths and of frames.
+    """
     from trainer.command_line.startup import import_tensorflow_quietly, reset_keras_settings
 
     import_tensorflow_quietly()
@@ -51,17 +59,16 @@ def main(arguments: Sequence[str]) -> int:
     from trainer.distributed.devices import choose_device
 
     try:
-        device = choose_device(flags.device)
+        found = choose_device(device)
     except RequestError as error:
         _tell(no_gpu=str(error))
-        return 0
-    one = device if device.startswith(("1 ", "CPU")) else f"one of {device}"
+        return
+    one = found if found.startswith(("1 ", "CPU")) else f"one of {found}"
     backend = keras.backend.backend()
     _tell(device=one, version=importlib.import_module(backend).__version__)
-    directory = Path(flags.output_dir)
     data = {
-        "paths": str(data_set(directory, "path", flags.num_path, flags.image_size)),
-        "frames": str(data_set(directory, "frames", flags.num_frames, flags.image_size)),
+        "paths": str(data_set(Path(directory), "path", num_path, image_size)),
+        "frames": str(data_set(Path(directory), "frames", num_frames, image_size)),
     }
     limits: dict[str, float] = {}
 
@@ -71,38 +78,19 @@ def main(arguments: Sequence[str]) -> int:
             _tell(limits=limits)
 
     limit("copy", partial(_best_rate, _copy, lambda count: 8 * count, 2**20))
-    for precision, dtype in list(_PRECISIONS.items())[: 1 if flags.device == "cpu" else None]:
+    for precision, dtype in list(_PRECISIONS.items())[: 1 if device == "cpu" else None]:
         reset_keras_settings(tf32=precision != "float32")
         limit(precision, partial(_best_rate, partial(_multiply, dtype), lambda size: 2 * size**3, 2**9))
-        for batch_size in flags.batch_sizes:
-            _tell(training=_training(flags, data, precision, batch_size, limits))
+        for batch_size in batch_sizes:
+            _tell(training=_training(data, device, precision, batch_size, steps, rounds, limits))
             keras.utils.clear_session()
     others = {
-        "draw frames": partial(_drawing, flags.image_size),
+        "draw frames": partial(_drawing, image_size),
         **{f"read shuffled {name}": partial(_reading, found) for name, found in data.items()},
     }
     for what, measure in others.items():
         if (rate := _attempt(what, measure)) is not None:
             _tell(**{what: rate})
-    return 0
-
-
-def add_flags(parser: ArgumentParser) -> None:
-    """Flags of this program and of `benchmarks.gpu`, which passes them on."""
-    add = parser.add_argument
-    add("--output_dir", required=True, help="for gpu.json and the data sets, which stay")
-    add("--device", choices=("gpu", "cpu"), default="gpu", help="cpu shows that it works")
-    add("--batch_sizes", type=positive_int, nargs="+", default=(256, 1024, 8192), help="of training")
-    add(
-        "--steps",
-        type=positive_int,
-        default=100,
-        help="a round, of which the first is not timed; of frames a quarter, of the tutorial's a tenth",
-    )
-    add("--rounds", type=positive_int, default=3, help="of all sides in turn")
-    add("--image_size", type=positive_int, default=50, help="of the sequences")
-    add("--num_path", type=positive_int, default=2_000_000, help="sequences of the data set of paths")
-    add("--num_frames", type=positive_int, default=200_000, help="sequences of the data set of frames")
 
 
 def _tell(**found: Any) -> None:
@@ -122,7 +110,13 @@ def _attempt(what: str, call: Callable[[], _Result]) -> _Result | None:
 
 
 def _training(
-    flags: argparse.Namespace, data: dict[str, str], precision: str, batch_size: int, limits: dict[str, float]
+    data: dict[str, str],
+    device: str,
+    precision: str,
+    batch_size: int,
+    steps: int,
+    rounds: int,
+    limits: dict[str, float],
 ) -> dict[str, Any]:
     """What paths, stored frames and the tutorial come to, in turn; a side that fails is left out.
 
@@ -130,28 +124,28 @@ def _training(
     """
     from benchmarks.trainers import Ours, Tutorial
 
-    few = max(2, min(flags.steps // 10, _MOST_IN_ARRAYS // batch_size))
-    steps: dict[str, int] = {
-        "paths": max(2, flags.steps),
-        "frames": max(2, flags.steps // 4),
+    few = max(2, min(steps // 10, _MOST_IN_ARRAYS // batch_size))
+    steps_of: dict[str, int] = {
+        "paths": max(2, steps),
+        "frames": max(2, steps // 4),
         "tutorial": few,
     }
-    rates: dict[str, list[float]] = {name: [] for name in steps}
+    rates: dict[str, list[float]] = {name: [] for name in steps_of}
     waits: dict[str, list[float]] = {name: [] for name in data}
     sides: dict[str, Any] = {}
 
     def begin(name: str) -> Any:
-        side = Ours(data.get(name, data["paths"]), batch_size, precision, flags.device)
+        side = Ours(data.get(name, data["paths"]), batch_size, precision, device)
         return side if name in data else Tutorial(side, batch_size, few)
 
     def train(name: str) -> float:
         if name not in sides:
             sides[name] = begin(name)
-        sides[name].train(steps[name])
+        sides[name].train(steps_of[name])
         rate: float = sides[name].rate
         return rate
 
-    for number in range(flags.rounds + 1):
+    for number in range(rounds + 1):
         for name in tuple(rates):
             what = f"train on {name}" if name in data else f"train as the {name} does"
             rate = _attempt(f"{what}, {precision}, batches of {batch_size}", partial(train, name))
@@ -243,7 +237,3 @@ def _seconds(call: Callable[[], Any], wait: Callable[[Any], None], count: int = 
         last = call()
     wait(last)
     return (time.perf_counter() - start) / count
-
-
-if __name__ == "__main__":
-    run(PROGRAM, main)

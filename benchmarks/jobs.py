@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pipeline.command_line.errors import WorkError
+
+HAS_AFFINITY = hasattr(os, "sched_setaffinity")
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this process, and every job that it starts inside the block, on one core (Linux)."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def command(module: str, *arguments: object) -> list[str]:
     """``python -m module arguments`` with this process' interpreter."""
     return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def call(module: str, function: str, **arguments: Any) -> list[str]:
+    """A job that calls a function; arguments and what it gives are values of JSON, or paths."""
+    return command("benchmarks.job", module, function, json.dumps(arguments, default=str))
+
+
+def result_of(module: str, function: str, **arguments: Any) -> Any:
+    """What a function gives that is called in a fresh process; see `call`.
+
+    Raises:
+        WorkError: if it fails.
+    """
+    # Keras may print before.
+    return json.loads(output_of(call(module, function, **arguments)).splitlines()[-1])
 
 
 def seconds_of(job: list[str], python_path: Path | None = None, exit_code: int = 0) -> float:

@@ -1,8 +1,9 @@
-"""What evaluations are measured on: a data set with a test split, and a run whose model judges it."""
+"""Data sets, runs and whole chains of programs that benchmarks measure, or measure on."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.jobs import command, seconds_of
 
@@ -21,3 +22,30 @@ def run_to_judge(directory: Path, data: Path) -> Path:
     steps = ("--epochs", 1, "--steps_per_epoch", 20, "--device", "cpu")
     seconds_of(command("trainer.task", "--data_dir", data, "--model_dir", run, *steps))
     return run
+
+
+def chain(directory: Path, number: int, data_seed: int, **settings: Any) -> dict[str, Any]:
+    """Generate the demo's data set, train and evaluate, in this process; what was done before is found.
+
+    Args:
+        directory: for data sets and runs.
+        number: of the run.
+        data_seed: of the data set.
+        settings: of training, by name.
+
+    Returns:
+        The evaluation's ``document``, the training's ``settings`` and its ``result``.
+    """
+    from pipeline.generate import generate
+    from pipeline.moving_line.definition import MovingLine
+    from trainer.evaluation.evaluator import EvaluationRequest, evaluate_to_file
+    from trainer.training.loop import train
+    from trainer.training.settings import TrainingSettings
+
+    data, model = str(directory / f"data-{data_seed}"), str(directory / f"run-{number}")
+    generate(MovingLine(seed=data_seed), data)
+    training = TrainingSettings(**settings)
+    result = train(training, data, model)
+    output = str(directory / f"metrics-{number}.json")
+    document = evaluate_to_file(EvaluationRequest(data, model), output).document
+    return {"document": document, "settings": training, "result": result}

@@ -6,7 +6,7 @@ import hashlib
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import google_crc32c
 import numpy as np
@@ -46,10 +46,6 @@ class Limits:
         return "\n".join(
             ["| limit of a core | |", "|---|---:|", *(f"| {name} | {rate:,.1f} |" for name, rate in shown)]
         )
-
-    def to_json(self) -> dict[str, float]:
-        """Plain values."""
-        return asdict(self)
 
 
 def measure_limits() -> Limits:

@@ -13,11 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks import breakdown, engines, many_shards, observations, resuming, seeds, sizing, stages
+from benchmarks import sizing
 from benchmarks.costs import read_costs
 from benchmarks.needs import Plan
 from benchmarks.results_file import RESULTS
 from benchmarks.rows import Row, table
+from benchmarks.tables import breakdown, engines, many_shards, observations, resuming, seeds, stages
 from pipeline.moving_line.definition import MovingLine
 
 # Rows for those who look at nothing else, by key.
@@ -102,7 +103,7 @@ _TABLES: dict[str, Callable[[], str]] = {
     "engines": lambda: engines.table(results("engines")),
     "stages": lambda: stages.stages_table(results("stages")),
     "costs": lambda: stages.costs_table(results("stages")),
-    "many-shards": lambda: many_shards.table(results("many-shards")),
+    "many-shards": lambda: many_shards.shards_table(results("many-shards")),
     "sizing": _sizing,
     "limits": lambda: breakdown.limits_table(results("breakdown")),
 }

@@ -1,7 +1,7 @@
 """Program: what a number of sequences needs: disk, cores, time and memory, each with its arithmetic.
 
-Nothing is measured: the figures of one core and of one shard are the kept results of `benchmarks.stages` and
-`benchmarks.many_shards`, or those of files that are named.
+Nothing is measured: the figures of one core and of one shard are the kept results of the tables ``stages``
+and ``many_shards``, or those of files that are named.
 """
 
 from __future__ import annotations
@@ -49,12 +49,17 @@ def main(arguments: Sequence[str]) -> int:
         default=GPU_RATE,
         help="sequences a second that a GPU trains on: an assumption, put your own in its place",
     )
-    add("--stages", type=path_text, default=_RESULTS / f"stages-{_KEPT}", help="results of benchmarks.stages")
+    add(
+        "--stages",
+        type=path_text,
+        default=_RESULTS / f"stages-{_KEPT}",
+        help="result of benchmarks.bench stages",
+    )
     add(
         "--many_shards",
         type=path_text,
         default=_RESULTS / f"many-shards-{_KEPT}",
-        help="results of benchmarks.many_shards",
+        help="of benchmarks.bench many_shards",
     )
     flags = parser.parse_args(arguments)
     costs = read_costs(Path(flags.stages), Path(flags.many_shards))

@@ -204,11 +204,13 @@ def test_programs_go_on_with_the_cpu(
 
 @pytest.mark.storm
 def test_without_a_gpu_the_benchmark_says_so_in_one_line(tmp_path: Path) -> None:
-    done = _run(_variables(0), "-m", "benchmarks.gpu", "--output_dir", tmp_path / "bench", *BENCHMARK)
+    done = _run(
+        _variables(0), "-m", "benchmarks.bench", "gpu", "--output_dir", tmp_path / "bench", *BENCHMARK
+    )
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("benchmarks.gpu: error: no backend sees a GPU: ")
+    assert done.stderr.startswith("benchmarks.bench: error: no backend sees a GPU: ")
     assert "'moving-lines[gpu]'" in done.stderr
     assert "'moving-lines[jax-cuda]'" in done.stderr
     assert not list((tmp_path / "bench").iterdir())
@@ -248,7 +250,7 @@ def _results(bench: Path) -> dict[str, Any]:
 
 
 def _benchmark(bench: Path, *more: str) -> tuple[str | Path, ...]:
-    return ("-m", "benchmarks.gpu", "--output_dir", bench, *BENCHMARK, *more)
+    return ("-m", "benchmarks.bench", "gpu", "--output_dir", bench, *BENCHMARK, *more)
 
 
 @pytest.mark.storm
@@ -336,7 +338,7 @@ def test_a_killed_backend_keeps_its_rows_and_the_other_is_measured(
     assert running.returncode == 1
     found = _results(bench)
     assert found["jax"]["failed"] == ["its process was ended by SIGKILL"]
-    assert errors == "benchmarks.gpu: jax: its process was ended by SIGKILL\n"
+    assert errors == "benchmarks.bench: jax: its process was ended by SIGKILL\n"
     assert len(found["jax"]["training"]) == 1
     assert len(found["tensorflow"]["training"]) == 2
     assert "| train on paths, float32, batches of 4 | " in output

@@ -1,12 +1,12 @@
 """Where the time of every stage goes, a part at a time, on one core; a module for each stage.
 
-Each has ``measure(directory, limits)``, which gives a `Breakdown`.
+Each has ``measure(directory, limits)`` with the number of its sequences, if that may be chosen, which gives a
+`Breakdown`.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,3 @@ class Breakdown:
             f"| limit: {self.why} | {self.limit:,.0f} | {self.whole / self.limit:.1f} times as long |"
         )
         return "\n".join(lines)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)

@@ -22,13 +22,12 @@ from trainer.moving_line.slicings import LINE_SLICINGS
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 
-_COUNT = 10_000
 _BATCH_SIZE = 64
 
 
-def measure(directory: Path, limits: Limits) -> Breakdown:
+def measure(directory: Path, limits: Limits, num_judged: int) -> Breakdown:
     """Each part by itself; then the evaluator's scoring of the split."""
-    data = str(data_set_to_judge(directory, _COUNT))
+    data = str(data_set_to_judge(directory, num_judged))
     trained = load_trained_model(RunDirectory(str(run_to_judge(directory, Path(data)))))
     files = split_files(data, read_manifest(data), "test")
     image_size = image_size_of(files.spec)
@@ -57,8 +56,8 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
     scorer = Scorer(trained, files.spec, trained.observation)
     scorer.score(files, _BATCH_SIZE, LINE_SLICINGS, "warm-up")
     start = time.perf_counter()
-    scorer.score(files, _BATCH_SIZE, LINE_SLICINGS, "measured")
-    whole = (time.perf_counter() - start) / _COUNT
+    scorer.score(files, _BATCH_SIZE, slicings, "measured")
+    whole = (time.perf_counter() - start) / num_judged
     needed = forward_operations(Network.of(trained.classifier), draws_frames=False)
     return Breakdown(
         f"evaluation, batches of {_BATCH_SIZE} paths",

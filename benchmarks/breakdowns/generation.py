@@ -20,10 +20,9 @@ from pipeline.moving_line.lines import paths_from_words, random_words, words_per
 from pipeline.moving_line.statistics import LineStatistics
 
 _SIZE, _SEED = 50, 0
-_NUM_TRAIN = 2_000_000
 
 
-def measure(directory: Path, limits: Limits) -> Breakdown:
+def measure(directory: Path, limits: Limits, num_train: int) -> Breakdown:
     """Parts of a block's way into a shard, and whole shards as a Beam worker makes them."""
     count = MovingLine.examples_per_leaf
     words = random_words(_SEED, "train", _SIZE, 0, count)
@@ -57,7 +56,7 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
     return Breakdown(
         "generation, paths",
         {name: 1e9 * taken for name, taken in parts.items()},
-        1e9 * _whole(directory),
+        1e9 * _whole(directory, num_train),
         1e9 * sum(necessary.values()),
         f"{words_per_sequence(_SIZE) // 2} words of Philox, {record:.0f} bytes of CRC-32C,"
         f" {record + content:.0f} of SHA-256 and {record:.0f} copied",
@@ -77,9 +76,9 @@ def _writing(directory: Path, block: bytes) -> float:
         return seconds_a_call(write, 1.0) / blocks
 
 
-def _whole(directory: Path) -> float:
+def _whole(directory: Path, num_train: int) -> float:
     """Seconds a sequence."""
-    definition = MovingLine(_SEED, _SIZE, "path", _NUM_TRAIN, 1, 1)
+    definition = MovingLine(_SEED, _SIZE, "path", num_train, 1, 1)
     with TemporaryDirectory(dir=directory) as data:
         workspace = Workspace(data)
         workspace.make_state()
@@ -92,4 +91,4 @@ def _whole(directory: Path) -> float:
         for shard in plan:
             make_shard(shard, definition, data, publisher.submit)
         publisher.wait()
-        return (time.perf_counter() - start) / _NUM_TRAIN
+        return (time.perf_counter() - start) / num_train

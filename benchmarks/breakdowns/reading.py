@@ -16,20 +16,16 @@ from trainer.input.split_files import read_manifest, split_files
 from trainer.input.window_order import SHUFFLE_WINDOW
 from trainer.moving_line.records import image_size_of, line_records
 
-_COUNT = 1_000_000
 _BATCH_SIZE = 256
 _READERS = 16
 _CHUNK = SHUFFLE_WINDOW // _READERS
 
 
-def measure(directory: Path, limits: Limits) -> Breakdown:
+def measure(directory: Path, limits: Limits, count: int) -> Breakdown:
     """Each part is a pipeline with one step more; the last is the trainer's."""
-    files = split_files(
-        str(data_set(directory, "path", _COUNT)),
-        read_manifest(str(data_set(directory, "path", _COUNT))),
-        "train",
-    )
-    kind = line_records(files.spec)
+    data = str(data_set(directory, "path", count))
+    files = split_files(data, read_manifest(data), "train")
+    kind = records_of(files.encoding, files.image_size)
     chunks = kind.chunks(
         tf.constant(files.paths), tf.constant(files.counts, tf.int64), tf.constant(0, tf.int64), _CHUNK
     )
@@ -39,14 +35,14 @@ def measure(directory: Path, limits: Limits) -> Breakdown:
         draws = tf.random.uniform([len(rows)], maxval=2**62, dtype=tf.int64)
         return tf.gather(rows, tf.argsort(draws, stable=True))
 
-    batching = tf.data.Dataset.from_tensors(rows).repeat(_COUNT // len(rows))
+    batching = tf.data.Dataset.from_tensors(rows).repeat(count // len(rows))
     parts = {
-        "rows from files, every byte checked": _pass(chunks) / _COUNT,
+        "rows from files, every byte checked": _pass(chunks) / count,
         "shuffling a window": seconds_a_call(shuffle) / len(rows),
-        "batches of features": _pass(kind.batches(batching, _BATCH_SIZE)) / _COUNT,
+        "batches of features": _pass(kind.batches(batching, _BATCH_SIZE)) / count,
     }
     batches = training_batches(files, batch_size=_BATCH_SIZE, seed=0, readers=_READERS)
-    steps = _COUNT // _BATCH_SIZE
+    steps = count // _BATCH_SIZE
     record = files.num_bytes / files.num_sequences
     row = image_size_of(files.spec) + 1
     limit = record / limits.crc32c + (2 * record + 3 * row) / limits.copy

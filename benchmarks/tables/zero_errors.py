@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.jobs import command, seconds_of, timed_output_of
+from benchmarks.jobs import call, command, seconds_of, timed_output_of
 from benchmarks.rows import Row
 from pipeline.command_line.errors import WorkError
 
@@ -84,9 +84,7 @@ def _ours(directory: Path, task: _Task, seed: int) -> float:
 
 def _tutorial(task: _Task, seed: int) -> tuple[float, int]:
     """Seconds of the script, and its errors."""
-    job = command(
-        *("benchmarks.baselines.tutorial_script", "--image_size", task.image_size, "--steps", task.steps),
-        *("--learning_rate", task.learning_rate, "--num_test", task.num_test, "--seed", seed),
-    )
-    seconds, answer = timed_output_of(job)
-    return seconds, int(answer)
+    module, asked = "benchmarks.baselines.tutorial_script", asdict(task)
+    del asked["rounds"]
+    seconds, answer = timed_output_of(call(module, "errors_from_nothing", **asked, seed=seed))
+    return seconds, int(answer.splitlines()[-1])

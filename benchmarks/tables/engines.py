@@ -1,4 +1,4 @@
-"""Program: one data set on every engine: the same fingerprint, and what a shard costs on each.
+"""One data set on every engine: the same fingerprint, and what a shard costs on each.
 
 Every job is a fresh process, timed from its start to its end. A shard's cost is what a job of many shards
 takes longer than one of few that makes the same sequences, divided by the difference in shards.
@@ -15,58 +15,51 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import command, seconds_of
-from benchmarks.results_file import write_results
 from benchmarks.spread import Spread
-from pipeline.command_line.arguments import ArgumentParser, positive_int
 from pipeline.command_line.errors import WorkError
-from pipeline.command_line.program import run
 from pipeline.dataset.reader import Dataset
 from tests.engines.beam_workers import boot_script, worker_pools
 from tests.engines.local_dask import dask_cluster
 from tests.engines.local_flink import FLINK_VERSION, flink_cluster
 
-PROGRAM = "benchmarks.engines"
-
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parent.parent.parent
 _FEW = 4  # Shards of the three splits together, as near to it as they come.
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure in turn, print a table; 1 if the fingerprints differ."""
-    parser = ArgumentParser(
-        PROGRAM,
-        "Make one data set on every engine: seconds, seconds a shard, fingerprint.",
-        f"python -m {PROGRAM} --output_dir /tmp/engines --flink_home build/flink",
-    )
-    add = parser.add_argument
-    add("--output_dir", required=True, help="for engines.json, and for data sets while they are measured")
-    add("--flink_home", help="what make build/flink/ready has fetched; without it Flink is left out")
-    add("--rounds", type=positive_int, default=1, help="of all engines in turn")
-    add("--num_sequences", type=positive_int, default=20_000, help="of the training split")
-    add("--num_shards", type=positive_int, default=200, help="of the training split")
-    flags = parser.parse_args(arguments)
-    directory = Path(flags.output_dir).absolute()  # The engines work in directories of their own.
-    directory.mkdir(parents=True, exist_ok=True)
-    sizes = [flags.num_sequences // flags.num_shards, flags.num_sequences // _FEW]
-    rounds: dict[str, list[dict[str, float]]] = {}
+def measure(
+    directory: Path, *, rounds: int, num_sequences: int, num_shards: int, flink_home: str
+) -> dict[str, Any]:
+    """All engines in turn.
+
+    Args:
+        directory: for data sets while they are measured.
+        rounds: how often.
+        num_sequences, num_shards: of the training split.
+        flink_home: what make build/flink/ready has fetched; if empty, Flink is left out.
+
+    Raises:
+        WorkError: if an engine gives another fingerprint in another round.
+    """
+    directory = directory.absolute()  # The engines work in directories of their own.
+    sizes = [num_sequences // num_shards, num_sequences // _FEW]
+    found: dict[str, list[dict[str, float]]] = {}
     fingerprints: dict[str, str] = {}
-    for _ in range(flags.rounds):
+    for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
-            for engine, engine_flags in _engines(Path(scratch), flags.flink_home):
-                jobs = [_make(Path(scratch), flags.num_sequences, size, engine_flags) for size in sizes]
+            for engine, flags in _engines(Path(scratch), flink_home):
+                jobs = [_make(Path(scratch), num_sequences, size, flags) for size in sizes]
                 (many, many_shards, fingerprint), (less, few_shards, _) = jobs
                 if fingerprints.setdefault(engine, fingerprint) != fingerprint:
                     raise WorkError(f"{engine}: another fingerprint in another round")
                 cost = (many - less) / (many_shards - few_shards)
                 figures = {"seconds": many, "few_shards_seconds": less, "shard_seconds": cost}
-                rounds.setdefault(engine, []).append({"shards": many_shards, **figures})
-    path = directory / "engines.json"
-    found = {"num_sequences": flags.num_sequences, "fingerprints": fingerprints, "rounds": rounds}
-    write_results(path, "make scaling", ("apache_beam", "numpy"), found)
-    print(f"{table(found)}\nmedians of {flags.rounds} rounds (lowest to highest); {path}")
-    if len(set(fingerprints.values())) > 1:
-        raise WorkError("the fingerprints differ")
-    return 0
+                found.setdefault(engine, []).append({"shards": many_shards, **figures})
+    return {"num_sequences": num_sequences, "fingerprints": fingerprints, "rounds": found}
+
+
+def problems(figures: dict[str, Any]) -> list[str]:
+    """What is wrong with the results."""
+    return ["the fingerprints differ"] if len(set(figures["fingerprints"].values())) > 1 else []
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -100,14 +93,14 @@ def _make(scratch: Path, num_sequences: int, per_shard: int, flags: Sequence[str
         return seconds, sum(len(split.shards) for split in manifest.splits.values()), manifest.fingerprint
 
 
-def _engines(scratch: Path, flink_home: str | None) -> Iterator[tuple[str, list[str]]]:
+def _engines(scratch: Path, flink_home: str) -> Iterator[tuple[str, list[str]]]:
     """Names and flags; an engine's processes run until the next is asked for."""
     yield "one process", ["--direct_running_mode=in_memory"]
     yield "local processes", []
     known = {**os.environ, "PYTHONPATH": str(_ROOT)}
     with dask_cluster(scratch / "dask", known) as dask:
         yield "Dask, 2 workers", dask.flags
-    if flink_home is None:
+    if not flink_home:
         return
     home = Path(flink_home).absolute()
     jar = f"--flink_job_server_jar={home / 'job-server.jar'}"
@@ -124,7 +117,3 @@ def _flink(scratch: Path, home: Path, known: dict[str, str]) -> Iterator[list[st
         boot = boot_script(scratch / "boot", Path(sys.executable))
         pools = stack.enter_context(worker_pools(scratch / "pools", boot, known))
         yield [*cluster.flags, *pools, "--setup_file=./setup.py"]
-
-
-if __name__ == "__main__":
-    run(PROGRAM, main)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import baselines
 from benchmarks.agreement import IMAGE_SIZE, SEED, check_agreement, check_lines
-from benchmarks.jobs import command, seconds_of
+from benchmarks.jobs import call, command, seconds_of
 from benchmarks.rows import Row, Target
 from pipeline.moving_line.encodings import ENCODINGS
 
@@ -145,15 +145,15 @@ def _make(
 
 
 def _job(side: str, data: Path, encoding: str, count: int) -> list[str]:
-    common = ("--encoding", encoding)
+    asked = {"encoding": encoding, "num_sequences": count}
     if side == _LOOP:
-        return command("benchmarks.baselines.plain_loop", "--output", data, *common, "--num_sequences", count)
+        return call("benchmarks.baselines.plain_loop", "write", output=data, **asked)
     if side in _SEQUENCES_PER_ELEMENT:
-        size = ("--num_sequences", count, "--sequences_per_element", _SEQUENCES_PER_ELEMENT[side])
-        return command("benchmarks.baselines.tfds_builder", "--output_dir", data, *common, *size)
+        asked["sequences_per_element"] = _SEQUENCES_PER_ELEMENT[side]
+        return call("benchmarks.baselines.tfds_builder", "build", output_dir=data, **asked)
     splits = ("--num_train", count, "--num_validation", 1, "--num_test", 1)
     ours = ("--seed", SEED, "--image_size", IMAGE_SIZE)
-    return command("pipeline.generate", "--output_dir", data, *common, *splits, *ours)
+    return command("pipeline.generate", "--output_dir", data, "--encoding", encoding, *splits, *ours)
 
 
 def _after(job: _Job, small: _Job) -> float:

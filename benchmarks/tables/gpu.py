@@ -1,12 +1,11 @@
-"""Program: training, drawing and reading on a GPU, on every backend that sees one.
+"""Training, drawing and reading on a GPU, on every backend that sees one.
 
 Each backend in a process of its own. Training: the trainer's model, input and `fit`, on paths and on stored
 frames, by precision and batch size, in turn with the tutorial's layers fed from arrays on the same device.
 Drawing: the layer that draws frames. Reading: the trainer's pipeline alone. Beside them the rates at which
 the device copies its memory and multiplies large matrices, and which shares of these training needs at least.
 
-``gpu.json`` is written anew with every figure that comes. What fails is a line in it, and does not keep the
-rest from being measured.
+What fails is a line beside the figures, and does not keep the rest from being measured.
 """
 
 from __future__ import annotations
@@ -15,23 +14,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_backend import add_flags
-from benchmarks.jobs import command, failure
-from benchmarks.results_file import write_results
+from benchmarks.jobs import call, failure
 from benchmarks.spread import Spread
-from pipeline.command_line.arguments import ArgumentParser
 from pipeline.command_line.errors import RequestError
-from pipeline.command_line.program import run
 
-PROGRAM = "benchmarks.gpu"
-
-_BACKENDS = ("jax", "tensorflow")
 _SHARES = ("of_matrix_rate", "of_copy_rate")
 _COLUMNS = (
     *("backend, device", "", "sequences/s", "the tutorial way", "ratio"),
@@ -39,48 +30,41 @@ _COLUMNS = (
 )
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure, write, print; 1 if something failed."""
-    parser = ArgumentParser(
-        PROGRAM,
-        "Measure training, drawing and reading on a GPU, on every backend that sees one.",
-        f"python -m {PROGRAM} --output_dir build/bench",
-    )
-    add_flags(parser)
-    parser.add_argument("--backends", choices=_BACKENDS, nargs="+", default=_BACKENDS, help="to try")
-    flags = parser.parse_args(arguments)
-    path = Path(flags.output_dir) / "gpu.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+def measure(directory: Path, *, backends: Sequence[str], **settings: Any) -> Iterator[dict[str, Any]]:
+    """Every backend in turn: all figures so far, whenever there are more of a backend that sees a GPU.
+
+    Args:
+        directory: for the data sets.
+        backends: to try.
+        settings: see `benchmarks.gpu_backend.measure`.
+
+    Raises:
+        RequestError: if none sees a GPU.
+    """
     measured: dict[str, dict[str, Any]] = {}
-    for backend in flags.backends:
+    for backend in backends:
         found: dict[str, Any] = {"training": [], "failed": []}
         measured[backend] = found
-        for told in _told_by(backend, flags):
+        job = call("benchmarks.gpu_backend", "measure", directory=directory, **settings)
+        for told in _told_by(backend, job):
             for name, value in told.items():
                 found[name] = [*found[name], value] if name in ("training", "failed") else value
             if "device" in found:
-                _write(path, measured)
-                if "failed" in told:
-                    _say(backend, told["failed"])
-    without = {
-        backend: _without_device(found) for backend, found in measured.items() if "device" not in found
-    }
-    if len(without) == len(measured):
-        raise RequestError(f"no backend sees a GPU: {'; '.join(without.values())}")
-    for backend, reason in without.items():
-        _say(backend, reason)
-    _write(path, measured)
-    print(f"{table({'backends': measured})}\nmedians of {flags.rounds} rounds (lowest to highest); {path}")
-    return int(any(found["failed"] for found in measured.values()))
+                yield {"backends": measured}
+    if not any("device" in found for found in measured.values()):
+        reasons = "; ".join(map(_without_device, measured.values()))
+        raise RequestError(f"no backend sees a GPU: {reasons}")
+    yield {"backends": measured}
 
 
-def _told_by(backend: str, flags: Any) -> Iterator[dict[str, Any]]:
+def problems(figures: dict[str, Any]) -> list[str]:
+    """What failed."""
+    backends = figures["backends"].items()
+    return [f"{backend}: {reason}" for backend, found in backends for reason in found["failed"]]
+
+
+def _told_by(backend: str, job: list[str]) -> Iterator[dict[str, Any]]:
     """All that a backend's process tells, and at last its failure."""
-    job = command(
-        *("benchmarks.gpu_backend", "--output_dir", flags.output_dir, "--device", flags.device),
-        *("--batch_sizes", *flags.batch_sizes, "--steps", flags.steps, "--rounds", flags.rounds),
-        *("--image_size", flags.image_size, "--num_path", flags.num_path, "--num_frames", flags.num_frames),
-    )
     environment = {**os.environ, "KERAS_BACKEND": backend}
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
@@ -99,14 +83,6 @@ def _told_by(backend: str, flags: Any) -> Iterator[dict[str, Any]]:
 def _without_device(found: dict[str, Any]) -> str:
     """Why a backend measured nothing."""
     return str(found.get("no_gpu") or found["failed"][0])
-
-
-def _say(backend: str, reason: str) -> None:
-    print(f"{PROGRAM}: {backend}: {reason}", file=sys.stderr, flush=True)
-
-
-def _write(path: Path, measured: dict[str, Any]) -> None:
-    write_results(path, "make gpu", ("keras", "numpy"), {"backends": measured})
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -148,7 +124,3 @@ def _of_training(row: dict[str, Any]) -> Iterator[list[str]]:
 def _line(*cells: str) -> str:
     shown = [cell.replace("|", "/") for cell in cells]
     return f"| {' | '.join([*shown, *[''] * (len(_COLUMNS) - len(shown))])} |"
-
-
-if __name__ == "__main__":
-    run(PROGRAM, main)

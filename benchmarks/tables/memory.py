@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.jobs import command
+from benchmarks.jobs import call, command
 from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.process_memory import HAS_PROC, MEASURE, peak_memory
 from benchmarks.rows import Row, Target
@@ -69,6 +69,6 @@ def _peaks(directory: Path, num_sequences: int) -> dict[str, int]:
         jobs = {
             "generate": command("pipeline.generate", "--output_dir", data, *splits),
             "verify": command("pipeline.verify", data),
-            "read an epoch of": command("benchmarks.read_epoch", "--data_dir", data),
+            "read an epoch of": call("benchmarks.open_data", "read_epoch", data_dir=data),
         }
         return {name: peak_memory(job) for name, job in jobs.items()}

@@ -1,4 +1,4 @@
-"""Program: what a data set of very many shards costs before its first sequence is read.
+"""What a data set of very many shards costs before its first sequence is read.
 
 Two data sets of the same sequences, one in as many shards as it has sequences and one in the usual 16, are
 opened, listed and read to an epoch's first batch, in turn, each time in a fresh process. The files are in the
@@ -9,78 +9,58 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.costs import seconds_without_imports
-from benchmarks.jobs import command, output_of, seconds_of
-from benchmarks.open_data import BATCH_SIZE, EPOCH, LIST, OPEN
-from benchmarks.process_memory import HAS_PROC
-from benchmarks.results_file import write_results
+from benchmarks.jobs import command, result_of, seconds_of
+from benchmarks.open_data import BATCH_SIZE
 from benchmarks.spread import Spread
-from pipeline.command_line.arguments import ArgumentParser, path_text, positive_int
 from pipeline.command_line.errors import RequestError
-from pipeline.command_line.program import run
 from pipeline.dataset.manifest import MANIFEST_NAME
-
-PROGRAM = "benchmarks.many_shards"
 
 _IMAGE_SIZE = 10
 _HELD_OUT = 10  # Validation and test sequences each.
 _FEWEST = 1_000  # Fewer shards are no more than what a split has anyway.
 _MAX_SECONDS = 10
 _MAX_BYTES = 2**30
-_NAMES = {OPEN: "opening", LIST: "listing the directory", EPOCH: "starting an epoch"}
-
-# What `benchmarks.open_data` prints, by what it did.
-Figures = dict[str, dict[str, Any]]
+_NAMES = {"open": "opening", "list": "listing the directory", "epoch": "starting an epoch"}
+_CALLS = {"open": "open_dataset", "list": "list_directory", "epoch": "start_epoch"}
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Generate what is not there, measure in turn, print a table."""
-    parser = ArgumentParser(
-        PROGRAM,
-        "Measure opening a data set of many shards and starting an epoch of it, beside 16 shards (Linux).",
-        f"python -m {PROGRAM} --output_dir /tmp/many_shards",
-    )
-    add = parser.add_argument
-    add("--output_dir", required=True, help="for many_shards.json and the data sets, which stay")
-    add("--num_shards", type=positive_int, default=100_000, help="training shards, of a sequence each")
-    add("--rounds", type=positive_int, default=5, help="of both data sets in turn")
-    add("--data_dir", type=path_text, help="where the many shards lie or go (default: in --output_dir)")
-    flags = parser.parse_args(arguments)
-    if not HAS_PROC:
-        raise RequestError("memory is read from /proc, which this system does not have: run it on Linux")
-    if flags.num_shards < _FEWEST:
-        raise RequestError(f"--num_shards {flags.num_shards}: give at least {_FEWEST}")
-    directory = Path(flags.output_dir)
-    directory.mkdir(parents=True, exist_ok=True)
-    many = Path(flags.data_dir or directory / f"shards-{flags.num_shards}")
-    data_sets = {"few": directory / f"few-{flags.num_shards}", "many": many}
+def measure(directory: Path, *, rounds: int, num_shards: int, data_dir: str) -> dict[str, Any]:
+    """Both data sets in turn.
+
+    Args:
+        directory: for the data sets.
+        rounds: how often.
+        num_shards: training shards, of a sequence each.
+        data_dir: where the many shards lie or go; if empty, in the directory.
+
+    Raises:
+        RequestError: if those are no more than what a split has anyway.
+    """
+    if num_shards < _FEWEST:
+        raise RequestError(f"--num_shards {num_shards}: give at least {_FEWEST}")
+    many = Path(data_dir or directory / f"shards-{num_shards}")
+    data_sets = {"few": directory / f"few-{num_shards}", "many": many}
     made = {
-        "few": _make(data_sets["few"], flags.num_shards),
-        "many": _make(data_sets["many"], flags.num_shards, "--sequences_per_shard", 1),
+        "few": _make(data_sets["few"], num_shards),
+        "many": _make(data_sets["many"], num_shards, "--sequences_per_shard", 1),
     }
     for data in data_sets.values():  # Into the page cache.
         for file in data.iterdir():
             file.read_bytes()
-    rounds = [{name: _measure(data) for name, data in data_sets.items()} for _ in range(flags.rounds)]
-    figures = {
+    return {
         "image_size": _IMAGE_SIZE,
-        "num_sequences": flags.num_shards,
+        "num_sequences": num_shards,
         "batch_size": BATCH_SIZE,
         "num_shards": {name: _num_shards(data) for name, data in data_sets.items()},
         "manifest_bytes": {name: (data / MANIFEST_NAME).stat().st_size for name, data in data_sets.items()},
         "generation_seconds": made,
-        "rounds": rounds,
+        "rounds": [{name: _steps(data) for name, data in data_sets.items()} for _ in range(rounds)],
     }
-    path = directory / "many_shards.json"
-    write_results(path, "make scaling", ("apache_beam", "tensorflow", "numpy"), figures)
-    print(table(figures))
-    print(bound(figures))
-    print(f"medians of {flags.rounds} rounds (lowest to highest); {path}")
-    return 0
 
 
 def _make(data: Path, num_train: int, *sharding: object) -> float | None:
@@ -101,13 +81,17 @@ def _num_shards(data: Path) -> dict[str, int]:
     }
 
 
-def _measure(data: Path) -> Figures:
+def _steps(data: Path) -> dict[str, dict[str, Any]]:
     """What every step takes, each in a process of its own."""
-    steps = {what: command("benchmarks.open_data", "--data_dir", data, "--what", what) for what in _NAMES}
-    return {what: json.loads(output_of(job)) for what, job in steps.items()}
+    return {step: result_of("benchmarks.open_data", _CALLS[step], data_dir=data) for step in _NAMES}
 
 
 def table(figures: dict[str, Any]) -> str:
+    """The results in markdown, and whether they keep their bound."""
+    return f"{shards_table(figures)}\n\n{bound(figures)}"
+
+
+def shards_table(figures: dict[str, Any]) -> str:
     """The results in markdown."""
     shards, made = figures["num_shards"], figures["generation_seconds"]
     titles = " | ".join(f"{count['train']:,} training shards" for count in shards.values())
@@ -148,13 +132,9 @@ def _part(name: str) -> Callable[[dict[str, Any]], float]:
 def bound(figures: dict[str, Any]) -> str:
     """Opening and starting an epoch of many shards, held against their bound."""
     rounds = figures["rounds"]
-    steps = [[each["many"][what] for each in rounds] for what in (OPEN, EPOCH)]
+    steps = [[each["many"][what] for each in rounds] for what in ("open", "epoch")]
     took = sum(statistics.median(seconds_without_imports(step) for step in of_one) for of_one in steps)
     peak = max(step["peak_bytes"] for of_one in steps for step in of_one)
     aim = f"{_MAX_SECONDS} s and 1 GiB, imports not counted"
     met = took <= _MAX_SECONDS and peak <= _MAX_BYTES
     return f"{took:.1f} s, {peak / 2**20:,.0f} MiB; at most {aim}: {'met' if met else 'missed'}"
-
-
-if __name__ == "__main__":
-    run(PROGRAM, main)

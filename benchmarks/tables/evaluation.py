@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.jobs import command, output_of, seconds_of
+from benchmarks.jobs import command, result_of, seconds_of
 from benchmarks.judged import data_set_to_judge, run_to_judge
 from benchmarks.rows import Row, Target
 from pipeline.command_line.errors import WorkError
@@ -73,6 +73,6 @@ def _judge(directory: Path, data: Path, model: Path) -> dict[str, dict[str, floa
 
 
 def _predict(data: Path, model: Path, count: int) -> dict[str, float]:
-    flags = ("--data_dir", data, "--model_dir", model, "--num_sequences", count)
-    answer: dict[str, float] = json.loads(output_of(command("benchmarks.baselines.tutorial_predict", *flags)))
-    return answer
+    module = "benchmarks.baselines.tutorial_predict"
+    found = result_of(module, "predict", data_dir=data, model_dir=model, num_sequences=count)
+    return dict(found)

@@ -1,0 +1,125 @@
+"""What can be measured, by name; a module for each table.
+
+A section of the comparison has ``measure(directory, quick)``, which gives rows. Any other table has
+``measure(directory, **settings)``, which gives figures to be written as JSON, or yields them whenever there
+are more, and ``table(figures)``, which gives their markdown; it may have ``problems(figures)``, what failed.
+Data sets and models go to the directory, and stay there to be found by the next run. Such a module does not
+import TensorFlow by itself, for documents are written from its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+# Of the comparison, in the order in which they run and stand in tables.
+SECTIONS = (
+    *("generation", "record_size", "verification", "reading"),
+    *("training", "evaluation", "memory", "zero_errors"),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, or a section of the comparison.
+
+    Attributes:
+        command: what measures it again.
+        versions: modules whose versions stand beside the figures.
+        settings: by name, the default, and the value of a quick run; a list is one value.
+        tensorflow: whether it is measured with TensorFlow in the same process.
+        linux: whether it needs /proc and processes that are held to cores.
+    """
+
+    command: str
+    versions: tuple[str, ...]
+    settings: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    tensorflow: bool = False
+    linux: bool = False
+
+
+_ALL = ("apache_beam", "keras", "numpy", "tensorflow")
+COMPARED = (*_ALL, "tensorflow_datasets")
+
+TABLES = {
+    **{
+        name: Table(f'make bench ONLY="{name}"', COMPARED, tensorflow=name in ("reading", "training"))
+        for name in SECTIONS
+    },
+    "breakdown": Table(
+        "make breakdown",
+        ("google_crc32c", "keras", "numpy", "tensorflow"),
+        {"num_train": (2_000_000, 100_000), "num_read": (1_000_000, 100_000), "num_judged": (10_000, 500)},
+        tensorflow=True,
+        linux=True,
+    ),
+    "stages": Table(
+        "make scaling",
+        _ALL,
+        {
+            "rounds": (5, 1),
+            "num_path": (2_000_000, 50_000),
+            "num_frames": (100_000, 2_000),
+            "num_trained": (3_200, 320),
+            "num_judged": (5_000, 300),
+            "num_shards": (5_000, 50),
+        },
+        linux=True,
+    ),
+    "engines": Table(
+        "make scaling",
+        ("apache_beam", "numpy"),
+        {
+            "rounds": (3, 1),
+            "num_sequences": (20_000, 20_000),
+            "num_shards": (200, 200),
+            "flink_home": ("", ""),
+        },
+    ),
+    "many_shards": Table(
+        "make scaling",
+        ("apache_beam", "tensorflow", "numpy"),
+        {"rounds": (5, 1), "num_shards": (100_000, 1_000), "data_dir": ("", "")},
+        linux=True,
+    ),
+    "resuming": Table(
+        "make scaling",
+        ("tensorflow", "numpy"),
+        {"rounds": (5, 1), "num_path": (6_000_000, 100_000)},
+        tensorflow=True,
+    ),
+    "seeds": Table(
+        "make seeds",
+        _ALL,
+        {"num_seeds": (5, 1), "epochs": (4, 1), "steps_per_epoch": (200, 20)},
+        tensorflow=True,
+    ),
+    "observations": Table(
+        "make observations",
+        ("tensorflow", "keras", "numpy"),
+        {"epochs": (8, 1), "steps_per_epoch": (390, 20), "batch_size": (64, 64)},
+        tensorflow=True,
+    ),
+    "gpu": Table(
+        "make gpu",
+        ("keras", "numpy"),
+        {
+            "backends": (["jax", "tensorflow"],) * 2,
+            "device": ("gpu", "gpu"),
+            "batch_sizes": ([256, 1024, 8192], [256]),
+            "steps": (100, 10),
+            "rounds": (3, 1),
+            "image_size": (50, 50),
+            "num_path": (2_000_000, 50_000),
+            "num_frames": (200_000, 10_000),
+        },
+    ),
+}
+
+
+def module_of(name: str) -> ModuleType:
+    """The module that measures a table."""
+    return import_module(f"{__name__}.{name}")
