@@ -145,15 +145,16 @@ def _make(
 
 
 def _job(side: str, data: Path, encoding: str, count: int) -> list[str]:
-    asked = {"encoding": encoding, "num_sequences": count}
     if side == _LOOP:
+        asked = {"encoding": encoding, "num_sequences": count}
         return call("benchmarks.baselines.plain_loop", "write", output=data, **asked)
+    common = ("--output_dir", data, "--encoding", encoding)
     if side in _SEQUENCES_PER_ELEMENT:
-        asked["sequences_per_element"] = _SEQUENCES_PER_ELEMENT[side]
-        return call("benchmarks.baselines.tfds_builder", "build", output_dir=data, **asked)
+        size = ("--num_sequences", count, "--sequences_per_element", _SEQUENCES_PER_ELEMENT[side])
+        return command("benchmarks.baselines.tfds_builder", *common, *size)
     splits = ("--num_train", count, "--num_validation", 1, "--num_test", 1)
     ours = ("--seed", SEED, "--image_size", IMAGE_SIZE)
-    return command("pipeline.generate", "--output_dir", data, "--encoding", encoding, *splits, *ours)
+    return command("pipeline.generate", *common, *splits, *ours)
 
 
 def _after(job: _Job, small: _Job) -> float:
