@@ -15,9 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.jobs import data_set
+import keras
+
+from benchmarks.data import data_set
+from benchmarks.trainers import Ours, Tutorial
+from model import DrawLine
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.command_line.program import print_flushed
+from pipeline.moving_line.lines import sample_sequences
+from trainer.command_line.startup import reset_keras_settings
+from trainer.distributed.devices import choose_device
+from trainer.input.batches import training_batches
+from trainer.input.split_files import read_manifest, split_files
 
 _PRECISIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
 _DRAWN_AT_ONCE = 1024
@@ -51,13 +60,6 @@ def measure(
         image_size: of the sequences.
         num_path, num_frames: sequences of the data sets of paths and of frames.
     """
-    from trainer.command_line.startup import import_tensorflow_quietly, reset_keras_settings
-
-    import_tensorflow_quietly()
-    import keras
-
-    from trainer.distributed.devices import choose_device
-
     try:
         found = choose_device(device)
     except RequestError as error:
@@ -122,8 +124,6 @@ def _training(
 
     The first step of a round is not in its rate: beside a GPU's steps, what starts reading takes long.
     """
-    from benchmarks.trainers import Ours, Tutorial
-
     few = max(2, min(steps // 10, _MOST_IN_ARRAYS // batch_size))
     steps_of: dict[str, int] = {
         "paths": max(2, steps),
@@ -168,11 +168,6 @@ def _training(
 
 def _drawing(image_size: int) -> float:
     """Sequences a second that are drawn, compiled, and every pixel looked at."""
-    import keras
-
-    from model.moving_line import DrawLine
-    from pipeline.moving_line.lines import sample_sequences
-
     path = keras.layers.Input((image_size,), dtype="uint8")
     label = keras.layers.Input((), dtype="uint8")
     frames = DrawLine(dtype="uint8")(path, label)
@@ -186,9 +181,6 @@ def _drawing(image_size: int) -> float:
 
 def _reading(data_dir: str) -> float:
     """Sequences a second of the trainer's pipeline alone."""
-    from trainer.input.batches import training_batches
-    from trainer.input.split_files import read_manifest, split_files
-
     files = split_files(data_dir, read_manifest(data_dir), "train")
     size = min(_READ_AT_ONCE, files.num_sequences)
     batches = training_batches(files, batch_size=size, seed=0, readers=min(16, len(files.paths)))
@@ -203,23 +195,18 @@ def _reading(data_dir: str) -> float:
 
 def _copy(count: int) -> Callable[[], Any]:
     """Reads float32 numbers and writes as many, in one operation."""
-    import keras
-
     source = keras.ops.ones((count // 2**10, 2**10))
     return lambda: source + 1
 
 
 def _multiply(dtype: str, size: int) -> Callable[[], Any]:
     """Multiplies square matrices."""
-    import keras
-
     matrix = keras.ops.ones((size, size), dtype)
     return lambda: keras.ops.matmul(matrix, matrix)
 
 
 def _best_rate(make: Callable[[int], Callable[[], Any]], work: Callable[[int], float], size: int) -> float:
     """Work a second, at the first size, doubled and doubled again, that takes long enough."""
-    import keras
 
     def wait(result: Any) -> None:
         float(keras.ops.cast(result[-1, -1], "float32"))  # The last number waits for all.

@@ -1,6 +1,7 @@
 """Program: call a function, named by module and name, in this process; see `benchmarks.jobs.call`.
 
-Its keyword arguments are an object of JSON. What it gives is printed as JSON, last.
+Its keyword arguments are an object of JSON. What it gives is printed as JSON, last. If a fourth argument is
+not empty, TensorFlow is imported first, without its messages.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ PROGRAM = "benchmarks.job"
 
 def main(arguments: Sequence[str]) -> int:
     """Call it."""
-    module, name, keywords = arguments
+    module, name, keywords, tensorflow = arguments
+    if tensorflow:
+        from trainer.command_line.startup import import_tensorflow_quietly
+
+        import_tensorflow_quietly()
     print(json.dumps(getattr(import_module(module), name)(**json.loads(keywords))))
     return 0
 

@@ -28,24 +28,37 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
-def command(module: str, *arguments: object) -> list[str]:
-    """``python -m module arguments`` with this process' interpreter."""
-    return [sys.executable, "-m", module, *map(str, arguments)]
+def command(module: str, *arguments: object, **flags: object) -> list[str]:
+    """``python -m module arguments --flag value`` with this process' interpreter."""
+    given = (word for flag, value in flags.items() for word in (f"--{flag}", value))
+    return [sys.executable, "-m", module, *map(str, (*arguments, *given))]
 
 
-def call(module: str, function: str, **arguments: Any) -> list[str]:
-    """A job that calls a function; arguments and what it gives are values of JSON, or paths."""
-    return command("benchmarks.job", module, function, json.dumps(arguments, default=str))
+def generate(data: Path, num_train: int, *, held_out: int = 1, **flags: object) -> list[str]:
+    """A job that makes a data set, or finds it whole, with so many sequences for validation and for tests."""
+    splits = {"num_train": num_train, "num_validation": held_out, "num_test": held_out}
+    return command("pipeline.generate", output_dir=data, **{**splits, **flags})
 
 
-def result_of(module: str, function: str, **arguments: Any) -> Any:
-    """What a function gives that is called in a fresh process; see `call`.
+def call(module: str, function: str, *, tensorflow: bool = False, **arguments: Any) -> list[str]:
+    """A job that calls a function of `benchmarks`; arguments and what it gives are values of JSON, or paths.
+
+    Args:
+        module, function: names.
+        tensorflow: whether TensorFlow is imported before the module.
+        arguments: of the function.
+    """
+    keywords = json.dumps(arguments, default=str)
+    return command("benchmarks.job", f"benchmarks.{module}", function, keywords, "tensorflow" * tensorflow)
+
+
+def result_of(job: list[str]) -> Any:
+    """What a job gives that prints it as JSON, last; see `call`.
 
     Raises:
         WorkError: if it fails.
     """
-    # Keras may print before.
-    return json.loads(output_of(call(module, function, **arguments)).splitlines()[-1])
+    return json.loads(output_of(job).splitlines()[-1])
 
 
 def seconds_of(job: list[str], python_path: Path | None = None, exit_code: int = 0) -> float:
@@ -81,15 +94,6 @@ def timed_output_of(job: list[str], python_path: Path | None = None, exit_code: 
     if ended.returncode != exit_code:
         raise failure(job, ended.stderr)
     return seconds, ended.stdout
-
-
-def data_set(directory: Path, encoding: str, num_sequences: int, image_size: int = 50) -> Path:
-    """The directory of a data set, which `pipeline.generate` makes or finds whole."""
-    data = directory / (f"{encoding}-{num_sequences}" + (f"-of-{image_size}" if image_size != 50 else ""))
-    splits = ("--num_train", num_sequences, "--num_validation", 1, "--num_test", 1)
-    settings = ("--encoding", encoding, "--image_size", image_size)
-    seconds_of(command("pipeline.generate", "--output_dir", data, *settings, *splits))
-    return data
 
 
 def failure(job: list[str], errors: str) -> WorkError:

@@ -1,6 +1,6 @@
 """Opening, listing and reading a data set, and nothing else, each in a process of its own.
 
-All but `read_epoch` give ``seconds`` of every part, imports apart from the work, and the most memory of this
+They give ``seconds`` of every part, imports apart from the work, and the most memory of this
 process, ``peak_bytes``.
 """
 
@@ -77,19 +77,3 @@ def start_epoch(data_dir: str) -> Figures:
     next(iter(training_part(files, settings, readers, 0, Part(0, 1))))
     clock.part("first batch")
     return clock.figures()
-
-
-def read_epoch(data_dir: str) -> int:
-    """Read one epoch of the training split in the trainer's batches; how many there are."""
-    from trainer.command_line.startup import import_tensorflow_quietly
-
-    import_tensorflow_quietly()
-    from trainer.input.batches import steps_per_pass, training_batches
-    from trainer.input.split_files import read_manifest, split_files
-    from trainer.training.settings import TrainingSettings
-
-    settings = TrainingSettings()
-    files = split_files(data_dir, read_manifest(data_dir), "train")
-    readers = min(_MAX_READERS, len(files.paths))
-    batches = training_batches(files, batch_size=settings.batch_size, seed=settings.seed, readers=readers)
-    return sum(1 for _ in batches.take(steps_per_pass(files, settings.batch_size)))

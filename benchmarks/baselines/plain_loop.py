@@ -10,17 +10,13 @@ import random
 import zlib
 
 import numpy as np
+import tensorflow as tf
 
 _SIZE = 50
 
 
 def write(output: str, encoding: str, num_sequences: int) -> None:
     """Make one file of records, "path" or "frames"."""
-    from trainer.command_line.startup import import_tensorflow_quietly
-
-    import_tensorflow_quietly()
-    import tensorflow as tf
-
     random.seed(0)
     with tf.io.TFRecordWriter(output) as writer:
         for _ in range(num_sequences):

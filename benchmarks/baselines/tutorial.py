@@ -1,7 +1,8 @@
-"""Classifier and training as tutorials write them: TimeDistributed layers, arrays in memory, `fit`."""
+"""Classifier, training and prediction the tutorial way: TimeDistributed layers, arrays in memory, `fit`."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from pipeline.moving_line.lines import draw_frames, sample_sequences
+from pipeline.dataset.reader import Dataset
+from pipeline.moving_line.lines import RIGHT, draw_frames, sample_sequences
+from pipeline.moving_line.reading import read_lines
+from trainer.distributed.devices import choose_device
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import load_trained_model
+
+_BATCH_SIZE = 32
+_PREDICTED_AT_ONCE = 1_000  # Frames of all held-out sequences would not fit in memory.
 
 
 def tutorial_model(image_size: int, optimizer: str | keras.optimizers.Optimizer) -> keras.Model:
@@ -46,3 +55,55 @@ def train_tutorial(
 ) -> None:
     """One pass over the arrays."""
     model.fit(frames, labels, batch_size=batch_size, epochs=1, verbose=0, callbacks=[*callbacks])
+
+
+def errors_from_nothing(image_size: int, steps: int, learning_rate: float, num_test: int, seed: int) -> int:
+    """Make arrays, train, predict.
+
+    Args:
+        image_size: S.
+        steps: batches of 32 to train on.
+        learning_rate: of Adam, at first; it falls as a cosine.
+        num_test: held-out sequences.
+        seed: of weights and data.
+
+    Returns:
+        How many of the held-out sequences it gets wrong.
+    """
+    keras.utils.set_random_seed(seed)
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    model = tutorial_model(image_size, keras.optimizers.Adam(schedule, beta_2=0.99))
+    # Bytes, which Keras casts batch by batch: as float32 they would take four times the memory.
+    frames, labels = tutorial_arrays(seed, image_size, steps * _BATCH_SIZE, dtype="uint8")
+    train_tutorial(model, frames, labels, _BATCH_SIZE)
+    errors = 0
+    for first in range(0, num_test, _PREDICTED_AT_ONCE):
+        count = min(_PREDICTED_AT_ONCE, num_test - first)
+        frames, labels = tutorial_arrays(seed, image_size, count, "test", first, "uint8")
+        errors += int(((model.predict(frames, verbose=0)[:, 0] >= 0.5) != labels).sum())
+    return errors
+
+
+def predict(data_dir: str, model_dir: str, num_sequences: int) -> dict[str, float]:
+    """Read, draw, compile, predict, on the CPU.
+
+    Args:
+        data_dir: a data set, of whose test split the first sequences are taken.
+        model_dir: the run directory of a finished training.
+        num_sequences: to predict.
+
+    Returns:
+        ``sequences_per_second``, and the share of right answers as ``accuracy``.
+    """
+    choose_device("cpu")
+    trained = load_trained_model(RunDirectory(model_dir))
+    model = tutorial_model(trained.image_size, "adam")
+    model.set_weights(trained.classifier.get_weights())
+    paths, labels = read_lines(Dataset.open(data_dir), "test", 0, num_sequences)
+    frames = draw_frames(paths, labels).astype(np.float32)
+    model.predict(frames[:64], verbose=0)  # Compiles.
+    start = time.perf_counter()
+    answers = model.predict(frames, verbose=0)
+    rate = len(frames) / (time.perf_counter() - start)
+    accuracy = float(np.mean((answers[:, 0] >= 0.5) == (labels == RIGHT)))
+    return {"sequences_per_second": rate, "accuracy": accuracy}

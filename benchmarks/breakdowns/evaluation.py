@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.breakdowns import Breakdown
-from benchmarks.judged import data_set_to_judge, run_to_judge
+from benchmarks.data import data_set_to_judge, run_to_judge
 from benchmarks.limits import Limits, seconds_a_call
 from benchmarks.step_needs import Network, forward_operations
 from model import answers_by_frame

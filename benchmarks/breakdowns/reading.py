@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from benchmarks.breakdowns import Breakdown
-from benchmarks.jobs import data_set
+from benchmarks.data import data_set
 from benchmarks.limits import Limits, seconds_a_call
 from trainer.input.batches import training_batches
 from trainer.input.split_files import read_manifest, split_files

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from benchmarks.breakdowns import Breakdown
-from benchmarks.jobs import data_set
+from benchmarks.data import data_set
 from benchmarks.limits import Limits, seconds_a_call
 from benchmarks.step_needs import Network, training_operations
 from benchmarks.trainers import Ours

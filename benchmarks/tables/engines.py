@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.jobs import command, seconds_of
+from benchmarks.jobs import generate, seconds_of
 from benchmarks.spread import Spread
 from pipeline.command_line.errors import WorkError
 from pipeline.dataset.reader import Dataset
@@ -86,9 +86,8 @@ def _make(scratch: Path, num_sequences: int, per_shard: int, flags: Sequence[str
     """Make the data set; seconds, shards, fingerprint."""
     with tempfile.TemporaryDirectory(dir=scratch) as parent:
         data = Path(parent) / "d"
-        splits = ("--num_train", num_sequences, "--num_validation", per_shard, "--num_test", per_shard)
-        shape = ("--output_dir", data, "--sequences_per_shard", per_shard)
-        seconds = seconds_of(command("pipeline.generate", *shape, *splits, *flags))
+        job = generate(data, num_sequences, held_out=per_shard, sequences_per_shard=per_shard)
+        seconds = seconds_of([*job, *flags])
         manifest = Dataset.open(str(data)).manifest
         return seconds, sum(len(split.shards) for split in manifest.splits.values()), manifest.fingerprint
 

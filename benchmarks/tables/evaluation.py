@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.jobs import command, result_of, seconds_of
-from benchmarks.judged import data_set_to_judge, run_to_judge
+from benchmarks.data import data_set_to_judge, run_to_judge
+from benchmarks.jobs import call, command, result_of, seconds_of
 from benchmarks.rows import Row, Target
 from pipeline.command_line.errors import WorkError
 
@@ -67,12 +67,11 @@ def _check(directory: Path, model: Path, count: int) -> tuple[float, float]:
 
 def _judge(directory: Path, data: Path, model: Path) -> dict[str, dict[str, float]]:
     output = directory / "metrics.json"
-    seconds_of(command("trainer.evaluate", "--data_dir", data, "--model_dir", model, "--output", output))
+    seconds_of(command("trainer.evaluate", data_dir=data, model_dir=model, output=output))
     document: dict[str, dict[str, float]] = json.loads(output.read_text())
     return document
 
 
 def _predict(data: Path, model: Path, count: int) -> dict[str, float]:
-    module = "benchmarks.baselines.tutorial_predict"
-    found = result_of(module, "predict", data_dir=data, model_dir=model, num_sequences=count)
-    return dict(found)
+    asked = {"data_dir": data, "model_dir": model, "num_sequences": count}
+    return dict(result_of(call("baselines.tutorial", "predict", tensorflow=True, **asked)))

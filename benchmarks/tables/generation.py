@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import baselines
 from benchmarks.agreement import IMAGE_SIZE, SEED, check_agreement, check_lines
-from benchmarks.jobs import call, command, seconds_of
+from benchmarks.jobs import call, command, generate, seconds_of
 from benchmarks.rows import Row, Target
 from pipeline.moving_line.encodings import ENCODINGS
 
@@ -147,14 +147,11 @@ def _make(
 def _job(side: str, data: Path, encoding: str, count: int) -> list[str]:
     if side == _LOOP:
         asked = {"encoding": encoding, "num_sequences": count}
-        return call("benchmarks.baselines.plain_loop", "write", output=data, **asked)
-    common = ("--output_dir", data, "--encoding", encoding)
+        return call("baselines.plain_loop", "write", tensorflow=True, output=data, **asked)
     if side in _SEQUENCES_PER_ELEMENT:
-        size = ("--num_sequences", count, "--sequences_per_element", _SEQUENCES_PER_ELEMENT[side])
-        return command("benchmarks.baselines.tfds_builder", *common, *size)
-    splits = ("--num_train", count, "--num_validation", 1, "--num_test", 1)
-    ours = ("--seed", SEED, "--image_size", IMAGE_SIZE)
-    return command("pipeline.generate", *common, *splits, *ours)
+        size = {"num_sequences": count, "sequences_per_element": _SEQUENCES_PER_ELEMENT[side]}
+        return command("benchmarks.baselines.tfds_builder", output_dir=data, encoding=encoding, **size)
+    return generate(data, count, encoding=encoding, seed=SEED, image_size=IMAGE_SIZE)
 
 
 def _after(job: _Job, small: _Job) -> float:

@@ -45,7 +45,7 @@ def measure(directory: Path, *, backends: Sequence[str], **settings: Any) -> Ite
     for backend in backends:
         found: dict[str, Any] = {"training": [], "failed": []}
         measured[backend] = found
-        job = call("benchmarks.gpu_backend", "measure", directory=directory, **settings)
+        job = call("gpu_backend", "measure", tensorflow=True, directory=directory, **settings)
         for told in _told_by(backend, job):
             for name, value in told.items():
                 found[name] = [*found[name], value] if name in ("training", "failed") else value

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.costs import seconds_without_imports
-from benchmarks.jobs import command, result_of, seconds_of
+from benchmarks.jobs import call, generate, result_of, seconds_of
 from benchmarks.open_data import BATCH_SIZE
 from benchmarks.spread import Spread
 from pipeline.command_line.errors import RequestError
@@ -47,7 +47,7 @@ def measure(directory: Path, *, rounds: int, num_shards: int, data_dir: str) -> 
     data_sets = {"few": directory / f"few-{num_shards}", "many": many}
     made = {
         "few": _make(data_sets["few"], num_shards),
-        "many": _make(data_sets["many"], num_shards, "--sequences_per_shard", 1),
+        "many": _make(data_sets["many"], num_shards, sequences_per_shard=1),
     }
     for data in data_sets.values():  # Into the page cache.
         for file in data.iterdir():
@@ -63,12 +63,11 @@ def measure(directory: Path, *, rounds: int, num_shards: int, data_dir: str) -> 
     }
 
 
-def _make(data: Path, num_train: int, *sharding: object) -> float | None:
+def _make(data: Path, num_train: int, **sharding: object) -> float | None:
     """Make a data set, or find it whole; seconds that it took, None if anything of it was there before."""
     is_new = not data.exists()
-    splits = ("--num_train", num_train, "--num_validation", _HELD_OUT, "--num_test", _HELD_OUT)
-    size = ("--image_size", _IMAGE_SIZE)
-    seconds = seconds_of(command("pipeline.generate", "--output_dir", data, *splits, *size, *sharding))
+    job = generate(data, num_train, held_out=_HELD_OUT, image_size=_IMAGE_SIZE, **sharding)
+    seconds = seconds_of(job)
     return seconds if is_new else None
 
 
@@ -83,7 +82,7 @@ def _num_shards(data: Path) -> dict[str, int]:
 
 def _steps(data: Path) -> dict[str, dict[str, Any]]:
     """What every step takes, each in a process of its own."""
-    return {step: result_of("benchmarks.open_data", _CALLS[step], data_dir=data) for step in _NAMES}
+    return {step: result_of(call("open_data", _CALLS[step], data_dir=data)) for step in _NAMES}
 
 
 def table(figures: dict[str, Any]) -> str:

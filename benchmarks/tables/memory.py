@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.jobs import call, command
-from benchmarks.judged import data_set_to_judge, run_to_judge
+from benchmarks.data import data_set_to_judge, run_to_judge
+from benchmarks.jobs import call, command, generate
 from benchmarks.process_memory import HAS_PROC, MEASURE, peak_memory
 from benchmarks.rows import Row, Target
 from pipeline.command_line.errors import RequestError
@@ -57,18 +57,15 @@ def _row(job: str, sizes: tuple[int, int], peaks: Sequence[tuple[int, int]]) -> 
 
 def _peak_of_judging(directory: Path, run: Path, count: int) -> int:
     data, output = data_set_to_judge(directory, count), directory / "judged.json"
-    return peak_memory(
-        command("trainer.evaluate", "--data_dir", data, "--model_dir", run, "--output", output)
-    )
+    return peak_memory(command("trainer.evaluate", data_dir=data, model_dir=run, output=output))
 
 
 def _peaks(directory: Path, num_sequences: int) -> dict[str, int]:
     """Peak bytes of every job on a data set of so many sequences."""
-    splits = ("--num_train", num_sequences, "--num_validation", 1, "--num_test", 1)
     with tempfile.TemporaryDirectory(dir=directory) as data:
         jobs = {
-            "generate": command("pipeline.generate", "--output_dir", data, *splits),
+            "generate": generate(Path(data), num_sequences),
             "verify": command("pipeline.verify", data),
-            "read an epoch of": call("benchmarks.open_data", "read_epoch", data_dir=data),
+            "read an epoch of": call("trainer_stage", "read_epoch", tensorflow=True, data_dir=data),
         }
         return {name: peak_memory(job) for name, job in jobs.items()}

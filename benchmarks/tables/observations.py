@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.judged import chain
+from benchmarks.data import chain
 
 _OBSERVATIONS: tuple[dict[str, Any], ...] = (
     {"window": 10},

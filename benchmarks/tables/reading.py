@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from benchmarks.baselines.bare_tf_data import bare_batches
 from benchmarks.baselines.tfds_reader import tfds_batches
-from benchmarks.jobs import data_set
+from benchmarks.data import data_set
 from benchmarks.rows import Row, Target
 from model.moving_line import DrawLine
 from pipeline.command_line.errors import WorkError

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.agreement import IMAGE_SIZE
-from benchmarks.jobs import command, seconds_of
+from benchmarks.jobs import command, generate, seconds_of
 from benchmarks.rows import Row, Target
 
 _COUNT = 2_000
@@ -24,13 +24,11 @@ def measure(directory: Path, quick: bool) -> list[Row]:
     entropy = sequence_entropy(IMAGE_SIZE) / 8
     rows = []
     for encoding, plural in (("path", "paths"), ("frames", "frames")):
-        flags = ("--encoding", encoding)
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             ours, tfds = Path(scratch) / "ours", Path(scratch) / "tfds"
-            splits = ("--num_train", _COUNT, "--num_validation", 1, "--num_test", 1)
-            seconds_of(command("pipeline.generate", "--output_dir", ours, *flags, *splits))
-            count = ("--num_sequences", _COUNT)
-            seconds_of(command("benchmarks.baselines.tfds_builder", "--output_dir", tfds, *flags, *count))
+            seconds_of(generate(ours, _COUNT, encoding=encoding))
+            asked = {"output_dir": tfds, "encoding": encoding, "num_sequences": _COUNT}
+            seconds_of(command("benchmarks.baselines.tfds_builder", **asked))
             sizes = [
                 sum(shard.stat().st_size for shard in data.rglob("*-train.tfrecord-*")) / _COUNT
                 for data in (ours, tfds)

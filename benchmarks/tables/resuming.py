@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.jobs import data_set
+from benchmarks.data import data_set
 from benchmarks.spread import Spread
 
 _BATCH_SIZE = 256

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.judged import chain
+from benchmarks.data import chain
 
 
 def measure(directory: Path, *, num_seeds: int, epochs: int, steps_per_epoch: int) -> dict[str, Any]:

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.costs import seconds_a_shard
-from benchmarks.jobs import command, data_set, one_core, result_of, seconds_of
-from benchmarks.judged import data_set_to_judge, run_to_judge
+from benchmarks.data import data_set, data_set_to_judge, run_to_judge
+from benchmarks.jobs import call, generate, one_core, result_of, seconds_of
 from benchmarks.spread import Spread
 from benchmarks.stage import IMAGE_SIZE, READ_BATCH_SIZE, TRAINING_BATCH_SIZE
 from pipeline.workers.cores import usable_cores
 
 # Beam runners on this machine, by what follows --direct_running_mode, and their number of workers.
 _RUNNERS = {"in_memory": 1, "multi_processing": usable_cores()}
-_STAGE = "benchmarks.stage"
 _SHARD_SEQUENCES = 10  # In each of many shards.
 
 Figures = dict[str, float]
@@ -51,23 +50,25 @@ def measure(
     data = {encoding: data_set(directory, encoding, count) for encoding, count in counts.items()}
     to_judge = data_set_to_judge(directory, num_judged)
     model = run_to_judge(directory, to_judge)
+    trainer_stages: dict[str, dict[str, Any]] = {
+        "reading": {"data_dir": data["path"], "num_sequences": num_path},
+        "training": {"data_dir": data["path"], "num_sequences": num_trained},
+        "evaluation": {"data_dir": to_judge, "model_dir": model},
+    }
     found = []
     for _ in range(rounds):
         with one_core(), tempfile.TemporaryDirectory(dir=directory) as new:
             stages = {}
             for encoding, count in counts.items():
                 made = Path(new) / encoding
-                asked = {"data_dir": made, "num_sequences": count, "encoding": encoding}
-                stages[f"generation, {encoding}"] = result_of(_STAGE, "generation", **asked)
-                stages[f"verification, {encoding}"] = result_of(
-                    _STAGE, "verification", data_dir=data[encoding]
-                )
+                making = call("stage", "generation", data_dir=made, num_sequences=count, encoding=encoding)
+                stages[f"generation, {encoding}"] = result_of(making)
+                checking = call("stage", "verification", data_dir=data[encoding])
+                stages[f"verification, {encoding}"] = result_of(checking)
                 shutil.rmtree(made)
-            paths = {"data_dir": data["path"]}
-            stages["reading"] = result_of(_STAGE, "reading", **paths, num_sequences=num_path)
-            stages["training"] = result_of(_STAGE, "training", **paths, num_sequences=num_trained)
-            stages["evaluation"] = result_of(_STAGE, "evaluation", data_dir=to_judge, model_dir=model)
-            duplicates = result_of("benchmarks.duplicate_ranges", "seconds_of_parts")
+            for stage, asked in trainer_stages.items():
+                stages[stage] = result_of(call("trainer_stage", stage, tensorflow=True, **asked))
+            duplicates = result_of(call("duplicate_ranges", "seconds_of_parts"))
         costs = {runner: _shard_cost(directory, runner, num_shards) for runner in _RUNNERS}
         found.append({"stages": stages, "duplicates": duplicates, "shards": costs})
     return {
@@ -81,14 +82,12 @@ def measure(
 def _shard_cost(directory: Path, runner: str, num_shards: int) -> Figures:
     """Seconds of two jobs of the same sequences, in one training shard and in many."""
     sequences = num_shards * _SHARD_SEQUENCES
-    workers = ("--direct_running_mode", runner, "--direct_num_workers", _RUNNERS[runner])
-    splits = ("--num_train", sequences, "--num_validation", 1, "--num_test", 1)
+    workers: dict[str, Any] = {"direct_running_mode": runner, "direct_num_workers": _RUNNERS[runner]}
 
     def seconds(sequences_per_shard: int) -> float:
         with tempfile.TemporaryDirectory(dir=directory) as data:
-            size = ("--sequences_per_shard", sequences_per_shard)
-            job = command("pipeline.generate", "--output_dir", data, *splits, *workers, *size)
-            return seconds_of(job)
+            size = {"sequences_per_shard": sequences_per_shard}
+            return seconds_of(generate(Path(data), sequences, **workers, **size))
 
     few, many = seconds(sequences), seconds(_SHARD_SEQUENCES)
     return {"shards_more": num_shards - 1, "few_seconds": few, "many_seconds": many}

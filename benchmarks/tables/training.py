@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.jobs import data_set
+from benchmarks.data import data_set
 from benchmarks.rows import Row, Target
 from benchmarks.trainers import Ours, Tutorial, largest_difference
 from pipeline.command_line.errors import WorkError

@@ -9,7 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks.jobs import command, data_set, seconds_of
+from benchmarks.data import data_set
+from benchmarks.jobs import command, seconds_of
 from benchmarks.rows import Row
 from pipeline.command_line.errors import RequestError
 from pipeline.moving_line.definition import MovingLine

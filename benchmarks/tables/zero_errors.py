@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.jobs import call, command, seconds_of, timed_output_of
+from benchmarks.jobs import call, command, generate, seconds_of, timed_output_of
 from benchmarks.rows import Row
 from pipeline.command_line.errors import WorkError
 
@@ -60,23 +60,16 @@ def _ours(directory: Path, task: _Task, seed: int) -> float:
     """Seconds of the three programs together."""
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         data, model, metrics = (Path(scratch) / name for name in ("data", "run", "metrics.json"))
-        splits = (
-            "--num_train",
-            task.steps * _BATCH_SIZE,
-            "--num_validation",
-            200,
-            "--num_test",
-            task.num_test,
+        splits = {"num_validation": 200, "num_test": task.num_test}
+        size = {"image_size": task.image_size, "seed": seed}
+        steps = {"epochs": 1, "steps_per_epoch": task.steps, "batch_size": _BATCH_SIZE}
+        rate = {"learning_rate": task.learning_rate, "seed": seed, "device": "cpu"}
+        jobs = (
+            generate(data, task.steps * _BATCH_SIZE, **splits, **size),
+            command("trainer.task", data_dir=data, model_dir=model, **steps, **rate),
+            command("trainer.evaluate", data_dir=data, model_dir=model, output=metrics),
         )
-        size = ("--image_size", task.image_size, "--seed", seed)
-        steps = ("--epochs", 1, "--steps_per_epoch", task.steps, "--batch_size", _BATCH_SIZE)
-        rate = ("--learning_rate", task.learning_rate, "--seed", seed, "--device", "cpu")
-        seconds = seconds_of(command("pipeline.generate", "--output_dir", data, *splits, *size))
-        seconds += seconds_of(
-            command("trainer.task", "--data_dir", data, "--model_dir", model, *steps, *rate)
-        )
-        judged = ("--data_dir", data, "--model_dir", model, "--output", metrics)
-        seconds += seconds_of(command("trainer.evaluate", *judged))
+        seconds = sum(map(seconds_of, jobs))
         if errors := json.loads(metrics.read_text())["metrics"]["errors"]:
             raise WorkError(f"{errors} errors with seed {seed}: train for more steps")
     return seconds
@@ -84,7 +77,8 @@ def _ours(directory: Path, task: _Task, seed: int) -> float:
 
 def _tutorial(task: _Task, seed: int) -> tuple[float, int]:
     """Seconds of the script, and its errors."""
-    module, asked = "benchmarks.baselines.tutorial_script", asdict(task)
+    asked = {**asdict(task), "seed": seed}
     del asked["rounds"]
-    seconds, answer = timed_output_of(call(module, "errors_from_nothing", **asked, seed=seed))
+    job = call("baselines.tutorial", "errors_from_nothing", tensorflow=True, **asked)
+    seconds, answer = timed_output_of(job)
     return seconds, int(answer.splitlines()[-1])

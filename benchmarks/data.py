@@ -5,22 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.jobs import command, seconds_of
+from benchmarks.jobs import command, generate, seconds_of
+
+
+def data_set(directory: Path, encoding: str, num_sequences: int, image_size: int = 50) -> Path:
+    """The directory of a data set, made or found whole."""
+    data = directory / (f"{encoding}-{num_sequences}" + (f"-of-{image_size}" if image_size != 50 else ""))
+    seconds_of(generate(data, num_sequences, encoding=encoding, image_size=image_size))
+    return data
 
 
 def data_set_to_judge(directory: Path, num_test: int) -> Path:
     """The directory of a data set with so many test sequences, made or found whole."""
     data = directory / f"data-{num_test}"
-    splits = ("--num_train", 5_000, "--num_validation", 200, "--num_test", num_test)
-    seconds_of(command("pipeline.generate", "--output_dir", data, *splits))
+    seconds_of(generate(data, 5_000, num_validation=200, num_test=num_test))
     return data
 
 
 def run_to_judge(directory: Path, data: Path) -> Path:
     """The directory of a run of a few steps, made or found finished; how good it is does not matter."""
     run = directory / f"run-{data.name}"
-    steps = ("--epochs", 1, "--steps_per_epoch", 20, "--device", "cpu")
-    seconds_of(command("trainer.task", "--data_dir", data, "--model_dir", run, *steps))
+    steps = {"epochs": 1, "steps_per_epoch": 20, "device": "cpu"}
+    seconds_of(command("trainer.task", data_dir=data, model_dir=run, **steps))
     return run
 
 
