@@ -1,8 +1,9 @@
-"""The file of a benchmark's results."""
+"""The file of a benchmark's results, and the machine that they were measured on."""
 
 from __future__ import annotations
 
 import json
+import platform
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
+from pipeline.workers.cores import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,3 +47,18 @@ def default_results_path() -> Path:
 def today() -> str:
     """The date in UTC, as 2026-01-31."""
     return datetime.now(UTC).date().isoformat()
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores that can be used and version of Python, as they stand beside a benchmark's results."""
+    return {"processor": _processor(), "cores": usable_cores(), "python": platform.python_version()}
+
+
+def _processor() -> str:
+    """The processor's name, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

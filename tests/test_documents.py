@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.chart import SOURCE, source
 from benchmarks.documents import documents, figures, measured_outside, with_figures
-from benchmarks.publish import CHART
+from benchmarks.publish import CHART, SOURCE, source
 from benchmarks.published import comparison, published, results, results_path
 from tests.conftest import ROOT, Program
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import generate, seconds_of
-from benchmarks.spread import Spread
+from benchmarks.rows import Spread
 from pipeline.command_line.errors import WorkError
 from pipeline.dataset.reader import Dataset
 from tests.engines.beam_workers import boot_script, worker_pools

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import call, failure
-from benchmarks.spread import Spread
+from benchmarks.rows import Spread
 from pipeline.command_line.errors import RequestError
 
 _SHARES = ("of_matrix_rate", "of_copy_rate")

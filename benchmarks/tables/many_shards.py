@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.costs import seconds_without_imports
 from benchmarks.jobs import call, generate, result_of, seconds_of
 from benchmarks.open_data import BATCH_SIZE
-from benchmarks.spread import Spread
+from benchmarks.rows import Spread
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.manifest import MANIFEST_NAME
 

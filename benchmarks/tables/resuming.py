@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import data_set
-from benchmarks.spread import Spread
+from benchmarks.rows import Spread
 
 _BATCH_SIZE = 256
 _READERS = 16

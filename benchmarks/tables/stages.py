@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.costs import seconds_a_shard
 from benchmarks.data import data_set, data_set_to_judge, run_to_judge
 from benchmarks.jobs import call, generate, one_core, result_of, seconds_of
-from benchmarks.spread import Spread
+from benchmarks.rows import Spread
 from benchmarks.stage import IMAGE_SIZE, READ_BATCH_SIZE, TRAINING_BATCH_SIZE
 from pipeline.workers.cores import usable_cores
 
@@ -68,7 +68,7 @@ def measure(
                 shutil.rmtree(made)
             for stage, asked in trainer_stages.items():
                 stages[stage] = result_of(call("trainer_stage", stage, tensorflow=True, **asked))
-            duplicates = result_of(call("duplicate_ranges", "seconds_of_parts"))
+            duplicates = result_of(call("stage", "duplicates"))
         costs = {runner: _shard_cost(directory, runner, num_shards) for runner in _RUNNERS}
         found.append({"stages": stages, "duplicates": duplicates, "shards": costs})
     return {
