@@ -19,7 +19,7 @@ import keras
 
 from benchmarks.data import data_set
 from benchmarks.trainers import Ours, Tutorial
-from model import DrawLine
+from model.moving_line import DrawLine
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.command_line.program import print_flushed
 from pipeline.moving_line.lines import sample_sequences

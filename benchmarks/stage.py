@@ -37,9 +37,9 @@ def generation(data_dir: str, num_sequences: int, encoding: str) -> Figures:
     from pipeline.generation.work_folder import WorkFolder
 
     definition = MovingLine(_SEED, IMAGE_SIZE, encoding, num_sequences, 1, 1)
-    plan, workspace, publisher = definition.shards(), Workspace(data_dir), Publisher()
-    workspace.make_state()
-    workspace.write_request(Request.of(definition))
+    plan, work_folder, publisher = definition.shards(), WorkFolder(data_dir), Publisher()
+    work_folder.make()
+    work_folder.write_request(Request.of(definition))
     for shard in plan:
         if shard.split != "train":  # Which builds what is built once.
             make_shard(shard, definition, data_dir)
@@ -49,7 +49,7 @@ def generation(data_dir: str, num_sequences: int, encoding: str) -> Figures:
         make_shard(shard, definition, data_dir, publisher.submit)
     publisher.wait()
     seconds = time.perf_counter() - start
-    num_bytes = sum(workspace.read_report(shard, definition).entry.num_bytes for shard in shards)
+    num_bytes = sum(work_folder.read_report(shard, definition).entry.num_bytes for shard in shards)
     return took(num_sequences, seconds, bytes=num_bytes)
 
 

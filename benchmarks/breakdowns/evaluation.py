@@ -56,7 +56,7 @@ def measure(directory: Path, limits: Limits, num_judged: int) -> Breakdown:
     scorer = Scorer(trained, files.spec, trained.observation)
     scorer.score(files, _BATCH_SIZE, LINE_SLICINGS, "warm-up")
     start = time.perf_counter()
-    scorer.score(files, _BATCH_SIZE, slicings, "measured")
+    scorer.score(files, _BATCH_SIZE, LINE_SLICINGS, "measured")
     whole = (time.perf_counter() - start) / num_judged
     needed = forward_operations(Network.of(trained.classifier), draws_frames=False)
     return Breakdown(

@@ -12,8 +12,9 @@ from benchmarks.breakdowns import Breakdown
 from benchmarks.limits import Limits, seconds_a_call
 from pipeline.dataset.content_digest import LeafDigests
 from pipeline.dataset.duplicates import HASHES_PER_RUN, HashWriter
+from pipeline.generation.request import Request
 from pipeline.generation.shard_writer import Publisher, make_shard
-from pipeline.generation.work_folder import Request, Workspace
+from pipeline.generation.work_folder import WorkFolder
 from pipeline.moving_line.definition import MovingLine, contents_of
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import paths_from_words, random_words, words_per_sequence
@@ -80,9 +81,9 @@ def _whole(directory: Path, num_train: int) -> float:
     """Seconds a sequence."""
     definition = MovingLine(_SEED, _SIZE, "path", num_train, 1, 1)
     with TemporaryDirectory(dir=directory) as data:
-        workspace = Workspace(data)
-        workspace.make_state()
-        workspace.write_request(Request.of(definition))
+        work_folder = WorkFolder(data)
+        work_folder.make()
+        work_folder.write_request(Request.of(definition))
         plan, publisher = definition.shards(), Publisher()
         others = [shard for shard in plan if shard.split != "train"]
         for shard in others:  # Which builds what is built once.

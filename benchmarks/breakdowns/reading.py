@@ -25,7 +25,7 @@ def measure(directory: Path, limits: Limits, count: int) -> Breakdown:
     """Each part is a pipeline with one step more; the last is the trainer's."""
     data = str(data_set(directory, "path", count))
     files = split_files(data, read_manifest(data), "train")
-    kind = records_of(files.encoding, files.image_size)
+    kind = line_records(files.spec)
     chunks = kind.chunks(
         tf.constant(files.paths), tf.constant(files.counts, tf.int64), tf.constant(0, tf.int64), _CHUNK
     )

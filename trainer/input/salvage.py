@@ -21,8 +21,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError, one_line
-from pipeline.dataset.manifest import Manifest, ShardEntry
+from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.shard_plan import Shard
+from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
 from pipeline.verification.damage import classify_records
 from pipeline.verification.expected import expected_records
