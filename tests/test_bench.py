@@ -1,0 +1,52 @@
+"""`benchmarks.bench`: what it is asked for, what it writes."""
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.tables import SECTIONS, TABLES, module_of
+from tests.conftest import ROOT, Program
+
+
+def test_every_table_has_a_module_and_a_target() -> None:
+    modules = {path.stem for path in (ROOT / "benchmarks" / "tables").glob("[a-z]*.py")}
+    assert modules == TABLES.keys()
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert all(table.command.removeprefix("make ").split()[0] in targets for table in TABLES.values())
+
+
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - set(SECTIONS)))
+def test_a_table_takes_its_settings(name: str) -> None:
+    inspect.signature(module_of(name).measure).bind(Path("d"), **dict.fromkeys(TABLES[name].settings))
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["nothing"], "nothing: give names of generation, "),
+        (["resuming", "--num_shards", "5"], "--num_shards: is no setting of resuming"),
+        (["resuming", "--rounds", "0"], "--rounds"),
+        (["many_shards", "--num_shards", "5"], "--num_shards 5: give at least "),
+    ],
+)
+def test_wrong_requests_are_one_line(program: Program, tmp_path: Path, words: list[str], named: str) -> None:
+    answer = program("benchmarks.bench", *words, "--output_dir", tmp_path)
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("benchmarks.bench: error: ")
+    assert named in line
+
+
+def test_figures_are_written_with_where_they_are_from(program: Program, tmp_path: Path) -> None:
+    answer = program("benchmarks.bench", "resuming", "--quick", "--num_path", "256", "--output_dir", tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads((tmp_path / "resuming.json").read_text())
+    assert document["command"] == "make scaling"
+    assert document["machine"]["cores"] > 0
+    assert document["versions"].keys() == {"tensorflow", "numpy"}
+    (measured,) = document["rounds"]
+    assert all(seconds > 0 for seconds in measured.values())
+    assert answer.stdout.startswith(module_of("resuming").table(document))
