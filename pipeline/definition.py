@@ -257,7 +257,7 @@ class Definition(ABC):
             RequestError: if there is nothing to draw.
         """
         # Imported here, so that workers do not need Matplotlib.
-        from pipeline.pictures.example_counts import draw_example_counts
+        from pipeline.pictures.example_counts_picture import draw_example_counts
 
         draw_example_counts(splits, path)
 

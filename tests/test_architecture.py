@@ -36,7 +36,7 @@ PACKAGES = {
 BARE_FILES = ("pipeline.workers.worker_boot", "pipeline.workers.worker_pool")
 PICTURES = {
     "pipeline.moving_line.statistics_picture",
-    "pipeline.pictures.example_counts",
+    "pipeline.pictures.example_counts_picture",
     "pipeline.pictures.sequences",
 }
 # The package of every built-in kind of data set: ``pipeline.moving_line``.
@@ -126,8 +126,17 @@ def test_bare_files_import_nothing_of_the_project(name: str) -> None:
 
 
 def test_the_trainer_knows_moving_lines_in_their_own_room() -> None:
-    """`trainer.kinds` finds it by name. Documents of version 3 are of lines and do not name the classes."""
-    rooms = ("input", "training", "run", "evaluation", "tasks", "distributed", "command_line", "kinds")
+    """`trainer.dataset_kinds` finds it by name. Documents of version 3 are of lines, and name no classes."""
+    rooms = (
+        "input",
+        "training",
+        "run",
+        "evaluation",
+        "tasks",
+        "distributed",
+        "command_line",
+        "dataset_kinds",
+    )
     found = {
         name
         for name in SOURCES

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from keras import layers
 
 from pipeline.dataset.reader import Dataset
+from pipeline.moving_line.line_reader import read_lines
 from pipeline.moving_line.lines import RIGHT, draw_frames, sample_sequences
-from pipeline.moving_line.reading import read_lines
 from trainer.distributed.devices import choose_device
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model

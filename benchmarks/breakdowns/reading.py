@@ -12,8 +12,8 @@ from benchmarks.breakdowns import Breakdown
 from benchmarks.data import data_set
 from benchmarks.limits import Limits, seconds_a_call
 from trainer.input.batches import training_batches
+from trainer.input.shuffle_order import SHUFFLE_WINDOW
 from trainer.input.split_files import read_manifest, split_files
-from trainer.input.window_order import SHUFFLE_WINDOW
 from trainer.moving_line.records import image_size_of, line_records
 
 _BATCH_SIZE = 256

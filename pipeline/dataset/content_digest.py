@@ -12,12 +12,13 @@ The kind chooses its contents, leaves and identity: see `pipeline.definition`.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.storage.canonical_json import json_sha256
 
 # The contents of n examples: uint8 (n, bytes of a content).
 Contents = npt.NDArray[np.uint8]
@@ -88,5 +89,4 @@ def content_digest(identity: Mapping[str, Any], splits: Mapping[str, str]) -> st
         identity: identifies the kind; JSON values by name.
         splits: by name of the split, what `split_digest` returned.
     """
-    canonical = json.dumps({**identity, "splits": dict(splits)}, sort_keys=True, separators=(",", ":"))
-    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+    return f"sha256:{json_sha256({**identity, 'splits': dict(splits)})}"

@@ -1,11 +1,10 @@
-"""``manifest.json``: the content of a finished data set, and the fingerprint that identifies it.
+"""``manifest.json``: the content of a finished data set.
 
-The manifest is written last, so a directory without one is not a finished data set. Its **fingerprint** is
-the SHA-256 of the canonical JSON (sorted keys, no spaces) of the format version, the kind's name, the
-settings and the entries of all shards in order; in format 3, also of the kind's reference and version and of
-the features. It identifies the bytes. The **content digest** (`pipeline.dataset.content_digest`) identifies
-the examples, independently of encoding and sharding. Statistics and duplicates follow from the examples.
-Library versions, time and host are those of the run that wrote the manifest.
+The manifest is written last, so a directory without one is not a finished data set. Its **fingerprint**
+(`pipeline.dataset.fingerprint`) identifies the bytes. The **content digest**
+(`pipeline.dataset.content_digest`) identifies the examples, independently of encoding and sharding.
+Statistics and duplicates follow from the examples. Library versions, time and host are those of the run that
+wrote the manifest.
 
 Format 2 is used for moving lines, format 3 for all other kinds. Format 3 also stores the kind's reference and
 the features, so that a data set can be read without the kind's module.
@@ -13,7 +12,6 @@ the features, so that a data set can be read without the kind's module.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.content_digest import content_digest
 from pipeline.dataset.duplicates import Duplicates
 from pipeline.dataset.features import Feature, feature_from_json
+from pipeline.dataset.fingerprint import fingerprint
 from pipeline.dataset.shard_plan import Shard
 from pipeline.dataset.splits import ShardEntry, Split
 from pipeline.dataset.statistics import Statistics
@@ -111,16 +110,8 @@ class Manifest:
 
     @cached_property  # Takes most of a second for 100,000 shards.
     def fingerprint(self) -> str:
-        """``sha256:`` and 64 hexadecimal digits; see the module's docstring."""
-        identity = {
-            **self._head(),
-            "settings": self.settings,
-            "splits": {
-                name: [shard.to_json() for shard in split.shards] for name, split in self.splits.items()
-            },
-        }
-        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+        """See `pipeline.dataset.fingerprint`."""
+        return fingerprint(self._head(), self.settings, self.splits)
 
     def listed_shards(self) -> dict[Shard, ShardEntry]:
         """All shards in order, each with its entry."""

@@ -16,8 +16,8 @@ from pipeline.dataset.duplicates import HashWriter
 from pipeline.dataset.shard_plan import Shard
 from pipeline.dataset.splits import ShardEntry
 from pipeline.definition import Definition
+from pipeline.generation.finished_shard import ShardReport
 from pipeline.generation.request import Request
-from pipeline.generation.shard_report import ShardReport
 from pipeline.generation.shard_summary import Summarizer
 from pipeline.generation.work_folder import WorkFolder, file_sha256
 from pipeline.storage import atomic_files, files

@@ -23,8 +23,8 @@ from pipeline.dataset.shard_plan import Shard
 from pipeline.dataset.splits import ShardEntry
 from pipeline.dataset.tfds_metadata import metadata_files
 from pipeline.definition import Definition, reference_to
+from pipeline.generation.finished_shard import ShardReport
 from pipeline.generation.request import Request
-from pipeline.generation.shard_report import ShardReport
 from pipeline.generation.shard_summary import split_of
 from pipeline.storage import atomic_files, files
 from pipeline.storage.sealed_json import seal, unseal

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
+
+from pipeline.storage.canonical_json import json_sha256
 
 
 def seal(document: Any) -> bytes:
     """A file's content: ``document``, a JSON value, and the SHA-256 of its JSON (sorted keys, no spaces)."""
-    return json.dumps({"sha256": _digest(document), "document": document}).encode()
+    return json.dumps({"sha256": json_sha256(document), "document": document}).encode()
 
 
 def unseal(content: bytes) -> Any:
@@ -21,10 +22,6 @@ def unseal(content: bytes) -> Any:
     sealed = json.loads(content)
     if not isinstance(sealed, dict) or set(sealed) != {"sha256", "document"}:
         raise ValueError("not a sealed document")
-    if sealed["sha256"] != _digest(sealed["document"]):
+    if sealed["sha256"] != json_sha256(sealed["document"]):
         raise ValueError("the document does not match its digest")
     return sealed["document"]
-
-
-def _digest(document: Any) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -13,8 +13,8 @@ from pipeline.generate import _call_repeatedly, generate, main, summary
 from pipeline.generation.request import Request
 from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.encodings import ENCODINGS
+from pipeline.moving_line.line_reader import read_lines
 from pipeline.moving_line.lines import sample_sequences
-from pipeline.moving_line.reading import read_lines
 from pipeline.storage.sealed_json import seal
 from tests.conftest import SMALL, SPLITS, Program, make_dataset
 from tests.processes import children

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.command_line.errors import WorkError
 from tests.object_store.store import Store
-from trainer.input.salvage import open_split
+from trainer.input.skip_damaged_records import open_split
 from trainer.input.split_files import read_manifest
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model

@@ -14,7 +14,7 @@ ON_CORRUPT = ("fail", "skip")
 
 
 def add_on_corrupt(parser: ArgumentParser, default: str | None = ON_CORRUPT[0]) -> None:
-    """Add ``--on_corrupt``; see `trainer.input.salvage.open_split`."""
+    """Add ``--on_corrupt``; see `trainer.input.skip_damaged_records.open_split`."""
     parser.add_argument(
         "--on_corrupt",
         choices=ON_CORRUPT,

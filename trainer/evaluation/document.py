@@ -16,7 +16,7 @@ from trainer.evaluation.intervals import LEVEL
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.slices import Slicing
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.tasks.learned_kind import learned_kind
+from trainer.tasks.trainable_kind import trainable_kind
 
 SCHEMA_VERSION = 3
 
@@ -120,6 +120,6 @@ def number_names(
         flips: its shares of flipped pixels.
     """
     example = Evidence(1, num_frames, spec, slicings)
-    trace = np.zeros((1, *learned_kind(spec).trace_shape(spec)), np.uint8)
+    trace = np.zeros((1, *trainable_kind(spec).trace_shape(spec)), np.uint8)
     example.add(np.zeros(1, np.int64), np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), trace)
     return list(named_numbers(results(example, dict.fromkeys(flips, example))))

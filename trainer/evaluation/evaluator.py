@@ -22,13 +22,13 @@ from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.scoring import Scorer
 from trainer.evaluation.slices import Slicing, load_slicings
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.input.salvage import open_split
+from trainer.input.skip_damaged_records import open_split
 from trainer.input.split_files import SplitFiles, read_manifest
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import file_sha256, save_json
 from trainer.run.trained_model import TrainedModel, check_image_size, load_trained_model
-from trainer.tasks.learned_kind import learned_kind
-from trainer.tasks.registry import check_learned, task_of
+from trainer.tasks.registry import check_trainable, task_of
+from trainer.tasks.trainable_kind import trainable_kind
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class EvaluationRequest:
         batch_size: number of sequences in a batch; changes results by float32 rounding only.
         flips: shares of pixels to flip, from 0 to 1; the model is also evaluated under each.
         seed: seed of the flipped pixels, from 0 to 2**32 - 1.
-        on_corrupt: how to treat damaged records; see `trainer.input.salvage.open_split`.
+        on_corrupt: how to treat damaged records; see `trainer.input.skip_damaged_records.open_split`.
         slices: a Python file with more slicings; see `trainer.evaluation.slices`.
         checkpoint: a file of the run to evaluate instead of its ``model.keras``.
 
@@ -225,11 +225,11 @@ def open_evaluator(
     """
     manifest = read_manifest(request.data_dir)
     spec = DatasetSpec.of(manifest)
-    check_learned(spec, request.data_dir)
+    check_trainable(spec, request.data_dir)
     spec.check_split(request.split)
-    check_image_size(image_size, learned_kind(spec).image_size(spec))
+    check_image_size(image_size, trainable_kind(spec).image_size(spec))
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
-    slicings = load_slicings(request.slices, learned_kind(spec).slicings())
+    slicings = load_slicings(request.slices, trainable_kind(spec).slicings())
     names = task_of(spec).number_names(observation.window or image_size, slicings, request.flips)
     gate.check_names(names)
     with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:

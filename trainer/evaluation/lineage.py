@@ -21,7 +21,7 @@ from trainer.input.dataset_spec import DatasetSpec
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import absolute_path, file_sha256
 from trainer.run.versions import versions
-from trainer.tasks.learned_kind import learned_kind
+from trainer.tasks.trainable_kind import trainable_kind
 
 
 def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
@@ -35,7 +35,7 @@ def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
     trained_on = run.training_data()
     if trained_on is None:  # A model without ``config.json``.
         return
-    is_same_sample = learned_kind(DatasetSpec.of(manifest)).same_sample(trained_on, manifest, split)
+    is_same_sample = trainable_kind(DatasetSpec.of(manifest)).same_sample(trained_on, manifest, split)
     if is_same_sample or manifest.splits[split].content_sha256 == trained_on["train_content_sha256"]:
         raise RequestError(
             f"--split {split}: these are the sequences that the model was trained on; judge it by others"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from trainer.evaluation.evidence import Evidence, WorstSequences
 from trainer.evaluation.ranking import Ranking
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.tasks.learned_kind import learned_kind
+from trainer.tasks.trainable_kind import trainable_kind
 
 _DARK, _GOOD, _BAD = "#12203a", "#2a6f97", "#c1121f"
 _STRIP_FRAMES = 6
@@ -130,7 +130,7 @@ def _robustness(rows: list[dict[str, Any]]) -> Figure:
 def _worst(worst: WorstSequences, spec: DatasetSpec) -> Figure:
     """A strip of frames per sequence, one above the other, to fit a phone's screen."""
     count = len(worst.labels)
-    kind = learned_kind(spec)
+    kind = trainable_kind(spec)
     frames = kind.frames(worst.traces, worst.labels)[..., 0]
     shown = np.unique(np.linspace(0, frames.shape[1] - 1, _STRIP_FRAMES).round().astype(int))
     figure = Figure(figsize=(0.95 * len(shown), 1.3 * count), layout="constrained")

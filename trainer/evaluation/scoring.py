@@ -18,12 +18,12 @@ from trainer.distributed.devices import num_parallel_batches
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.slices import Slicing
 from trainer.input.batches import sequential_batches
-from trainer.input.damaged_records import damage_named
 from trainer.input.dataset_spec import DatasetSpec
+from trainer.input.name_damaged_records import damage_named
 from trainer.input.split_files import SplitFiles
 from trainer.run.trained_model import TrainedModel, check_finite, compile_for_inference
-from trainer.tasks.learned_kind import Labels, learned_kind
 from trainer.tasks.registry import task_of
+from trainer.tasks.trainable_kind import Labels, trainable_kind
 
 _Answers = npt.NDArray[np.floating[Any]]
 
@@ -50,7 +50,7 @@ class Scorer:
     """
 
     def __init__(self, trained: TrainedModel, spec: DatasetSpec, observation: Observation) -> None:
-        self._kind = learned_kind(spec)
+        self._kind = trainable_kind(spec)
         self._every_frame = answers_by_frame(trained.classifier)
         inputs, answers = self._kind.stored_answers(self._every_frame, spec, observation)
         self._model = compile_for_inference(keras.Model(inputs, answers, name="sequence_classifier"))

@@ -7,7 +7,7 @@ A **slicing** assigns each sequence to one of its groups, by its trace (of movin
         return paths[:, 0].astype(int) * 3 // paths.shape[1]
 
 A slicing is added by such a function in a file for ``trainer.evaluate --slices FILE``. Kinds of data sets
-have slicings of their own: see `trainer.tasks.learned_kind`.
+have slicings of their own: see `trainer.tasks.trainable_kind`.
 """
 
 from __future__ import annotations

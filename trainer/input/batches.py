@@ -1,6 +1,6 @@
 """tf.data input: shards to batches, in an order that is a pure function of (seed, epoch, readers).
 
-`trainer.input.window_order` gives shuffled windows of records. Batches of ``batch_size`` are cut from them;
+`trainer.input.shuffle_order` gives shuffled windows of records. Batches of ``batch_size`` are cut from them;
 the rest of an epoch that fills no batch is left out. A run may start at any step: the epochs, windows and
 shards that lie before it are counted, not decoded.
 
@@ -18,10 +18,10 @@ import itertools
 
 import tensorflow as tf
 
+from trainer.dataset_kinds import kind_of
 from trainer.input.data_service import DataService
+from trainer.input.shuffle_order import SHUFFLE_WINDOW, WindowOrder
 from trainer.input.split_files import SplitFiles
-from trainer.input.window_order import SHUFFLE_WINDOW, WindowOrder
-from trainer.kinds import kind_of
 
 _MANY_EPOCHS = 2**31
 

@@ -11,10 +11,10 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline.command_line.errors import RequestError, one_line
-from trainer.input.damaged_records import damage_named
+from trainer.input.name_damaged_records import damage_named
 from trainer.input.served_windows import ServedWindows
+from trainer.input.shuffle_order import WindowOrder
 from trainer.input.split_files import SplitFiles
-from trainer.input.window_order import WindowOrder
 from trainer.run.tensorflow_files import absolute_path
 
 _service = tf.data.experimental.service

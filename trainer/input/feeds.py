@@ -1,7 +1,7 @@
 """What `fit` reads: the part of every batch that one process trains on, and of validation.
 
 The shards are dealt to **feeds** once and for all, and every batch takes the same number of sequences from
-each, in the order of `trainer.input.window_order`. So a batch holds the same sequences whether one process
+each, in the order of `trainer.input.shuffle_order`. So a batch holds the same sequences whether one process
 reads all feeds or each process some. Each feed passes over its own shards at its own pace: where shards
 differ in size, one feed begins its next pass some steps before another.
 """

@@ -1,8 +1,8 @@
 """Windows that others read, in their order here.
 
 What the readers send arrives in whatever order; each window carries its number. The trainer takes them in the
-order of `trainer.input.window_order`, every window once. One that does not come (its reader died, or is slow)
-is read here. So the batches are those of a training that reads everything itself, bit for bit, whatever
+order of `trainer.input.shuffle_order`, every window once. One that does not come (its reader died, or is
+slow) is read here. So the batches are those of a training that reads everything itself, bit for bit, whatever
 happens to the readers: they decide only who does the work.
 """
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline.command_line.errors import one_line
-from trainer.input.window_order import WindowOrder
+from trainer.input.shuffle_order import WindowOrder
 
 # A block is what is lost with a reader, and what other readers may be ahead by.
 _BLOCK_BYTES = 32 * 2**20

@@ -25,7 +25,7 @@ class SplitFiles:
         counts: sequences in each shard.
         num_bytes: of all shards together.
         spec: of the data set.
-        left_out: by shard, how many of its sequences are damaged and left out; see `trainer.input.salvage`.
+        left_out: by shard, how many of its sequences are damaged and left out.
         numbers: of the sequences in the split, int64 (n,), where some are left out; else None.
     """
 

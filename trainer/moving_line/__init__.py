@@ -1,1 +1,1 @@
-"""What the trainer does for moving lines alone; `trainer.kinds` finds it."""
+"""What the trainer does for moving lines alone; `trainer.dataset_kinds` finds it."""

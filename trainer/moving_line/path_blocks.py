@@ -5,7 +5,7 @@ reading record by record costs is paid once a block. Every byte is checked, for 
 once: the framing and the message by comparison, path and label by the payload's checksum. A CRC is affine
 over exclusive or, and `pipeline.moving_line.path_records` has the tables of what every four rows add to it.
 
-Which record is damaged is not said here: see `trainer.input.damaged_records.damage_named`.
+Which record is damaged is not said here: see `trainer.input.name_damaged_records.damage_named`.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from pipeline.command_line.errors import RequestError, WorkError, one_line
 from pipeline.dataset.features import decode
 from pipeline.dataset.reader import Dataset
+from trainer.dataset_kinds import kind_of
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.input.batches import sequential_batches
-from trainer.input.damaged_records import damage_named
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.fetched_shards import tensorflow_reads
+from trainer.input.name_damaged_records import damage_named
 from trainer.input.split_files import read_manifest, split_files
-from trainer.kinds import kind_of
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import (
     TrainedModel,
@@ -26,8 +26,8 @@ from trainer.run.trained_model import (
     compile_for_inference,
     load_trained_model,
 )
-from trainer.tasks.learned_kind import Features, Labels, learned_kind, trained_kind
-from trainer.tasks.registry import check_learned, task_of
+from trainer.tasks.registry import check_trainable, task_of
+from trainer.tasks.trainable_kind import Features, Labels, trainable_kind, trained_kind
 
 # A split of its own, so that no training has seen these sequences.
 FRESH_SPLIT = "predict"
@@ -56,7 +56,7 @@ class Predictions:
     @property
     def palette(self) -> Sequence[str]:
         """Colours of the pixels' values 0, 1, ..."""
-        return learned_kind(self.spec).palette
+        return trainable_kind(self.spec).palette
 
 
 @device_errors_explained()
@@ -99,7 +99,7 @@ def _observe(
     spec: DatasetSpec, features: Features, first: int, trained: TrainedModel
 ) -> npt.NDArray[np.uint8]:
     """The frames that the model is shown of stored sequences: uint8 (n, timesteps, S, S, 1)."""
-    inputs, frames = learned_kind(spec).observed_frames(spec, trained.observation)
+    inputs, frames = trainable_kind(spec).observed_frames(spec, trained.observation)
     count = len(next(iter(features.values())))
     numbers = np.array([number % 2**32 for number in range(first, first + count)], np.uint32)
     known = {**features, "number": numbers}
@@ -112,9 +112,9 @@ def _read(
 ) -> tuple[DatasetSpec, Features, Labels]:
     manifest = read_manifest(data_dir)
     spec = DatasetSpec.of(manifest)
-    check_learned(spec, data_dir)
+    check_trainable(spec, data_dir)
     spec.check_split(split)
-    check_image_size(trained.image_size, learned_kind(spec).image_size(spec))
+    check_image_size(trained.image_size, trainable_kind(spec).image_size(spec))
     if not tensorflow_reads(data_dir):
         features = _decoded(Dataset(data_dir, manifest), spec, split, first, count)
         return spec, features, features[str(spec.target)].astype(np.int64)

@@ -14,7 +14,7 @@ from trainer.input.dataset_spec import DatasetSpec
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import absolute_path, save_json
 from trainer.run.versions import versions
-from trainer.tasks.learned_kind import learned_kind
+from trainer.tasks.trainable_kind import trainable_kind
 from trainer.training.settings import Execution, TrainingSettings
 
 
@@ -34,7 +34,7 @@ def run_request(
     spec = DatasetSpec.of(manifest)
     return {
         **settings.to_json(),
-        "image_size": learned_kind(spec).image_size(spec),
+        "image_size": trainable_kind(spec).image_size(spec),
         "dataset": manifest.fingerprint,
         "left_out": dict(left_out),
     }
@@ -88,7 +88,7 @@ def write_config(
     """
     if tf.io.gfile.exists(run.config_path):
         return
-    kind = learned_kind(DatasetSpec.of(manifest))
+    kind = trainable_kind(DatasetSpec.of(manifest))
     dataset = {
         "path": absolute_path(data_dir),
         "fingerprint": manifest.fingerprint,

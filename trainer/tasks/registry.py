@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.features import ClassLabel, Feature
+from trainer.dataset_kinds import SPECIAL, kind_of
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.kinds import SPECIAL, kind_of
 from trainer.tasks.classify import Classify
-from trainer.tasks.learned_kind import LearnedKind
+from trainer.tasks.trainable_kind import TrainableKind
 
 # By the type of the target.
 TASKS: dict[type[Feature], type[Classify]] = {ClassLabel: Classify}
 
 
 def task_of(spec: DatasetSpec) -> Classify:
-    """The task that a data set sets; `check_learned` has found one."""
+    """The task that a data set sets; `check_trainable` has found one."""
     assert spec.target is not None
     return TASKS[type(spec.features[spec.target])](spec)
 
 
-def check_learned(spec: DatasetSpec, data_dir: str) -> None:
+def check_trainable(spec: DatasetSpec, data_dir: str) -> None:
     """Check that models can be trained on a data set, and judged by it.
 
     Raises:
         RequestError: if not, with what they can be trained on.
     """
-    if not isinstance(kind_of(spec.name), LearnedKind):
+    if not isinstance(kind_of(spec.name), TrainableKind):
         raise RequestError(
             f"--data_dir {data_dir}: is a data set of {spec.name}; models can be trained on"
             f" {', '.join(SPECIAL)} only"

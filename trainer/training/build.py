@@ -11,8 +11,8 @@ from model import build_classifier
 from model.execution import by_xla
 from trainer.distributed.strategy import Distribution
 from trainer.input.split_files import SplitFiles
-from trainer.tasks.learned_kind import learned_kind
 from trainer.tasks.registry import task_of
+from trainer.tasks.trainable_kind import trainable_kind
 from trainer.training.checkpoints import restore_checkpoint
 from trainer.training.optimizer import make_optimizer
 from trainer.training.plan import Plan
@@ -54,7 +54,7 @@ def build_training_model(
         checkpoint: path of a checkpoint with weights and optimizer; None draws weights from the seed.
     """
     settings, spec = plan.settings, files.spec
-    kind, task = learned_kind(spec), task_of(spec)
+    kind, task = trainable_kind(spec), task_of(spec)
     keras.utils.set_random_seed(settings.seed)
     with distribution.scope():
         classifier = build_classifier(

@@ -17,15 +17,15 @@ from trainer.command_line.startup import reset_keras_settings
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.distributed.devices import choose_training_compiler, make_deterministic
 from trainer.distributed.strategy import Distribution, distributed, find_cluster
-from trainer.input.damaged_records import damage_named
 from trainer.input.data_service import DataService, reading_through
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.feeds import Part, num_validation_batches, training_part, validation_part
-from trainer.input.salvage import open_split
+from trainer.input.name_damaged_records import damage_named
+from trainer.input.skip_damaged_records import open_split
 from trainer.input.split_files import SplitFiles, read_manifest
 from trainer.run.identity import check_same_run, run_request, write_config
 from trainer.run.run_directory import RunDirectory
-from trainer.tasks.registry import check_learned
+from trainer.tasks.registry import check_trainable
 from trainer.training.build import TrainingModel, build_training_model
 from trainer.training.callbacks import (
     Checkpoints,
@@ -101,7 +101,7 @@ def train(
     choose_training_compiler(execution.compile, settings.deterministic)
     cluster = find_cluster(execution.distribution)
     manifest = read_manifest(data_dir)
-    check_learned(DatasetSpec.of(manifest), data_dir)
+    check_trainable(DatasetSpec.of(manifest), data_dir)
     run = RunDirectory(model_dir)
     with (
         open_split(data_dir, manifest, "train", execution.on_corrupt) as files,

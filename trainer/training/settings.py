@@ -131,7 +131,7 @@ class Execution:
         checkpoint_every: number of steps between checkpoints within an epoch; see `checkpoint_steps`.
         checkpoint_seconds: time between checkpoints within an epoch; None makes none by time.
         keep_checkpoints: number of newest checkpoints to keep, besides the best.
-        on_corrupt: how to treat damaged records; see `trainer.input.salvage.open_split`.
+        on_corrupt: how to treat damaged records; see `trainer.input.skip_damaged_records.open_split`.
         profile: first and last step of a profile, counted from 1 at the start of the program; None makes no
             profile.
         connect_timeout: seconds to wait for the other processes of a cluster, or for a data service.

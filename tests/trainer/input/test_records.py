@@ -19,12 +19,12 @@ from pipeline.storage.tfrecord import HEADER_BYTES, frame_record, read_records
 from tests.object_store.store import Store
 from tests.trainer.scenes_kind import FoundScenes, Scenes
 from trainer.input.batches import sequential_batches, steps_per_pass, training_batches
-from trainer.input.damaged_records import damage_named
 from trainer.input.data_service import DataService
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.feeds import Part, training_part, validation_part
+from trainer.input.name_damaged_records import damage_named
 from trainer.input.records import ExampleRecords
-from trainer.input.salvage import open_split
+from trainer.input.skip_damaged_records import open_split
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
 from trainer.training.settings import TrainingSettings
 

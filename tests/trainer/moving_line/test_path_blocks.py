@@ -11,7 +11,7 @@ from pipeline.moving_line.path_records import path_records
 from trainer.moving_line.path_blocks import BLOCK_RECORDS, path_blocks
 from trainer.moving_line.records import PathRows
 
-# What the callers turn into a line; see `trainer.input.damaged_records.damage_named`.
+# What the callers turn into a line; see `trainer.input.name_damaged_records.damage_named`.
 DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError, tf.errors.NotFoundError)
 
 

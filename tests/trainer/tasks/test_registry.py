@@ -11,14 +11,14 @@ from trainer.input.split_files import read_manifest
 from trainer.predict import main as predict_main
 from trainer.task import main as train_main
 from trainer.tasks.classify import Classify
-from trainer.tasks.learned_kind import learned_kind
 from trainer.tasks.registry import task_of
+from trainer.tasks.trainable_kind import trainable_kind
 
 
 def test_lines_are_classified(dataset_dir: Path) -> None:
     spec = DatasetSpec.of(read_manifest(str(dataset_dir)))
     assert isinstance(task_of(spec), Classify)
-    assert learned_kind(spec).image_size(spec) == 8
+    assert trainable_kind(spec).image_size(spec) == 8
     assert (spec.input, spec.target, spec.class_names) == (dataset_dir.name, "label", ("left", "right"))
     assert spec.num_frames == 8
     assert task_of(spec).verdict(1, 0.25) == "Expected: Right, Predicted: Left (probability 0.7500)"

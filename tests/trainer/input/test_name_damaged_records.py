@@ -14,9 +14,9 @@ from pipeline.dataset.reader import Dataset
 from pipeline.moving_line.lines import draw_frames, sample_sequences
 from pipeline.storage.tfrecord import FOOTER_BYTES, HEADER_BYTES
 from trainer.evaluate import main as evaluate_main
-from trainer.input import damaged_records as damage
+from trainer.input import name_damaged_records as damage
 from trainer.input.batches import sequential_batches
-from trainer.input.salvage import open_split
+from trainer.input.skip_damaged_records import open_split
 from trainer.input.split_files import read_manifest, split_files
 from trainer.training.history import read_history
 from trainer.training.loop import train

@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from model import Observation
 from pipeline.dataset.manifest import Manifest
+from trainer.dataset_kinds import DEFAULT, Kind, kind_of
 from trainer.evaluation.slices import Slicing
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.kinds import DEFAULT, Kind, kind_of
 from trainer.run.run_directory import RunDirectory
 
 Features = Mapping[str, npt.NDArray[Any]]
 Labels = npt.NDArray[np.int64]
 
 
-class LearnedKind(Kind, ABC):
+class TrainableKind(Kind, ABC):
     """A kind whose examples stand for square frames of one channel, which a classifier sees.
 
     Slicings and pictures take an example in the form that tells it in the fewest bytes, here called its
@@ -99,21 +99,21 @@ class LearnedKind(Kind, ABC):
         """The settings that ``config.json`` names of a data set."""
 
 
-def learned_kind(spec: DatasetSpec) -> LearnedKind:
-    """The kind of a data set; `trainer.tasks.registry.check_learned` has found that it is one."""
-    return _learned(spec.name)
+def trainable_kind(spec: DatasetSpec) -> TrainableKind:
+    """The kind of a data set; `trainer.tasks.registry.check_trainable` has found that it is one."""
+    return _trainable(spec.name)
 
 
-def trained_kind(run: RunDirectory) -> LearnedKind:
+def trained_kind(run: RunDirectory) -> TrainableKind:
     """The kind of data set that a run's models were trained on.
 
     Raises:
         RequestError: if ``config.json`` is damaged.
     """
-    return _learned((run.training_data() or {}).get("name", DEFAULT))
+    return _trainable((run.training_data() or {}).get("name", DEFAULT))
 
 
-def _learned(name: str) -> LearnedKind:
+def _trainable(name: str) -> TrainableKind:
     kind = kind_of(name)
-    assert isinstance(kind, LearnedKind)
+    assert isinstance(kind, TrainableKind)
     return kind

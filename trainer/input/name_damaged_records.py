@@ -20,9 +20,9 @@ import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError, one_line
 from pipeline.storage.tfrecord import CorruptRecordError, read_records
+from trainer.dataset_kinds import kind_of
 from trainer.distributed.device_errors import library_message
 from trainer.input.split_files import SplitFiles, remedy
-from trainer.kinds import kind_of
 
 # How long to look: everybody waits for it, also where the search is in vain.
 SEARCH_SECONDS = 60.0

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from trainer.dataset_kinds import kind_of
 from trainer.input.split_files import SplitFiles
-from trainer.kinds import kind_of
 from trainer.run.tensorflow_files import absolute_path
 
 # Large frames fill this before they are `SHUFFLE_WINDOW` records.
