@@ -74,7 +74,6 @@ test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clus
 
 test-engines: install-dev $(FLINK)/ready  ## The same programs on Dask, Flink, a tf.data service; ten minutes.
 	$(RUN) pytest tests/engines --engine dask --engine data-service --engine flink --numprocesses 2 --dist loadfile
-	$(RUN) benchmarks.bench engines --rounds 1 --flink_home $(FLINK) --output_dir $(BENCH_DIR)
 
 test-dask: install-dev  ## Only on Dask: a scheduler and two workers.
 	$(RUN) pytest tests/engines --engine dask

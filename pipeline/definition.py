@@ -305,6 +305,10 @@ def find_kind(dataset: str) -> type[Definition]:
         raise RequestError(f"--dataset {dataset}: is no dataclass that derives from Definition")
     if not _NAME.fullmatch(getattr(kind, "name", "")):
         raise RequestError(f"--dataset {dataset}: give it a name of lower-case letters, digits and _")
+    if kind.name in KINDS and reference_to(kind) != kind.name:
+        raise RequestError(
+            f"--dataset {dataset}: {kind.name} is the name of a built-in kind; give it another"
+        )
     return kind
 
 

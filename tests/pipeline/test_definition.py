@@ -13,6 +13,15 @@ from pipeline.definition import Definition, find_kind, reference_to, setting
 from pipeline.generate import main
 from pipeline.moving_line.definition import MovingLine
 
+TAKEN = """
+from dataclasses import dataclass
+from bouncing_balls import BouncingBalls
+
+@dataclass(frozen=True)
+class Kind(BouncingBalls):
+    name = "moving_line"
+"""
+
 
 @dataclass(frozen=True)
 class Flagged(Definition):
@@ -49,12 +58,14 @@ def test_kinds_are_found_by_their_reference() -> None:
         ("bouncing_balls:COLORS", "no dataclass that derives from Definition"),
         ("pipeline.definition:Definition", "no dataclass that derives from Definition"),
         ("broken:Kind", "ZeroDivisionError"),
+        ("taken:Kind", "moving_line is the name of a built-in kind"),
     ],
 )
 def test_what_is_no_kind_is_one_line(
     dataset: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "taken.py").write_text(TAKEN)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(RequestError, match=named) as caught:
         main(["--output_dir", str(tmp_path / "d"), "--dataset", dataset])
