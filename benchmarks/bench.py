@@ -77,17 +77,17 @@ def _measure(name: str, directory: Path, quick: bool, given: dict[str, Any]) -> 
     """Measure one table, here."""
     asked = TABLES[name]
     if asked.tensorflow:
-        # Importing TensorFlow takes long and counts the cores.
         from trainer.command_line.startup import import_tensorflow_quietly
 
         import_tensorflow_quietly()
     path = directory / f"{name}.json"
     module = module_of(name)
     if name in SECTIONS:
-        rows = _without_targets(module.measure(directory, quick), quick)
-        write_results(
-            path, _command([name], quick), asked.versions, {"rows": [row.to_json() for row in rows]}
-        )
+        rows: list[Row] = module.measure(directory, quick)
+        if quick:  # Targets are of whole runs.
+            rows = [replace(row, target=None) for row in rows]
+        found = {"rows": [row.to_json() for row in rows]}
+        write_results(path, _command([name], quick), asked.versions, found)
         print(f"{table(rows)}\n{path}")
         return 0
     settings = {setting: values[quick] for setting, values in asked.settings.items()} | given
@@ -127,11 +127,6 @@ def _measure_each(names: list[str], directory: Path, quick: bool, given: dict[st
     write_results(path, _command(sections, quick), COMPARED, figures)
     print(f"{table(rows)}\n{seconds / 60:.1f} minutes; medians (lowest to highest); {path}")
     return 0
-
-
-def _without_targets(rows: list[Row], quick: bool) -> list[Row]:
-    """Targets are of whole runs."""
-    return [replace(row, target=None) for row in rows] if quick else rows
 
 
 def _command(sections: Sequence[str], quick: bool) -> str:

@@ -30,7 +30,7 @@ class Table:
         command: what measures it again.
         versions: modules whose versions stand beside the figures.
         settings: by name, the default, and the value of a quick run; a list is one value.
-        tensorflow: whether it is measured with TensorFlow in the same process.
+        tensorflow: whether it is to be imported before the module.
         linux: whether it needs /proc and processes that are held to cores.
     """
 
@@ -46,14 +46,18 @@ COMPARED = (*_ALL, "tensorflow_datasets")
 
 TABLES = {
     **{
-        name: Table(f'make bench ONLY="{name}"', COMPARED, tensorflow=name in ("reading", "training"))
+        name: Table(
+            f'make bench ONLY="{name}"',
+            COMPARED,
+            tensorflow=name in ("reading", "training"),
+            linux=name == "memory",
+        )
         for name in SECTIONS
     },
     "breakdown": Table(
         "make breakdown",
         ("google_crc32c", "keras", "numpy", "tensorflow"),
         {"num_train": (2_000_000, 100_000), "num_read": (1_000_000, 100_000), "num_judged": (10_000, 500)},
-        tensorflow=True,
         linux=True,
     ),
     "stages": Table(

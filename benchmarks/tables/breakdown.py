@@ -14,6 +14,9 @@ from benchmarks.limits import Limits, measure_limits
 def measure(directory: Path, *, num_train: int, num_read: int, num_judged: int) -> dict[str, Any]:
     """The core's limits, and every stage on so many sequences."""
     with one_core():  # From before TensorFlow counts the cores.
+        from trainer.command_line.startup import import_tensorflow_quietly
+
+        import_tensorflow_quietly()
         from benchmarks.breakdowns import evaluation, generation, reading, training
 
         limits = measure_limits()

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from benchmarks.data import data_set_to_judge, run_to_judge
 from benchmarks.jobs import call, command, generate
-from benchmarks.process_memory import HAS_PROC, MEASURE, peak_memory
+from benchmarks.process_memory import MEASURE, peak_memory
 from benchmarks.rows import Row, Target
-from pipeline.command_line.errors import RequestError
 
 _FULL, _QUICK = (1_000_000, 10_000_000), (100_000, 1_000_000)
 _JUDGED = (10_000, 1_000_000)
@@ -21,13 +20,7 @@ _ROUNDS = 1
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:
-    """A row of each job: at the larger size, compared with the smaller; evaluating, which takes long, once.
-
-    Raises:
-        RequestError: where the system does not tell the memory of processes.
-    """
-    if not HAS_PROC:
-        raise RequestError("memory is read from /proc, which this system does not have: run it on Linux")
+    """A row of each job: at the larger size beside the smaller; evaluating, which takes long, once."""
     few, many = _QUICK if quick else _FULL
     rounds = [(_peaks(directory, many), _peaks(directory, few)) for _ in range(1 if quick else _ROUNDS)]
     rows = [
