@@ -144,6 +144,7 @@ def test_validation_weighs_every_example_once(scenes_dir: Path) -> None:
     assert seen == _expected("validation", 20)
 
 
+@pytest.mark.storm
 def test_a_data_service_gives_the_same_batches(scenes_dir: Path) -> None:
     dispatcher = _service.DispatchServer(_service.DispatcherConfig(port=0))
     address = dispatcher.target.removeprefix("grpc://")
