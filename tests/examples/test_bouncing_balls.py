@@ -120,3 +120,8 @@ def test_tfds_opens_it(balls: Path) -> None:
     frames, label = next(iter(builder.as_dataset(split="test", as_supervised=True)))
     assert frames.shape[1:] == (24, 32, 3)
     assert label.shape == ()
+
+
+def test_the_document_shows_the_whole_of_it() -> None:
+    text = (ROOT / "docs" / "own_data.md").read_text()
+    assert f"```python\n{(EXAMPLE / 'bouncing_balls.py').read_text()}```" in text
