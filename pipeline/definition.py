@@ -139,14 +139,17 @@ class Definition(ABC):
         """Yield examples ``first`` .. ``first + count - 1`` of a split, in blocks of bounded size in bytes.
 
         Raises:
-            ValueError: if an example does not have the features; the message names the feature.
+            ValueError: if an example does not have the features; the message names both.
         """
         payloads: list[bytes] = []
         statistics: list[Statistics] = []
         num_bytes = 0
         for index in range(first, first + count):
             example = self.example(split, index)
-            payloads.append(encode(self.features, example))
+            try:
+                payloads.append(encode(self.features, example))
+            except ValueError as error:
+                raise ValueError(f"example {index} of split {split}: {error}") from error
             statistics.append(self.count(example))
             num_bytes += len(payloads[-1])
             if len(payloads) == _BLOCK_EXAMPLES or num_bytes >= _BLOCK_BYTES or index == first + count - 1:

@@ -94,6 +94,16 @@ def test_settings_come_back_from_the_manifest() -> None:
         assert type(definition).from_json(definition.to_json()) == definition
 
 
+def test_an_example_without_its_features_is_named() -> None:
+    @dataclass(frozen=True)
+    class Wrong(BouncingBalls):
+        def example(self, split: str, index: int) -> dict[str, Any]:
+            return {**super().example(split, index), "label": index}
+
+    with pytest.raises(ValueError, match="example 3 of split test: feature label: class 3, expected 0 to 2"):
+        list(Wrong().blocks("test", 0, 10))
+
+
 def test_counts_do_not_change_an_example() -> None:
     one, other = BouncingBalls(), BouncingBalls(num_train=7, num_test=3, sequences_per_shard=2)
     another = BouncingBalls(seed=1)
