@@ -107,6 +107,7 @@ def _of_stages(document: Any) -> dict[str, Any]:
         "record_bytes": {
             encoding: of_stage(f"generation, {encoding}", lambda work: work["bytes"] / work["sequences"])
             for encoding in ENCODINGS
+            if f"generation, {encoding}" in stages
         },
         "shard_seconds": {runner: of_runner(runner) for runner in rounds[0]["shards"]},
         **{f"{part}_seconds": of_duplicates(part) for part in ("hash", "file", "run")},

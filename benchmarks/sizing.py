@@ -65,6 +65,8 @@ def main(arguments: Sequence[str]) -> int:
     costs = read_costs(Path(flags.stages), Path(flags.many_shards))
     if flags.runner not in costs.shard_seconds:
         raise RequestError(f"--runner {flags.runner}: give one of {', '.join(costs.shard_seconds)}")
+    if flags.encoding not in costs.record_bytes:
+        raise RequestError(f"--encoding {flags.encoding}: {flags.stages} has no figures of it")
     total = flags.num_sequences
     validation, test = (count or max(1, total // 100) for count in (flags.num_validation, flags.num_test))
     if validation + test >= total:

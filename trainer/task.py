@@ -67,6 +67,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> ArgumentParser:
+    from model import ARCHITECTURES
     from model.execution import COMPILERS
     from trainer.training.settings import (
         DEFAULT_CHECKPOINT_STEPS,
@@ -77,6 +78,7 @@ def _parser() -> ArgumentParser:
     )
 
     default, execution = TrainingSettings(), Execution()
+    *architectures, last_architecture = ARCHITECTURES
     parser = ArgumentParser(
         PROGRAM,
         "Train a classifier on a data set. The same command again goes on at the last checkpoint.",
@@ -109,7 +111,11 @@ def _parser() -> ArgumentParser:
         type=positive_int,
         help="stop after so many epochs without a lower validation loss",
     )
-    add("--architecture", default=default.architecture, help="folded, layerwise or submodel")
+    add(
+        "--architecture",
+        default=default.architecture,
+        help=f"{', '.join(architectures)} or {last_architecture}",
+    )
     add("--precision", default=default.precision, help=f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
     add(
         "--seed", type=non_negative_int, default=default.seed, help="of weights, order of the data, and noise"

@@ -16,7 +16,6 @@ from benchmarks import baselines
 from benchmarks.agreement import IMAGE_SIZE, SEED, check_agreement, check_lines
 from benchmarks.jobs import call, command, generate, seconds_of
 from benchmarks.rows import Row, Target
-from pipeline.moving_line.encodings import ENCODINGS
 
 _OURS, _GUIDE, _BLOCKS, _LOOP = "ours", "tfds", "tfds_blocks", "loop"
 # TFDS with a Beam element for every sequence, as its guide does it; and with one for many, its best.
@@ -157,6 +156,3 @@ def _job(side: str, data: Path, encoding: str, count: int) -> list[str]:
 def _after(job: _Job, small: _Job) -> float:
     """The rate of what came after start-up, as far as a small job tells it."""
     return (job.sequences - small.sequences) / max(job.seconds - small.seconds, 1e-9)
-
-
-assert set(_NAMES) == set(ENCODINGS)

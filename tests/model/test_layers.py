@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 
 from model import (
+    ARCHITECTURES,
     PolyphaseConv2D,
     PolyphaseFlatten,
     PolyphaseMaxPool2D,
@@ -146,7 +147,7 @@ def test_projected_lstm_refuses_a_mask() -> None:
         ProjectedLSTM(4)(np.zeros((2, 3, 1), np.float32), mask=np.ones((2, 3), bool))
 
 
-@pytest.mark.parametrize("architecture", ["folded", "layerwise", "submodel"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_saved_model_loads_with_plain_keras(tmp_path: Path, architecture: str) -> None:
     model = build_classifier(6, architecture, timesteps=6)
     frames = draw_frames(*sample_sequences(0, "train", 6, 0, 3))

@@ -9,7 +9,7 @@ from bouncing_balls import BouncingBalls
 
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.features import ClassLabel, Feature, Tensor
-from pipeline.definition import Definition, find_kind, reference_to, setting
+from pipeline.definition import KINDS, Definition, find_kind, reference_to, setting
 from pipeline.generate import main
 from pipeline.moving_line.definition import MovingLine
 
@@ -51,8 +51,8 @@ def test_kinds_are_found_by_their_reference() -> None:
 @pytest.mark.parametrize(
     ("dataset", "named"),
     [
-        ("moving_lines", "give moving_line, or MODULE:NAME"),
-        ("", "give moving_line, or MODULE:NAME"),
+        ("moving_lines", f"give {', '.join(KINDS)}, or MODULE:NAME"),
+        ("", f"give {', '.join(KINDS)}, or MODULE:NAME"),
         ("no_such_module:Kind", "No module named 'no_such_module'"),
         ("bouncing_balls:Kind", "has no attribute 'Kind'"),
         ("bouncing_balls:COLORS", "no dataclass that derives from Definition"),

@@ -15,7 +15,7 @@ from pipeline.moving_line.lines import Uint8Array, draw_frames, paths_from_frame
 from trainer.evaluation.slices import Slicing
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.records import Records
-from trainer.moving_line.records import image_size_of, line_records
+from trainer.moving_line.records import batch_encoding, image_size_of, line_records
 from trainer.moving_line.slicings import LINE_SLICINGS
 from trainer.tasks.trainable_kind import Features, Labels, TrainableKind
 
@@ -37,11 +37,11 @@ class MovingLineKind(TrainableKind):
         self, classifier: keras.Model, spec: DatasetSpec, observation: Observation
     ) -> tuple[dict[str, Any], Any]:
         """See `TrainableKind.stored_answers`."""
-        return sequence_answers(classifier, image_size_of(spec), spec.input, observation)
+        return sequence_answers(classifier, image_size_of(spec), batch_encoding(spec), observation)
 
     def observed_frames(self, spec: DatasetSpec, observation: Observation) -> tuple[dict[str, Any], Any]:
         """See `TrainableKind.observed_frames`."""
-        return observed_frames(image_size_of(spec), spec.input, observation)
+        return observed_frames(image_size_of(spec), batch_encoding(spec), observation)
 
     def described(self, model: keras.Model) -> str:
         """See `TrainableKind.described`."""

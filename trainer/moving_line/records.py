@@ -81,6 +81,11 @@ def line_records(spec: DatasetSpec) -> PathRows | LineFrames:
     return PathRows(image_size_of(spec)) if spec.input == "path" else LineFrames(spec)
 
 
+def batch_encoding(spec: DatasetSpec) -> str:
+    """How batches hold lines: "path" or "frames", as `model.moving_line.observed_frames` takes them."""
+    return "frames" if spec.input == "frames" else "path"
+
+
 def image_size_of(spec: DatasetSpec) -> int:
     """S of a data set of lines, which is also the number of frames."""
     size = spec.num_frames

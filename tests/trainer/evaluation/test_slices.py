@@ -35,7 +35,7 @@ def _group(name: str, path: np.ndarray, label: int) -> str:
     }[name]
 
 
-@pytest.mark.parametrize("name", ["direction", "start_row", "turns", "border"])
+@pytest.mark.parametrize("name", LINE_SLICINGS)
 def test_every_group_counts_its_sequences_and_right_answers(name: str) -> None:
     correct = np.random.default_rng(0).uniform(size=len(LABELS)) < 0.8
     tally = SliceTally(LINE_SLICINGS)

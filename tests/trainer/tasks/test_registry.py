@@ -8,6 +8,7 @@ from tests.trainer.scenes_kind import Scenes
 from trainer.evaluate import main as evaluate_main
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.split_files import read_manifest
+from trainer.kinds import SPECIAL
 from trainer.predict import main as predict_main
 from trainer.task import main as train_main
 from trainer.tasks.classify import Classify
@@ -27,7 +28,7 @@ def test_lines_are_classified(dataset_dir: Path) -> None:
 def test_a_data_set_of_another_kind_is_one_line(tmp_path: Path, run_dir: Path) -> None:
     data = tmp_path / "scenes"
     generate(Scenes(), str(data), direct_num_workers=1)
-    told = f"--data_dir {data}: is a data set of scenes; models can be trained on moving_line only"
+    told = f"--data_dir {data}: is a data set of scenes; models can be trained on {', '.join(SPECIAL)} only"
     before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
     for main, flags in (
         (train_main, [f"--model_dir={tmp_path / 'run'}"]),
