@@ -5,10 +5,10 @@ import pytest
 from pipeline.command_line.errors import RequestError
 from pipeline.generate import generate
 from tests.trainer.scenes_kind import Scenes
+from trainer.dataset_kinds import SPECIAL
 from trainer.evaluate import main as evaluate_main
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.split_files import read_manifest
-from trainer.kinds import SPECIAL
 from trainer.predict import main as predict_main
 from trainer.task import main as train_main
 from trainer.tasks.classify import Classify
