@@ -16,6 +16,7 @@ from trainer.input import records
 from trainer.input.batches import sequential_batches, steps_per_pass, training_batches
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
+from trainer.moving_line.records import batch_encoding
 
 
 def _files(directory: Path, split: str = "train") -> SplitFiles:
@@ -73,12 +74,13 @@ def test_an_epoch_holds_every_sequence_at_most_once(
 
 def test_features_and_labels_stay_together(dataset_dir: Path) -> None:
     paths, labels = sample_sequences(3, "train", 8, 0, 600)
-    stored = draw_frames(paths, labels) if dataset_dir.name == "frames" else paths
+    name = batch_encoding(_files(dataset_dir).spec)
+    stored = {"path": paths, "frames": draw_frames(paths, labels)}[name]
     known = {(item.tobytes(), label) for item, label in zip(stored, labels.tolist(), strict=True)}
     batches = training_batches(_files(dataset_dir), batch_size=50, seed=0, readers=4)
     for features, expected in batches.take(12).as_numpy_iterator():
         assert expected.shape == (50, 1)
-        for item, label in zip(features[dataset_dir.name], expected[:, 0], strict=True):
+        for item, label in zip(features[name], expected[:, 0], strict=True):
             assert (item.tobytes(), int(label)) in known
 
 
