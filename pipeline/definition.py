@@ -157,7 +157,7 @@ class Definition(ABC):
                 payloads, statistics, num_bytes = [], [], 0
 
     def block_of(self, first: int, payloads: Sequence[bytes]) -> Block:
-        """A block of records that were read.
+        """A block of records that were read; called if the kind is not pure.
 
         Args:
             first: number of the first record's example in its split.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.tables import SECTIONS, TABLES, module_of
+from benchmarks.tables import SECTIONS, TABLES, generation, module_of
+from pipeline.moving_line.encodings import ENCODINGS
 from tests.conftest import ROOT, Program
 
 
@@ -50,3 +51,7 @@ def test_figures_are_written_with_where_they_are_from(program: Program, tmp_path
     (measured,) = document["rounds"]
     assert all(seconds > 0 for seconds in measured.values())
     assert answer.stdout.startswith(module_of("resuming").table(document))
+
+
+def test_the_comparison_measures_every_encoding() -> None:
+    assert set(generation._NAMES) == set(ENCODINGS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,12 +122,6 @@ class MovingLine(Definition):
         size = max(1, min(_BLOCK_SEQUENCES, _BLOCK_BYTES // self.record_bytes))
         for start, number in pieces(first, count, size):
             yield LineBlock(self.codec, start, *self.sample(split, start, number))
-
-    def block_of(self, first: int, payloads: Sequence[bytes]) -> Block:
-        """See `Definition.block_of`."""
-        sequences = [self.codec.decode_record(payload, self.image_size) for payload in payloads]
-        paths, labels = zip(*sequences, strict=True)
-        return LineBlock(self.codec, first, np.array(paths), np.array(labels, np.int64))
 
     def content(self, payload: bytes) -> bytes:
         """See `Definition.content`."""

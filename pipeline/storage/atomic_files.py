@@ -10,7 +10,6 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import BinaryIO
 
 from pipeline.storage import files
@@ -72,18 +71,13 @@ class AtomicFile:
         self.stream = files.create_binary(self._temporary, self.path)
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         try:
             self.stream.close()
         except BaseException:
             self.discard()
             raise
-        if error is not None:
+        if error_type is not None:
             self.discard()
 
     def publish(self, *, durable: bool = True) -> None:

@@ -25,7 +25,8 @@ def check_trainable(spec: DatasetSpec, data_dir: str) -> None:
     Raises:
         RequestError: if not, with what they can be trained on.
     """
-    if not isinstance(kind_of(spec.name), TrainableKind):
+    has_task = spec.target is not None and type(spec.features[spec.target]) in TASKS
+    if not (has_task and isinstance(kind_of(spec.name), TrainableKind)):
         raise RequestError(
             f"--data_dir {data_dir}: is a data set of {spec.name}; models can be trained on"
             f" {', '.join(SPECIAL)} only"
