@@ -48,12 +48,19 @@ def descendants(pid: int, word: str) -> list[int]:
     return sorted(filter(is_below, found))
 
 
+def open_handles(pid: int) -> set[str]:
+    """What a process has open, as the kernel names it; nothing, once it has ended."""
+    handles = set()
+    with contextlib.suppress(OSError):
+        for handle in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # It may be closed between the two looks.
+                handles.add(os.readlink(handle))
+    return handles
+
+
 def listening_addresses(pid: int) -> set[str]:
     """IP addresses at which a process listens for TCP."""
-    handles = set()
-    for handle in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            handles.add(os.readlink(handle))
+    handles = open_handles(pid)
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

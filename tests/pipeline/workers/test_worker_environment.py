@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.processes import (
     children,
     listening_addresses,
+    open_handles,
     stopping_at_their_start,
     wait_for_stopped,
     wait_until_gone,
@@ -102,4 +103,4 @@ def test_nothing_listens_to_other_machines(start: list["subprocess.Popen[str]"])
 
 
 def _has_sockets(pid: int) -> bool:
-    return any("socket" in os.readlink(handle) for handle in Path(f"/proc/{pid}/fd").iterdir())
+    return any(handle.startswith("socket:") for handle in open_handles(pid))
