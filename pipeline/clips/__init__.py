@@ -1,0 +1,1 @@
+"""The built-in kind of data set for people's own clips: files of video and images in folders or a CSV."""

@@ -1,0 +1,137 @@
+"""Scales, turns and cuts the frames of a source to the size of stored frames, as RGB.
+
+All arithmetic is exact, so that the same source gives the same pixels on every machine: swscale's area
+filter with its flags for exact rounding, and sizes computed in fractions.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+from av import VideoFrame
+from av.filter import Graph
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from pipeline.clips.errors import BadClipError
+from pipeline.clips.frame_settings import MAX_PIXELS, FrameSettings
+
+Image = npt.NDArray[np.uint8]
+
+_EXACT = (
+    Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
+)
+
+
+class FrameFitter:
+    """Makes stored frames of decoded ones.
+
+    Args:
+        settings: size and fit of the stored frames.
+        aspect: width of a source's pixel divided by its height.
+        is_mirrored: whether the source is shown mirrored left to right, before it is turned.
+    """
+
+    def __init__(
+        self, settings: FrameSettings, aspect: Fraction = Fraction(1), is_mirrored: bool = False
+    ) -> None:
+        self._settings, self._aspect, self._is_mirrored = settings, aspect, is_mirrored
+        self._reformatter = VideoReformatter()
+        self._fields: tuple[tuple[int, int, str], Graph] | None = None
+
+    def fit(self, frame: VideoFrame, degrees: int = 0) -> Image:
+        """A stored frame, uint8 (height, width, 3).
+
+        Of an interlaced frame, the top field is taken: both together would show two moments as a comb. Alpha
+        is flattened over black.
+
+        Args:
+            frame: a decoded frame.
+            degrees: how far it is turned counterclockwise to be shown: 0, 90, 180 or 270.
+
+        Raises:
+            BadClipError: if its shape is so extreme that scaling would take too much memory.
+        """
+        display = (frame.width * self._aspect, Fraction(frame.height))
+        if frame.interlaced_frame and frame.height > 1:
+            frame = self._top_field(frame)
+        is_upright = degrees % 180 == 0
+        width, height = self._scaled(*(display if is_upright else display[::-1]))
+        if width * height > MAX_PIXELS:
+            raise BadClipError(f"a shape of {frame.width}x{frame.height} cannot be fitted")
+        size = (width, height) if is_upright else (height, width)
+        image = self._to_rgb(frame, *size)
+        if self._is_mirrored:
+            image = image[:, ::-1]
+        return self._cut(np.rot90(image, degrees // 90))
+
+    def fit_rgb(self, image: Image) -> Image:
+        """A stored frame of an image, uint8 (h, w, 3)."""
+        return self.fit(VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"))
+
+    def _scaled(self, width: Fraction, height: Fraction) -> tuple[int, int]:
+        """Size of the whole frame after scaling, of its size as shown."""
+        settings = self._settings
+        scales = settings.width / width, settings.height / height
+        if settings.fit == "crop":
+            scale = max(scales)
+            wide, high = _rounded(width * scale), _rounded(height * scale)
+            return max(settings.width, wide), max(settings.height, high)
+        scale = min(scales)
+        return (
+            min(settings.width, max(1, _rounded(width * scale))),
+            min(settings.height, max(1, _rounded(height * scale))),
+        )
+
+    def _to_rgb(self, frame: VideoFrame, width: int, height: int) -> Image:
+        if any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8":
+            frame = VideoFrame.from_ndarray(flatten(self._reformat(frame, None, None, "rgba")), "rgb24")
+        return self._reformat(frame, width, height, "rgb24")
+
+    def _reformat(self, frame: VideoFrame, width: int | None, height: int | None, pixels: str) -> Image:
+        # Threads only cost time at these sizes: every core has a process of its own.
+        made = self._reformatter.reformat(frame, width, height, pixels, interpolation=_EXACT, threads=1)
+        return np.asarray(made.to_ndarray(), np.uint8)
+
+    def _cut(self, image: Image) -> Image:
+        height, width = self._settings.height, self._settings.width
+        if image.shape[:2] == (height, width):
+            return np.ascontiguousarray(image)
+        if self._settings.fit == "crop":
+            top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+            return np.ascontiguousarray(image[top : top + height, left : left + width])
+        padded = np.zeros((height, width, 3), np.uint8)
+        top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+        padded[top : top + image.shape[0], left : left + image.shape[1]] = image
+        return padded
+
+    def _top_field(self, frame: VideoFrame) -> VideoFrame:
+        form = frame.width, frame.height, frame.format.name
+        if self._fields is None or self._fields[0] != form:
+            graph = Graph()
+            source = graph.add_buffer(
+                width=form[0], height=form[1], format=form[2], time_base=Fraction(1, 1000)
+            )
+            field, sink = graph.add("field", "type=top"), graph.add("buffersink")
+            source.link_to(field)
+            field.link_to(sink)
+            graph.configure()
+            self._fields = form, graph
+        graph = self._fields[1]
+        graph.push(frame)
+        made = graph.pull()
+        assert isinstance(made, VideoFrame)
+        return made
+
+
+def flatten(image: Image) -> Image:
+    """An image with alpha, uint8 (h, w, 4), over black: uint8 (h, w, 3)."""
+    color, alpha = image[..., :3].astype(np.uint16), image[..., 3:].astype(np.uint16)
+    flat: Image = ((color * alpha + 127) // 255).astype(np.uint8)
+    return flat
+
+
+def _rounded(value: Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))

@@ -1,0 +1,84 @@
+"""Decodes still images, and folders of them, with Pillow."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from pipeline.clips.decoding import Clip
+from pipeline.clips.errors import BadClipError
+from pipeline.clips.fitting import FrameFitter, Image, flatten
+from pipeline.clips.frame_settings import MAX_PIXELS, MAX_SIDE, FrameSettings
+from pipeline.clips.media_files import is_image, natural_order
+from pipeline.command_line.errors import one_line
+
+# Only these: Pillow's other readers include ones that start programs.
+_FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+
+
+def image_names(directory: str) -> list[str]:
+    """Names of the images of a folder, in natural order."""
+    return sorted((name for name in os.listdir(directory) if is_image(name)), key=natural_order)
+
+
+def decode_images(clip: Clip, settings: FrameSettings) -> Iterator[tuple[int, Image]]:
+    """Yield the frame of a still image, or those of a folder of images, each as a chosen frame.
+
+    The arguments and errors are those of `pipeline.clips.decoding.decode_video`.
+    """
+    if os.path.isdir(clip.path):
+        paths = [os.path.join(clip.path, name) for name in image_names(clip.path)]
+    else:
+        paths = [clip.path]
+    facts, fitter = clip.facts, FrameFitter(settings)
+    sampler = clip.sampler(settings)
+    for place, path in enumerate(paths):
+        try:
+            image = _read(path)
+        except BadClipError as error:
+            where = f"its image {os.path.basename(path)} " if len(paths) > 1 else ""
+            raise BadClipError(f"{where}{error}", is_damaged=place > 0) from error
+        if place == 0:
+            facts.codec, facts.height, facts.width = _codec(path), *image.shape[:2]
+        facts.num_frames, facts.seconds = place + 1, float((place + 1) / settings.fps)
+        fitted = fitter.fit_rgb(image)
+        yield from ((number, fitted) for number in sampler.before((place + 1) / settings.fps))
+    if not paths:
+        raise BadClipError("has no images")
+
+
+def _codec(path: str) -> str:
+    with Pillow.open(path) as image:
+        return str(image.format).lower()
+
+
+def _read(path: str) -> Image:
+    """An image as it is shown, uint8 (h, w, 3): turned as its EXIF data says, alpha over black."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Pillow.open(path, formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
+                    raise BadClipError(
+                        f"asks for {image.width}x{image.height} pixels: at most {MAX_PIXELS} are decoded"
+                    )
+                image.load()
+                return _rgb(ImageOps.exif_transpose(image))
+    except BadClipError:
+        raise
+    except Exception as error:  # Pillow raises many kinds for damaged files.
+        raise BadClipError(f"cannot be decoded ({one_line(error)})") from error
+
+
+def _rgb(image: Pillow.Image) -> Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion clips instead of scaling.
+        gray = (np.asarray(image).astype(np.int64) * 255 + 32767) // 65535
+        return np.repeat(gray.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        return flatten(np.asarray(image.convert("RGBA")))
+    return np.asarray(image.convert("RGB"))
