@@ -16,8 +16,8 @@ import importlib
 import re
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, field, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self, get_type_hints
 
@@ -31,12 +31,40 @@ from pipeline.dataset.shard_plan import Shard, plan_shards
 from pipeline.dataset.statistics import ChiSquaredTest, Statistics, total
 
 # The built-in kinds: value of ``--dataset`` -> MODULE:NAME.
-KINDS = {"moving_line": "pipeline.moving_line.definition:MovingLine"}
+KINDS = {
+    "moving_line": "pipeline.moving_line.definition:MovingLine",
+    "clips": "pipeline.clips.definition:Clips",
+}
+
+# Name of the file beside the shards in which a kind with sources keeps what it found in them.
+SOURCES_NAME = "sources.jsonl"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _BLOCK_BYTES = 2**20
 _BLOCK_EXAMPLES = 4096
 _SAMPLE_EXAMPLES = 16
+
+
+# Runs a Beam job: given a function that builds the transforms on a pipeline, a function that counts what is
+# done, the total, and the name of what is counted.
+JobRunner = Callable[[Callable[[Any], Any], Callable[[], int], int, str], None]
+
+
+@dataclass(frozen=True)
+class SourceEstimate:
+    """An estimate of a data set, from some of its sources.
+
+    Attributes:
+        lines: what was found, as lines of text.
+        num_examples: number of examples.
+        num_bytes: size of the records.
+        seconds: time of one core.
+    """
+
+    lines: list[str]
+    num_examples: int
+    num_bytes: int
+    seconds: float
 
 
 def setting(default: Any, help: str, *, type: Any = None, choices: Sequence[str] = ()) -> Any:  # noqa: A002
@@ -66,6 +94,9 @@ class Definition(ABC):
             beside the shards, and verification compares with these.
         examples_per_leaf: number of examples in a leaf; see `pipeline.dataset.content_digest`.
         palette: colours of pictures; see `pipeline.pictures.sequences.draw_sequences`.
+        is_tfds: whether the records are laid out as TFDS reads them.
+        derived: names of fields that are no flags: `prepare` fills them from the sources.
+        places: names of settings that say where the sources are; no part of the data set's identity.
         sequences_per_shard: largest number of examples in a shard; None: chosen automatically.
 
     Raises:
@@ -80,6 +111,9 @@ class Definition(ABC):
     is_pure: ClassVar[bool] = True
     examples_per_leaf: ClassVar[int] = 1
     palette: ClassVar[Sequence[str] | None] = None
+    is_tfds: ClassVar[bool] = True
+    derived: ClassVar[Sequence[str]] = ()
+    places: ClassVar[Sequence[str]] = ()
     sequences_per_shard: int | None = None
 
     def __post_init__(self) -> None:
@@ -265,8 +299,75 @@ class Definition(ABC):
         draw_example_counts(splits, path)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings by name, as the manifest stores them."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]  # Kinds are dataclasses.
+        """The settings by name, as the manifest stores them; without `places`."""
+        settings = asdict(self)  # type: ignore[call-overload]  # Kinds are dataclasses.
+        return {name: value for name, value in settings.items() if name not in self.places}
+
+    def requested(self) -> dict[str, Any]:
+        """The settings that identify a request, before and after `prepare`: `to_json` without `derived`."""
+        return {name: value for name, value in self.to_json().items() if name not in self.derived}
+
+    def listed(self) -> Self:
+        """The definition with what a first look at the sources tells, before any work; by default, itself.
+
+        Raises:
+            RequestError: if the sources cannot be used.
+        """
+        return self
+
+    def prepare(self, directory: str, run_job: JobRunner) -> tuple[Self, bytes | None]:
+        """Read the sources and fill the fields of `derived`; a kind without sources has nothing to do.
+
+        Called again after an interruption, it must return the same and keep finished work, which may be
+        kept in the work folder of the directory; its other content is not touched. Called after `listed`.
+
+        Args:
+            directory: directory of the data set to make.
+            run_job: runs a Beam job.
+
+        Returns:
+            The definition, and the content of `SOURCES_NAME`; None if there is no such file.
+
+        Raises:
+            WorkError: if the sources cannot be used; the message names the first reason.
+        """
+        return self, None
+
+    def at(self, directory: str, places: Mapping[str, str] | None = None) -> Self:
+        """The definition of the data set in a directory, for kinds that read files there.
+
+        Args:
+            directory: directory of the data set, made or being made.
+            places: values for settings of `places` that are not given.
+        """
+        return self
+
+    def sources_summary(self) -> dict[str, Any]:
+        """What the manifest says of the sources, in JSON values; called on a prepared definition."""
+        return {}
+
+    def summary_lines(self, sources: Mapping[str, Any]) -> list[str]:
+        """What `pipeline.generate` prints of the sources, of what the manifest says of them."""
+        return []
+
+    def source_problems(
+        self, run: Callable[..., Iterator[tuple[Any, Any]]] | None, allow_leaks: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Check a finished data set's own files and, on request, its sources.
+
+        Args:
+            run: runs a function for every item in worker processes, as `Pool.run` does, to compare the
+                sources; None: do not read them.
+            allow_leaks: whether examples of one split may repeat in another.
+
+        Yields:
+            (file, reason) for every problem.
+        """
+        return iter(())
+
+    def estimate_sources(self) -> SourceEstimate | None:
+        """An estimate of a data set whose sources have not been read; None for a kind without sources."""
+        return None
 
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> Self:
@@ -276,6 +377,8 @@ class Definition(ABC):
             TypeError, ValueError: if ``settings`` is not a value that `to_json` returns.
         """
         hints = get_type_hints(cls)
+        if names := set(cls.places) & settings.keys():
+            raise TypeError(f"{min(names)} is a place")
         for name, value in settings.items():
             allowed = getattr(hints.get(name), "__args__", (hints.get(name),))
             if type(value) not in allowed:  # `isinstance` would accept True as an int.

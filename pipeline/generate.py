@@ -17,9 +17,8 @@ from pipeline.command_line.program import run
 from pipeline.command_line.progress import Progress
 from pipeline.command_line.setting_flags import add_dataset_flag, add_setting_flags, kind_of, settings_given
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.shard_plan import Shard
 from pipeline.definition import Definition
-from pipeline.generation.estimate import DiskSpace, describe
+from pipeline.generation.estimate import DiskSpace, describe, describe_estimate
 from pipeline.generation.work_folder import WorkFolder
 from pipeline.verification.repair import rebuild_lost
 
@@ -56,11 +55,20 @@ def generate(
         WorkError: if the job failed, or another process works in the directory; finished shards are kept.
     """
     # Imported here, because importing Beam takes seconds, and help and errors of flags do not need it.
+    import apache_beam as beam
+
     from pipeline.generation.beam_job import build_job
     from pipeline.generation.output_directory import choose_target, claim, lock_output_directory, publish
     from pipeline.generation.runners import choose_runner
 
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
+
+    def run_job(build: Callable[[Any], Any], count: Callable[[], int], number: int, unit: str) -> None:
+        pipeline = beam.Pipeline(runner=chosen, options=options)
+        build(pipeline)
+        _run(pipeline, count, number, unit)
+
+    definition = definition.listed()
     with lock_output_directory(output_dir):
         target = choose_target(output_dir, definition, overwrite)
         if (abandoned := target.abandoned_replacement()) is not None:
@@ -69,15 +77,19 @@ def generate(
                 file=sys.stderr,
             )
         if target.finished is not None:
-            made = rebuild_lost(target.directory, target.finished, PROGRAM)
+            places = {name: getattr(definition, name) for name in definition.places}
+            made = rebuild_lost(target.directory, target.finished, PROGRAM, places)
             return publish(target), made or target.directory != target.output_dir
+        definition, sources = definition.prepare(target.directory, run_job)
         DiskSpace.of(definition, target.directory).check(output_dir)
         try:
             pipeline = build_job(definition, target.directory, chosen, options)
         except ValueError as error:
             raise RequestError(f"Beam: {one_line(error)}") from error
-        claim(target, definition)
-        _run(pipeline, WorkFolder(target.directory), definition.shards())
+        claim(target, definition, sources)
+        work_folder, shards = WorkFolder(target.directory), definition.shards()
+        number = sum(shard.num_sequences for shard in shards)
+        _run(pipeline, lambda: work_folder.finished_sequences(shards), number, "sequences")
         return publish(target), True
 
 
@@ -95,21 +107,24 @@ def dry_run_report(
     """
     from pipeline.generation.output_directory import choose_target
 
+    definition = definition.listed()
     target = choose_target(output_dir, definition, overwrite)
     if target.finished is not None:
         return ["  it is already there: nothing to do, but for shards that were lost"]
+    if (estimate := definition.estimate_sources()) is not None:
+        space = DiskSpace.of_estimate(estimate, target.directory)
+        space.check(output_dir)
+        return describe_estimate(estimate, space, num_workers)
     space = DiskSpace.of(definition, target.directory)
     space.check(output_dir)
     return describe(definition, space, num_workers)
 
 
-def _run(pipeline: Any, work_folder: WorkFolder, shards: list[Shard]) -> None:
+def _run(pipeline: Any, count_done: Callable[[], int], total: int, unit: str) -> None:
     """Run the job to its end and show its progress."""
-    total = sum(shard.num_sequences for shard in shards)
-    done = work_folder.finished_sequences(shards)
     try:
-        with Progress(PROGRAM, total, done=done) as progress:
-            with _call_repeatedly(lambda: progress.set(work_folder.finished_sequences(shards))):
+        with Progress(PROGRAM, total, unit, done=count_done()) as progress:
+            with _call_repeatedly(lambda: progress.set(count_done())):
                 _wait_for(pipeline.run())
             progress.set(total)
     except Exception as error:  # A runner may raise any exception.
@@ -184,6 +199,7 @@ def summary(manifest: Manifest, output_dir: str, seconds: float | None) -> str:
         else "already complete: nothing to do"
     )
     lines.append(f"  {'total':<10} {total:>13,} sequences  {size / total:,.1f} bytes a sequence, {made}")
+    lines += manifest.definition.summary_lines(manifest.sources)
     lines.append(f"  fingerprint {manifest.fingerprint}")
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 from pipeline.command_line.arguments import ArgumentParser, path_text
 from pipeline.command_line.program import run
@@ -29,13 +30,22 @@ def main(arguments: Sequence[str]) -> int:
     add = parser.add_argument
     add("data_dir", type=path_text, help="a data set made by pipeline.generate")
     add("--repair", action="store_true", help="make again what is damaged or missing, byte for byte")
+    add("--against_sources", action="store_true", help="of clips: decode the sources again and compare")
+    add("--source", type=path_text, default="", help="of clips: where the sources are now (default: as then)")
+    add("--root", type=path_text, default="", help="of clips named by a .csv: their folder now")
+    add("--allow_leaks", action="store_true", help="of clips: the same may be seen in two splits")
     add("--json", action="store_true", help="print the report as JSON instead of text")
     flags = parser.parse_args(arguments)
-    if flags.repair and files.directory_exists(flags.data_dir):
-        with locked(flags.data_dir):
-            result = verify(flags.data_dir, repair=True, progress_label=PROGRAM)
-    else:
-        result = verify(flags.data_dir, progress_label=PROGRAM)
+    repair = flags.repair and files.directory_exists(flags.data_dir)
+    with locked(flags.data_dir) if repair else nullcontext():
+        result = verify(
+            flags.data_dir,
+            repair=repair,
+            against_sources=flags.against_sources,
+            allow_leaks=flags.allow_leaks,
+            places={"source": flags.source, "root": flags.root},
+            progress_label=PROGRAM,
+        )
     if flags.json:
         print(json.dumps(result.to_json(), indent=1, allow_nan=False))
     else:
@@ -50,6 +60,7 @@ def _report_lines(result: DatasetCheck, seconds: float) -> Iterator[str]:
     yield f"data set{title} in {result.directory}"
     if result.manifest is not None:
         yield from _manifest_lines(result.manifest)
+        yield from result.manifest.definition.summary_lines(result.manifest.sources)
     if result.tests:
         yield from _test_lines(result.tests)
     for problem in result.problems:

@@ -51,6 +51,8 @@ def add_setting_flags(parser: Any, kind: type[Definition], *, of_examples: bool 
     """
     hints = get_type_hints(kind)
     for each in fields(kind):  # type: ignore[arg-type]  # Kinds are dataclasses.
+        if each.name in kind.derived:
+            continue
         if of_examples and each.name in (*kind.counts(), "sequences_per_shard"):
             continue
         hint = hints[each.name]

@@ -25,6 +25,11 @@ class Block(ABC):
     first: int
     contents: Contents
 
+    @property
+    def keys(self) -> Contents:
+        """What examples are compared by to count duplicates, uint8 (n, bytes); by default, the contents."""
+        return self.contents
+
     @abstractmethod
     def records(self) -> bytes:
         """The records of the examples in order, with their TFRecord framing."""
@@ -41,15 +46,30 @@ class RecordBlock(Block):
         first: see `Block`.
         payloads: the payloads of the examples' records, at least one.
         statistics: statistics of the examples.
+        keys: see `Block.keys`; 32 bytes for each example. None: the contents.
     """
 
-    def __init__(self, first: int, payloads: Sequence[bytes], statistics: Statistics) -> None:
+    def __init__(
+        self,
+        first: int,
+        payloads: Sequence[bytes],
+        statistics: Statistics,
+        keys: Sequence[bytes] | None = None,
+    ) -> None:
         self.first = first
         self.contents = np.frombuffer(b"".join(map(content_of, payloads)), np.uint8).reshape(
             len(payloads), -1
         )
+        self._keys = keys
         self._payloads = payloads
         self._statistics = statistics
+
+    @property
+    def keys(self) -> Contents:
+        """See `Block.keys`."""
+        if self._keys is None:
+            return self.contents
+        return np.frombuffer(b"".join(self._keys), np.uint8).reshape(len(self._keys), -1)
 
     def records(self) -> bytes:
         """See `Block.records`."""

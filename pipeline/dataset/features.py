@@ -165,6 +165,62 @@ class ClassLabel(Feature):
         return {"kind": "class_label", "names": list(self.names)}
 
 
+@dataclass(frozen=True)
+class Video(Feature):
+    """A sequence of frames, each stored as an image of its own.
+
+    Attributes:
+        shape: (height, width, channels) of a frame; 3 channels, or 1.
+        encoding: "jpeg" or "png".
+    """
+
+    shape: tuple[int, int, int]
+    encoding: str
+
+    def encode(self, value: Any) -> Value:
+        """See `Feature.encode`; ``value`` is the images, at least one, as bytes."""
+        if not value:
+            raise ValueError("no frames")
+        return list(value)
+
+    def decode(self, values: Values) -> list[bytes]:
+        """See `Feature.decode`; returns the images as bytes; whether they can be decoded is not checked."""
+        if not values or not all(isinstance(value, bytes) for value in values):
+            raise ValueError(f"{len(values)} values, expected images")
+        return [value for value in values if isinstance(value, bytes)]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Feature.to_json`."""
+        return {"kind": "video", "shape": list(self.shape), "encoding": self.encoding}
+
+
+@dataclass(frozen=True)
+class Text(Feature):
+    """A text, stored in UTF-8; or a list of texts.
+
+    Attributes:
+        is_list: whether a value is a list of any number of texts.
+    """
+
+    is_list: bool = False
+
+    def encode(self, value: Any) -> Value:
+        """See `Feature.encode`; ``value`` is a string, or a sequence of strings."""
+        return [text.encode() for text in value] if self.is_list else str(value).encode()
+
+    def decode(self, values: Values) -> str | list[str]:
+        """See `Feature.decode`; returns a string, or a list of strings."""
+        if not all(isinstance(value, bytes) for value in values):
+            raise ValueError("numbers, expected texts")
+        if not self.is_list:
+            return str(_single(values, bytes), "utf-8")
+        return [str(value, "utf-8") for value in values if isinstance(value, bytes)]
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Feature.to_json`."""
+        return {"kind": "text", "is_list": self.is_list}
+
+
 def feature_from_json(document: Mapping[str, Any]) -> Feature:
     """The inverse of `Feature.to_json`.
 
@@ -175,6 +231,11 @@ def feature_from_json(document: Mapping[str, Any]) -> Feature:
         return ClassLabel(tuple(map(str, document["names"])))
     if document["kind"] == "tensor":
         return Tensor(document["dtype"], tuple(document["shape"]), document["encoding"])
+    if document["kind"] == "video":
+        height, width, channels = document["shape"]
+        return Video((height, width, channels), str(document["encoding"]))
+    if document["kind"] == "text":
+        return Text(bool(document["is_list"]))
     raise ValueError(f"no kind of feature: {document['kind']!r}")
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,7 @@ from pipeline.dataset.fingerprint import fingerprint
 from pipeline.dataset.shard_plan import Shard
 from pipeline.dataset.splits import ShardEntry, Split
 from pipeline.dataset.statistics import Statistics
-from pipeline.definition import KINDS, Definition, find_kind, reference_to
+from pipeline.definition import KINDS, SOURCES_NAME, Definition, find_kind, reference_to
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSIONS = (2, 3)
@@ -47,6 +47,7 @@ class Manifest:
         features: the features of every record, by name.
         splits: the splits by name, in the order of the definition.
         duplicates: numbers of examples that occur more than once.
+        sources: what is said of the sources; empty for kinds without sources.
         environment: versions, host and time of the run that wrote the manifest; not in the fingerprint.
     """
 
@@ -59,6 +60,7 @@ class Manifest:
     splits: dict[str, Split]
     duplicates: Duplicates
     environment: dict[str, str]
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class Manifest:
         splits: dict[str, Split],
         duplicates: Duplicates,
         environment: dict[str, str],
+        sources: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """The manifest of a data set that was made from a definition."""
         return cls(
@@ -79,6 +82,7 @@ class Manifest:
             splits,
             duplicates,
             environment,
+            sources or {},
         )
 
     @cached_property
@@ -124,10 +128,10 @@ class Manifest:
         }
 
     def file_names(self) -> set[str]:
-        """File names of the shards, and of the files with the digests of their records."""
+        """Names of the shards, of the files with their records' digests, and of the index of sources."""
         listed = self.listed_shards().items()
         digests = {shard.digests_name for shard, entry in listed if entry.digests_sha256 is not None}
-        return {entry.file for _, entry in listed} | digests
+        return {entry.file for _, entry in listed} | digests | ({SOURCES_NAME} if self.sources else set())
 
     def to_bytes(self) -> bytes:
         """The content of ``manifest.json``."""
@@ -161,6 +165,7 @@ class Manifest:
                 for name, split in self.splits.items()
             },
             "duplicates": self.duplicates.to_json(),
+            **({"sources": self.sources} if self.sources else {}),
             "environment": self.environment,
         }
 
@@ -248,13 +253,14 @@ class Manifest:
         }
         duplicates = Duplicates.from_json(document["duplicates"])
         environment = {str(name): str(value) for name, value in document["environment"].items()}
+        sources = dict(document.get("sources", {}))
         kind = str(document["kind"]) if version > 2 else str(document["dataset"])
         if kind not in KINDS:
             features = {name: feature_from_json(each) for name, each in document["features"].items()}
             of_kind = (str(document["dataset"]), kind, document["version"], settings, features)
-            return cls(version, *of_kind, splits, duplicates, environment)
+            return cls(version, *of_kind, splits, duplicates, environment, sources)
         definition = find_kind(kind).from_json(settings)
         splits = {name: splits[name] for name in definition.num_sequences}
         for split in splits.values():
             definition.statistics_from_json(split.statistics)
-        return cls.of(definition, splits, duplicates, environment)
+        return cls.of(definition, splits, duplicates, environment, sources)

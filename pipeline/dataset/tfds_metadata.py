@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.dataset.features import ClassLabel, Feature, Tensor
+from pipeline.dataset.features import ClassLabel, Feature, Tensor, Text, Video
 from pipeline.dataset.manifest import Manifest
 
 _FEATURES = "tensorflow_datasets.core.features"
@@ -24,6 +24,8 @@ def metadata_files(manifest: Manifest) -> dict[str, bytes]:
     Raises:
         RequestError: see `Manifest.definition`, whose description is stored.
     """
+    if not manifest.definition.is_tfds:
+        return {}
     labels = {
         f"{name}{_LABELS_SUFFIX}": "".join(f"{each}\n" for each in feature.names).encode()
         for name, feature in manifest.features.items()
@@ -70,6 +72,18 @@ def _feature(feature: Feature) -> dict[str, Any]:
             "pythonClassName": f"{_FEATURES}.class_label_feature.ClassLabel",
             "classLabel": {"numClasses": str(len(feature.names))},
         }
+    if isinstance(feature, Video):
+        return {
+            "pythonClassName": f"{_FEATURES}.video_feature.Video",
+            "video": {
+                "shape": {"dimensions": ["-1", *map(str, feature.shape)]},
+                "dtype": "uint8",
+                "encodingFormat": feature.encoding,
+            },
+        }
+    if isinstance(feature, Text):
+        text = {"pythonClassName": f"{_FEATURES}.text_feature.Text", "text": {}}
+        return _sequence(text) if feature.is_list else text
     assert isinstance(feature, Tensor)
     return {
         "pythonClassName": f"{_FEATURES}.tensor_feature.Tensor",
@@ -78,6 +92,13 @@ def _feature(feature: Feature) -> dict[str, Any]:
             "dtype": feature.dtype,
             "encoding": feature.encoding,
         },
+    }
+
+
+def _sequence(feature: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "pythonClassName": f"{_FEATURES}.sequence_feature.Sequence",
+        "sequence": {"feature": feature, "length": "-1"},
     }
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.duplicates import HASH_BYTES, HashWriter
-from pipeline.definition import Definition
+from pipeline.dataset.shard_plan import plan_shards
+from pipeline.definition import Definition, SourceEstimate
 from pipeline.generation.shard_summary import Summarizer
 from pipeline.storage import files
 
@@ -52,6 +53,16 @@ class DiskSpace:
             sum(size for name, size in files.list_sizes(directory).items() if "/" not in name),
         )
 
+    @classmethod
+    def of_estimate(cls, estimate: SourceEstimate, directory: str) -> DiskSpace:
+        """The space that an estimated data set takes; its records are kept twice until it is finished."""
+        return cls(
+            estimate.num_bytes + _OTHER_BYTES,
+            estimate.num_bytes + estimate.num_examples * HASH_BYTES,
+            shutil.disk_usage(files.nearest_existing(directory)).free if files.is_local(directory) else None,
+            sum(size for name, size in files.list_sizes(directory).items() if "/" not in name),
+        )
+
     def check(self, output_dir: str) -> None:
         """Check that the request fits on the disk.
 
@@ -82,6 +93,26 @@ def describe(definition: Definition, space: DiskSpace, num_workers: int | None) 
     splits = definition.num_sequences.items()
     total = sum(definition.num_sequences.values())
     core_seconds = total * _seconds_per_sequence(definition)
+    return [
+        f"  sequences    {total:,} ({', '.join(f'{count:,} {name}' for name, count in splits)})",
+        f"  shards       {len(definition.shards()):,}",
+        *_resources(space, core_seconds, num_workers),
+    ]
+
+
+def describe_estimate(estimate: SourceEstimate, space: DiskSpace, num_workers: int | None) -> list[str]:
+    """Describe a request whose sources were not read yet, as lines of text; arguments as for `describe`."""
+    record_bytes = max(1, estimate.num_bytes // estimate.num_examples)
+    shards = plan_shards("any", {"train": estimate.num_examples}, record_bytes, None)
+    return [
+        *estimate.lines,
+        f"  records      about {estimate.num_examples:,}",
+        f"  shards       about {len(shards):,} or more",
+        *_resources(space, estimate.seconds, num_workers),
+    ]
+
+
+def _resources(space: DiskSpace, core_seconds: float, num_workers: int | None) -> list[str]:
     process_mebibytes = _peak_resident_bytes() / 2**20
     if num_workers is None:
         memory = f"about {process_mebibytes:,.0f} MiB a worker process"
@@ -92,8 +123,6 @@ def describe(definition: Definition, space: DiskSpace, num_workers: int | None) 
         duration = f"about {seconds:,.0f} s with {num_workers} local workers"
     free = "unknown" if space.free_bytes is None else f"{space.free_bytes:,} bytes"
     return [
-        f"  sequences    {total:,} ({', '.join(f'{count:,} {name}' for name, count in splits)})",
-        f"  shards       {len(definition.shards()):,}",
         f"  on disk      about {space.num_bytes:,} bytes, and {space.temporary_bytes:,} until it is finished",
         f"  free disk    {free}",
         f"  peak memory  {memory}",

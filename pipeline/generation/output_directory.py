@@ -18,7 +18,7 @@ from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
 from pipeline.dataset.shard_plan import is_shard_name
 from pipeline.dataset.tfds_metadata import is_metadata_name, metadata_files
-from pipeline.definition import Definition
+from pipeline.definition import SOURCES_NAME, Definition
 from pipeline.generation.request import Request
 from pipeline.generation.work_folder import WORK_FOLDER_NAME, WorkFolder
 from pipeline.storage import atomic_files, files
@@ -27,7 +27,7 @@ from pipeline.storage.directory_lock import locked
 REPLACEMENT_DIRECTORY = ".replacement"
 # Marker file in the replacement, written before the exchange removes anything of the old data set.
 _EXCHANGE_NAME = ".exchange"
-_OWN_NAMES = {MANIFEST_NAME, WORK_FOLDER_NAME, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME}
+_OWN_NAMES = {MANIFEST_NAME, SOURCES_NAME, WORK_FOLDER_NAME, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME}
 # Entries of an empty file system.
 _FILE_SYSTEM_NAMES = {"lost+found"}
 
@@ -113,8 +113,13 @@ def _check_name(output_dir: str) -> None:
     files.check_file_system(output_dir, f"--output_dir {output_dir}")
 
 
-def claim(target: Target, definition: Definition) -> None:
-    """Make the work folder in the target's directory and write the request to it.
+def claim(target: Target, definition: Definition, sources: bytes | None = None) -> None:
+    """Make the work folder in the target's directory and write the request.
+
+    Args:
+        target: the directory.
+        definition: definition of the data set.
+        sources: content of the index of the sources; None if the kind has none.
 
     Raises:
         RequestError: if they cannot be written.
@@ -127,6 +132,9 @@ def claim(target: Target, definition: Definition) -> None:
         work_folder.make()
         if is_new:
             work_folder.write_request(request)
+        if sources is not None:
+            path = files.join(target.directory, SOURCES_NAME)
+            atomic_files.write_bytes(path, sources, work_folder.path)
         if files.is_local(target.directory):  # Object stores have no lock: another process may be writing.
             work_folder.remove_temporary_files()
     except (OSError, ValueError) as error:

@@ -28,7 +28,7 @@ class Request:
         """The request for a definition, with the versions of this process."""
         versions = {"definition": str(definition.version), "format": str(definition.format_version)}
         kind = reference_to(type(definition))
-        return cls(kind, definition.to_json(), {**versions, **definition.libraries()})
+        return cls(kind, definition.requested(), {**versions, **definition.libraries()})
 
     @classmethod
     def of_manifest(cls, manifest: Manifest) -> Request:

@@ -62,7 +62,7 @@ class Summarizer:
     def add(self, block: Block) -> None:
         """Add the shard's next block."""
         self._statistics = [total([*self._statistics, block.statistics()])]
-        self._hashes.add(block.contents)
+        self._hashes.add(block.keys)
         self._leaves.add(block.first, block.contents)
 
     def summary(self) -> ShardSummary:

@@ -81,7 +81,7 @@ def make_shard(
         OSError: if the shard cannot be written; there is no file under its final name then.
         WorkError: if the directory is filled for another request; likewise.
     """
-    work_folder, request = WorkFolder(directory), Request.of(definition)
+    work_folder, request, definition = WorkFolder(directory), Request.of(definition), definition.at(directory)
     if work_folder.finished_manifest(definition) is not None:
         return shard.file_name
     work_folder.check_request(request)
@@ -136,7 +136,7 @@ def rebuild_shard(listed: tuple[Shard, ShardEntry], definition: Definition, dire
         WorkError: if the digest of the new bytes is not the manifest's; the shard is not changed then.
         OSError: if it cannot be written; likewise.
     """
-    shard, entry = listed
+    (shard, entry), definition = listed, definition.at(directory)
     work_folder = WorkFolder(directory)
     path = work_folder.shard_path(shard)
     if not definition.is_pure and _rebuild_digests(listed, work_folder):

@@ -200,7 +200,9 @@ class WorkFolder:
             reports = [self._report_for_manifest(shard, definition) for shard in plan if shard.split == name]
             entries, summaries = [each.entry for each in reports], [each.summary for each in reports]
             splits[name] = split_of(entries, summaries)
-        manifest = Manifest.of(definition, splits, duplicates, environment)
+        definition = definition.at(self.directory)
+        sources = definition.sources_summary()
+        manifest = Manifest.of(definition, splits, duplicates, environment, sources)
         self._check_shards(list(manifest.listed_shards().values()))
         atomic_files.sync(self.directory)  # Makes the shards' names durable; their bytes are already.
         for file_name, content in metadata_files(manifest).items():

@@ -1,4 +1,4 @@
-"""``tf.train.Example`` messages without TensorFlow.
+"""``tf.train.Example`` and ``tf.train.SequenceExample`` messages without TensorFlow.
 
 They are written here, in the order of their features' names, as deterministic protobuf serialization does, so
 that equal examples give equal bytes whatever the version of protobuf. They are read by the protobuf library.
@@ -6,7 +6,7 @@ that equal examples give equal bytes whatever the version of protobuf. They are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -49,29 +49,65 @@ message_type {
 message_type {
   name: "Example" field { name: "features" number: 1 type: TYPE_MESSAGE type_name: "Features" }
 }
+message_type {
+  name: "FeatureList"
+  field { name: "feature" number: 1 label: LABEL_REPEATED type: TYPE_MESSAGE type_name: "Feature" }
+}
+message_type {
+  name: "FeatureListEntry"
+  field { name: "key" number: 1 type: TYPE_STRING }
+  field { name: "value" number: 2 type: TYPE_MESSAGE type_name: "FeatureList" }
+}
+message_type {
+  name: "FeatureLists"
+  field {
+    name: "feature_list" number: 1 label: LABEL_REPEATED type: TYPE_MESSAGE type_name: "FeatureListEntry"
+  }
+}
+message_type {
+  name: "SequenceExample"
+  field { name: "context" number: 1 type: TYPE_MESSAGE type_name: "Features" }
+  field { name: "feature_lists" number: 2 type: TYPE_MESSAGE type_name: "FeatureLists" }
+}
 """
 _LENGTH = 2  # The wire type of what is preceded by its length.
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 _SMALL_VARINTS = [bytes([value]) for value in range(0x80)]
 
 
-def _example_class() -> Any:
-    """The class of Examples; in a pool of its own, for TensorFlow adds its own class to protobuf's."""
+def _classes() -> tuple[Any, Any]:
+    """Both messages' classes; in a pool of their own, for TensorFlow adds its classes to protobuf's."""
     pool = descriptor_pool.DescriptorPool()
     pool.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
+    names = ("tensorflow.Example", "tensorflow.SequenceExample")
+    example, sequence = (message_factory.GetMessageClass(pool.FindMessageTypeByName(name)) for name in names)
+    return example, sequence
 
 
-_Example = _example_class()
+_Example, _SequenceExample = _classes()
 
 
 def encode_example(features: Mapping[str, Value]) -> bytes:
     """Serialize an Example."""
+    return _field(1, _encode_features(features))
+
+
+def encode_sequence_example(context: Mapping[str, Value], lists: Mapping[str, Sequence[Value]]) -> bytes:
+    """Serialize a SequenceExample.
+
+    Args:
+        context: the features of the context by name.
+        lists: the feature lists by name, a value for each step.
+    """
     entries = (
-        _field(1, _field(1, name.encode()) + _field(2, _encode_feature(features[name])))
-        for name in sorted(features)
+        _field(
+            1,
+            _field(1, name.encode())
+            + _field(2, b"".join(_field(1, _encode_feature(each)) for each in steps)),
+        )
+        for name, steps in sorted(lists.items())
     )
-    return _field(1, b"".join(entries))
+    return _field(1, _encode_features(context)) + _field(2, b"".join(entries))
 
 
 def decode_example(message: bytes) -> dict[str, Values]:
@@ -80,17 +116,46 @@ def decode_example(message: bytes) -> dict[str, Values]:
     Raises:
         ValueError: if the message is not a well-formed Example.
     """
+    return _decode_features(_parsed(_Example, message).features)
+
+
+def decode_sequence_example(message: bytes) -> tuple[dict[str, Values], dict[str, list[Values]]]:
+    """The inverse of `encode_sequence_example`; each value, and each step of a list, as a list of values.
+
+    Raises:
+        ValueError: if the message is not a well-formed SequenceExample.
+    """
+    example = _parsed(_SequenceExample, message)
+    lists = {
+        entry.key: [_values(feature) for feature in entry.value.feature]
+        for entry in example.feature_lists.feature_list
+    }
+    return _decode_features(example.context), lists
+
+
+def _parsed(kind: Any, message: bytes) -> Any:
     try:
-        example = _Example.FromString(message)
+        return kind.FromString(message)
     except DecodeError as error:
-        raise ValueError(f"is no Example ({error})") from error
-    features: dict[str, Values] = {}
-    for entry in example.features.feature:
-        kind = entry.value.WhichOneof("kind")
-        if kind is None:
-            raise ValueError("a feature holds no values")
-        features[entry.key] = list(getattr(entry.value, kind).value)
-    return features
+        raise ValueError(f"is no {kind.DESCRIPTOR.name} ({error})") from error
+
+
+def _encode_features(features: Mapping[str, Value]) -> bytes:
+    return b"".join(
+        _field(1, _field(1, name.encode()) + _field(2, _encode_feature(features[name])))
+        for name in sorted(features)
+    )
+
+
+def _decode_features(features: Any) -> dict[str, Values]:
+    return {entry.key: _values(entry.value) for entry in features.feature}
+
+
+def _values(feature: Any) -> Values:
+    kind = feature.WhichOneof("kind")
+    if kind is None:
+        raise ValueError("a feature holds no values")
+    return list(getattr(feature, kind).value)
 
 
 def _encode_feature(value: Value) -> bytes:

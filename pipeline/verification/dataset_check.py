@@ -16,6 +16,7 @@ from pipeline.dataset.shard_plan import Shard, is_shard_name
 from pipeline.dataset.splits import ShardEntry
 from pipeline.dataset.statistics import ChiSquaredTest
 from pipeline.dataset.tfds_metadata import metadata_files
+from pipeline.definition import Definition
 from pipeline.generation.request import Request
 from pipeline.generation.shard_summary import split_of
 from pipeline.generation.work_folder import WorkFolder
@@ -78,12 +79,23 @@ class DatasetCheck:
         return document
 
 
-def verify(directory: str, *, repair: bool = False, progress_label: str = "verifying") -> DatasetCheck:
+def verify(
+    directory: str,
+    *,
+    repair: bool = False,
+    against_sources: bool = False,
+    allow_leaks: bool = False,
+    places: Mapping[str, str] | None = None,
+    progress_label: str = "verifying",
+) -> DatasetCheck:
     """Check every byte of a data set, on all cores.
 
     Args:
         directory: directory of the data set.
         repair: write damaged and missing files again, with the same bytes. Needs the directory's lock.
+        against_sources: read the sources of a kind that has some, too, and compare.
+        allow_leaks: whether examples of one split may repeat in another; see `Definition.source_problems`.
+        places: where the sources are now; by default, where they were. See `Definition.at`.
         progress_label: shown in front of the progress.
 
     Raises:
@@ -101,25 +113,29 @@ def verify(directory: str, *, repair: bool = False, progress_label: str = "verif
         reason = f"is of another version of this program ({made.difference(known)}); verify it with that one"
         result.problems.append(Problem(MANIFEST_NAME, reason))
         return result
-    shards, definition = manifest.listed_shards(), manifest.definition
+    shards = manifest.listed_shards()
+    definition = manifest.definition.at(directory, places).at(directory, manifest.environment)
     for name in sorted(name for name in names - manifest.file_names() if is_shard_name(name)):
         result.problems.append(Problem(name, "is no part of the data set: remove it"))
     with (
         local_pool(sum(entry.num_bytes for entry in shards.values()) >= MIN_PARALLEL_BYTES) as pool,
         tempfile.TemporaryDirectory() as hashes,
     ):
-        checks = _check(pool, shards, manifest, directory, hashes, progress_label)
+        checks = _check(pool, shards, definition, directory, hashes, progress_label)
         result.problems += [problem for shard in shards for problem in checks[shard].problems]
         damaged = {shard: entry for shard, entry in shards.items() if checks[shard].problems}
         if repair and damaged:
             rebuild(pool, damaged, definition, directory, f"{progress_label}: repairing")
             again = f"{progress_label}: reading the repaired"
-            checks |= _check(pool, damaged, manifest, directory, hashes, again)
+            checks |= _check(pool, damaged, definition, directory, hashes, again)
             for shard, entry in damaged.items():
                 if not checks[shard].problems:
                     result.repaired |= (
                         {entry.file} if definition.is_pure else {entry.file, shard.digests_name}
                     )
+        run = pool.run if against_sources else None
+        found = definition.source_problems(run, allow_leaks)
+        result.problems += [Problem(file, reason) for file, reason in found]
         if not any(check.problems for check in checks.values()):
             actual = _sum_up(pool, checks, manifest, hashes)
             result.manifest = actual
@@ -159,14 +175,14 @@ def _read_manifest(result: DatasetCheck, names: set[str]) -> Manifest | None:
 def _check(
     pool: Pool,
     shards: Mapping[Shard, ShardEntry],
-    manifest: Manifest,
+    definition: Definition,
     directory: str,
     hashes: str,
     progress_label: str,
 ) -> dict[Shard, ShardCheck]:
     checks, done = {}, 0
     with Progress(progress_label, sum(shard.num_sequences for shard in shards)) as progress:
-        arguments = manifest.definition, directory, hashes
+        arguments = definition, directory, hashes
         for (shard, _), check in pool.run(check_shard, shards.items(), *arguments):
             checks[shard] = check
             done += shard.num_sequences

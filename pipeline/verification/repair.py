@@ -70,8 +70,16 @@ def rebuild(
         work_folder.remove()
 
 
-def rebuild_lost(directory: str, manifest: Manifest, progress_label: str) -> bool:
+def rebuild_lost(
+    directory: str, manifest: Manifest, progress_label: str, places: Mapping[str, str] | None = None
+) -> bool:
     """Write lost shards of a data set again, on all cores; see `lost_shards`.
+
+    Args:
+        directory: directory of the data set.
+        manifest: its manifest.
+        progress_label: shown in front of the progress.
+        places: where the sources are now, if the kind has some; see `Definition.at`.
 
     Returns:
         Whether there were any.
@@ -82,6 +90,7 @@ def rebuild_lost(directory: str, manifest: Manifest, progress_label: str) -> boo
     shards = lost_shards(directory, manifest)
     with local_pool(sum(entry.num_bytes for entry in shards.values()) >= MIN_PARALLEL_BYTES) as pool:
         if shards:
-            rebuild(pool, shards, manifest.definition, directory, progress_label)
+            definition = manifest.definition.at(directory, places).at(directory, manifest.environment)
+            rebuild(pool, shards, definition, directory, progress_label)
     WorkFolder(directory).remove()  # Left by a run that was killed after it had written the manifest.
     return bool(shards)

@@ -190,10 +190,10 @@ def _read(
     good = offset = 0
     with suppress(ValueError):
         for payload in islice(read_records(cast(BinaryIO, reader)), shard.num_sequences):
-            block = definition.block_of(shard.first_sequence + good, [payload])
-            if expected is not None and not expected.places(block.contents.tobytes(), good, good + 1):
+            content = definition.content(payload)
+            if expected is not None and not expected.places(content, good, good + 1):
                 break
-            summarizer.add(block)
+            summarizer.add(definition.block_of(shard.first_sequence + good, [payload]))
             good, offset = good + 1, offset + HEADER_BYTES + len(payload) + FOOTER_BYTES
     return good, offset
 

@@ -1,0 +1,178 @@
+"""The Beam job that reads every clip once: what is found goes into the index, the records into the cache.
+
+    Create(batches of clips) -> Reshuffle -> read the clips of a batch -> to list
+
+The **cache** is a folder in the work folder with two files a clip: its records, and then its entry in the
+index. Generation copies the records into shards; a rerun reads only the clips that have no entry yet. When
+all clips of a batch have one, they are written into one file, so that few files need to be read in the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from pipeline.clips.clip_reader import ClipReader
+from pipeline.clips.decoder_process import Decoder
+from pipeline.clips.index import Entry
+from pipeline.clips.sources import Source
+from pipeline.definition import JobRunner
+from pipeline.storage import atomic_files, files
+from pipeline.storage.canonical_json import json_sha256
+from pipeline.storage.sealed_json import seal, unseal
+from pipeline.storage.tfrecord import frame_record, read_records
+
+CACHE_NAME = "index"
+_CLIPS_PER_BATCH = 32
+_FEWEST_BATCHES = 64
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The cache of a data set's clips.
+
+    Attributes:
+        path: path of its folder.
+        identity: digest of all that decides an entry besides the clip.
+    """
+
+    path: str
+    identity: str
+
+    def key(self, source: Source) -> str:
+        """Name of a clip's files; the split, which may be chosen later, is no part of it."""
+        return self._key(replace(source, split=None).to_json())
+
+    def records_path(self, source: Source) -> str:
+        """Path of a clip's records, in TFRecord framing."""
+        return files.join(self.path, f"{self.key(source)}.records")
+
+    def read_entry(self, source: Source) -> Entry | None:
+        """The entry of a clip that was read before; None if there is none, or it is damaged."""
+        found = self._read(f"{self.key(source)}.entry")
+        return None if found is None else Entry.from_json(found)
+
+    def write_entry(self, source: Source, entry: Entry) -> None:
+        """Keep the entry of a clip whose records are written."""
+        self._write(f"{self.key(source)}.entry", entry.to_json())
+
+    def read_batch(self, batch: Sequence[Source]) -> list[Entry] | None:
+        """The entries of a batch whose clips were all read; None if there are none."""
+        found = self._read(f"{self._batch_key(batch)}.batch")
+        return None if found is None else [Entry.from_json(each) for each in found]
+
+    def write_batch(self, batch: Sequence[Source], entries: Sequence[Entry]) -> None:
+        """Keep the entries of a batch."""
+        self._write(f"{self._batch_key(batch)}.batch", [entry.to_json() for entry in entries])
+
+    def num_entries(self) -> int:
+        """Number of clips that were read, from one listing."""
+        return sum(name.endswith(".entry") for name in files.list_names(self.path))
+
+    def payloads(self, source: Source) -> Iterator[bytes]:
+        """The records of a clip; they end where the file is damaged or missing."""
+        try:
+            with files.open_binary(self.records_path(source)) as stream:
+                yield from read_records(stream)
+        except (OSError, ValueError):
+            return
+
+    def _batch_key(self, batch: Sequence[Source]) -> str:
+        return self._key([self.key(source) for source in batch])
+
+    def _key(self, document: Any) -> str:
+        return json_sha256([self.identity, document])[:32]
+
+    def _read(self, name: str) -> Any:
+        path = files.join(self.path, name)
+        if not files.file_exists(path):
+            return None
+        try:
+            return unseal(files.read_bytes(path))
+        except (OSError, ValueError):
+            return None
+
+    def _write(self, name: str, document: Any) -> None:
+        atomic_files.write_bytes(files.join(self.path, name), seal(document), self.path, durable=False)
+
+
+def read_clips(
+    sources: Sequence[Source], reader: ClipReader, cache: Cache, run_job: JobRunner
+) -> list[Entry]:
+    """Read all clips that were not read before; return the entries of all, in the order of the clips.
+
+    Raises:
+        WorkError: if the job fails; what was read is kept.
+    """
+    per_batch = max(1, min(_CLIPS_PER_BATCH, len(sources) // _FEWEST_BATCHES))
+    batches = [sources[first : first + per_batch] for first in range(0, len(sources), per_batch)]
+    found = [cache.read_batch(batch) for batch in batches]
+    missing = [batch for batch, entries in zip(batches, found, strict=True) if entries is None]
+    if missing:
+        files.make_directory(cache.path)
+
+        def build(pipeline: Any) -> Any:
+            import apache_beam as beam
+
+            return (
+                pipeline
+                | "Clips" >> beam.Create(missing)
+                | "Spread clips" >> beam.Reshuffle()
+                | "Read clips" >> beam.ParDo(_read_clips_fn(reader, cache))
+                | "Wait" >> beam.combiners.Count.Globally()
+            )
+
+        run_job(build, cache.num_entries, len(sources), "clips")
+    entries = []
+    for batch, known in zip(batches, found, strict=True):
+        read = known if known is not None else cache.read_batch(batch)
+        if read is None:
+            raise OSError(f"{cache.path}: the job ended but {batch[0].name} was not read")
+        entries += read
+    return [
+        replace(entry, source=replace(entry.source, split=source.split))
+        for entry, source in zip(entries, sources, strict=True)
+    ]
+
+
+def _read_clips_fn(reader: ClipReader, cache: Cache) -> Any:
+    """The step of the job; Beam is imported only where a job is made or run."""
+    from pipeline.clips.read_clips_fn import ReadClips
+
+    return ReadClips(reader, cache)
+
+
+def read_batch(batch: Sequence[Source], reader: ClipReader, cache: Cache, decoder: Decoder) -> int:
+    """Read the clips of a batch that were not read before, and write its entries; returns their number."""
+    entries = []
+    for source in batch:
+        entry = cache.read_entry(source)
+        if entry is None:
+            with atomic_files.write_atomically(
+                cache.records_path(source), cache.path, durable=False
+            ) as stream:
+                entry = reader.read(source, decoder, lambda payload: stream.write(frame_record(payload)))
+            cache.write_entry(source, entry)
+        entries.append(entry)
+    cache.write_batch(batch, entries)
+    return len(entries)
+
+
+def cached_payloads(entry: Entry, cache: Cache, first: int, count: int) -> Iterator[bytes]:
+    """Yield payloads of a clip's records from the cache, as far as they are whole.
+
+    Args:
+        entry: the clip in the index.
+        cache: the cache.
+        first, count: the records.
+    """
+    source = entry.source  # As it was listed: a group that was not given is the digest of the content.
+    source = replace(source, group=None) if source.group == entry.sha256 else source
+    wanted = entry.records[first : first + count]
+    for payload, sha256 in zip(islice(cache.payloads(source), first, first + count), wanted, strict=False):
+        if hashlib.sha256(payload).hexdigest() != sha256:
+            return
+        yield payload
