@@ -31,8 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     add("data_dir", type=path_text, help="a data set made by pipeline.generate")
     add("--repair", action="store_true", help="make again what is damaged or missing, byte for byte")
     add("--against_sources", action="store_true", help="of clips: decode the sources again and compare")
-    add("--source", type=path_text, default="", help="of clips: where the sources are now (default: as then)")
-    add("--root", type=path_text, default="", help="of clips named by a .csv: their folder now")
+    add("--source", type=path_text, help="of clips: where the sources are now (default: as then)")
+    add("--root", type=path_text, help="of clips named by a .csv: their folder now")
     add("--allow_leaks", action="store_true", help="of clips: the same may be seen in two splits")
     add("--json", action="store_true", help="print the report as JSON instead of text")
     flags = parser.parse_args(arguments)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
             repair=repair,
             against_sources=flags.against_sources,
             allow_leaks=flags.allow_leaks,
-            places={"source": flags.source, "root": flags.root},
+            places={"source": flags.source or "", "root": flags.root or ""},
             progress_label=PROGRAM,
         )
     if flags.json:
