@@ -350,20 +350,29 @@ class Definition(ABC):
         """What `pipeline.generate` prints of the sources, of what the manifest says of them."""
         return []
 
-    def source_problems(
+    def findings(
         self, run: Callable[..., Iterator[tuple[Any, Any]]] | None, allow_leaks: bool
-    ) -> Iterator[tuple[str, str]]:
-        """Check a finished data set's own files and, on request, its sources.
+    ) -> Iterator[str]:
+        """Check the index of the sources, the splits and, on request, the sources of a finished data set.
 
         Args:
-            run: runs a function for every item in worker processes, as `Pool.run` does, to compare the
-                sources; None: do not read them.
+            run: runs a function for every item in worker processes, as `Pool.run` does, to read the sources;
+                None: do not read them.
             allow_leaks: whether examples of one split may repeat in another.
 
         Yields:
-            (file, reason) for every problem.
+            What is wrong, a line each.
         """
         return iter(())
+
+    def locate(self, split: str, number: int, payload: bytes) -> str:
+        """Say which example a damaged record holds, in words of the kind; empty by default.
+
+        Args:
+            split, number: the example.
+            payload: the damaged payload; empty if it cannot be told.
+        """
+        return ""
 
     def estimate_sources(self) -> SourceEstimate | None:
         """An estimate of a data set whose sources have not been read; None for a kind without sources."""

@@ -65,6 +65,7 @@ def _report_lines(result: DatasetCheck, seconds: float) -> Iterator[str]:
         yield from _test_lines(result.tests)
     for problem in result.problems:
         yield f"{problem}{' (repaired)' if problem.file in result.repaired else ''}"
+    yield from result.findings
     wrong = {problem.file for problem in result.problems} - result.repaired
     if result.passed:
         repaired = f", {len(result.repaired)} files repaired" if result.repaired else ""
@@ -73,6 +74,8 @@ def _report_lines(result: DatasetCheck, seconds: float) -> Iterator[str]:
         yield f"{len(wrong)} files are damaged, missing or unwanted"
         if result.manifest is not None and not result.repaired:
             yield f"to repair: python -m {PROGRAM} {result.directory} --repair"
+    elif result.findings:
+        yield f"every byte is as it should be; {len(result.findings)} findings in the sources and splits"
     else:
         yield "the sequences do not follow the definition"
 

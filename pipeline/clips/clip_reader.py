@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.clips.decoder_process import Decoded, Decoder
 from pipeline.clips.frame_settings import FrameSettings
-from pipeline.clips.index import Entry
+from pipeline.clips.index import Entry, checksum
 from pipeline.clips.media_files import is_image
 from pipeline.clips.records import RecordFormat
 from pipeline.clips.sources import Source
@@ -108,6 +108,7 @@ class ClipReader:
         self, path: str, source: Source, sha256: str, decoder: Decoder, write: Callable[[bytes], object]
     ) -> Entry:
         records: list[str] = []
+        checksums: list[str] = []
         num_bytes = num_frames = 0
         for part in decoder.decode(path, self.settings, source.start, source.end):
             if isinstance(part, Decoded):
@@ -118,6 +119,7 @@ class ClipReader:
                     "" if part.is_damaged and records else part.reason,
                     part.reason if part.is_damaged and records else "",
                     tuple(records),
+                    tuple(checksums),
                     num_bytes,
                     num_frames,
                     part.frames_sha256,
@@ -127,6 +129,7 @@ class ClipReader:
             payload = self.record_format.encode(self.record_format.example(source, len(records), part))
             write(payload)
             records.append(hashlib.sha256(payload).hexdigest())
+            checksums.append("".join(map(checksum, part.frames)))
             num_bytes, num_frames = num_bytes + len(payload), num_frames + len(part.frames)
         raise AssertionError("the decoder ends with what it found out")
 

@@ -18,7 +18,7 @@ from pipeline.clips.clip_reader import ClipReader
 from pipeline.clips.decoder_process import Decoder
 from pipeline.clips.frame_files import decode_frame
 from pipeline.clips.frame_settings import MAX_SIDE, FrameSettings
-from pipeline.clips.index import Entry, Index, index_bytes, read_index
+from pipeline.clips.index import Entry, Index, checksum, index_bytes, read_index
 from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules
 from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_clips
 from pipeline.clips.near_duplicates import find_pairs
@@ -30,7 +30,7 @@ from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.block import Block, RecordBlock
 from pipeline.dataset.features import Feature
 from pipeline.dataset.statistics import Statistics, total
-from pipeline.definition import SOURCES_NAME, Definition, JobRunner, SourceEstimate, setting
+from pipeline.definition import Definition, JobRunner, SourceEstimate, setting
 from pipeline.storage import files
 from pipeline.storage.canonical_json import json_sha256
 
@@ -203,6 +203,8 @@ class Clips(Definition):
         labels = Counter(each.label for each in listing.sources if each.label is not None)
         listed = replace(
             self,
+            source=files.absolute(self.source),
+            root=files.absolute(self.root) if self.root else "",
             source_files=listing.digest,
             classes=tuple(sorted(labels)),
             has_captions=any(each.captions for each in listing.sources),
@@ -414,27 +416,45 @@ class Clips(Definition):
             lines.append(f"  leaks      {sources['num_same_across']:,} pairs are in two splits")
         return lines
 
-    def source_problems(
+    def findings(
         self, run: Callable[..., Iterator[tuple[Any, Any]]] | None, allow_leaks: bool
-    ) -> Iterator[tuple[str, str]]:
-        """See `Definition.source_problems`."""
+    ) -> Iterator[str]:
+        """See `Definition.findings`."""
         try:
-            index = self.index
+            used = [entry for entry in self.index.entries() if entry.records]
         except WorkError as error:
-            path, _, reason = str(error).partition(": ")
-            yield path.rpartition("/")[2], reason
+            yield str(error)
             return
-        used = [entry for entry in index.entries() if entry.records]
         if not allow_leaks:
             for pair in find_pairs(used):
                 if pair.crosses:
-                    yield SOURCES_NAME, f"{pair}; allow it with --allow_leaks"
+                    yield f"{pair}; allow it with --allow_leaks"
         if run is not None:
             if not self.source:
                 raise RequestError("--against_sources: the manifest names no source; give --source")
-            for entry, reason in run(_source_problem, used, self._reader()):
+            reader = self._reader()
+            for entry, reason in run(_source_problem, used, reader):
                 if reason:
-                    yield entry.source.name, reason
+                    yield f"{files.join(reader.root, entry.source.path)}: {reason}"
+
+    def locate(self, split: str, number: int, payload: bytes) -> str:
+        """See `Definition.locate`: the clip, and its frames whose images are not those of the index."""
+        try:
+            ((entry, segment, _),) = self.index.records(split, number, 1)
+        except WorkError:
+            return ""
+        clip, first = f"clip {entry.source.name}", segment * self.max_frames
+        try:
+            images = self._record_format.decode(payload)["video"]
+        except ValueError:
+            return f"{clip}, frames from {first}"
+        known = entry.checksums[segment]
+        wrong = [
+            first + place
+            for place, found in enumerate(map(checksum, images))
+            if found not in known[8 * place : 8 * place + 8]
+        ]
+        return f"{clip}, frame {', '.join(map(str, wrong))}" if wrong else f"{clip}, no frame of it"
 
     def estimate_sources(self) -> SourceEstimate | None:
         """See `Definition.estimate_sources`: some clips, spread over the listing, are decoded."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
@@ -34,6 +35,7 @@ class Entry:
         reason: why the clip cannot be used; empty if it can.
         damage: why only the frames before some damage are used; empty if all are.
         records: SHA-256 of the payload of each of its records.
+        checksums: for each record, `checksum` of each of its images, one after the other.
         num_bytes: size of the payloads.
         num_frames: number of chosen frames.
         frames_sha256: digest of the chosen frames' pixels.
@@ -47,6 +49,7 @@ class Entry:
     reason: str = ""
     damage: str = ""
     records: tuple[str, ...] = ()
+    checksums: tuple[str, ...] = ()
     num_bytes: int = 0
     num_frames: int = 0
     frames_sha256: str = ""
@@ -69,13 +72,19 @@ class Entry:
                 **document,
                 "source": Source.from_json(document["source"]),
                 "records": tuple(document["records"]),
+                "checksums": tuple(document["checksums"]),
                 "hashes": tuple(document["hashes"]),
             }
         )
 
     def left_out(self, reason: str) -> Entry:
         """The clip as one that cannot be used."""
-        return replace(self, reason=reason, damage="", records=(), num_bytes=0)
+        return replace(self, reason=reason, damage="", records=(), checksums=(), num_bytes=0)
+
+
+def checksum(image: bytes) -> str:
+    """CRC-32 of a stored image, in 8 hexadecimal digits: to name the image that is damaged."""
+    return f"{zlib.crc32(image):08x}"
 
 
 def index_bytes(entries: Iterable[Entry], ignored: Mapping[str, str]) -> bytes:

@@ -91,6 +91,11 @@ def resolve(path: str) -> str:
     return os.path.realpath(path) if is_local(path) else path.rstrip("/")
 
 
+def absolute(path: str) -> str:
+    """A local path, absolute; a remote one as it is."""
+    return os.path.abspath(path) if is_local(path) else path
+
+
 def nearest_existing(path: str) -> str:
     """A local path if it exists, else its nearest existing parent."""
     while not os.path.lexists(path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,10 +22,13 @@ from pipeline.generation.request import Request
 from pipeline.generation.shard_summary import split_of
 from pipeline.generation.work_folder import WorkFolder
 from pipeline.storage import atomic_files, files
+from pipeline.storage.tfrecord import HEADER_BYTES, MAX_PAYLOAD_BYTES
 from pipeline.verification.damage import Problem
 from pipeline.verification.repair import MIN_PARALLEL_BYTES, rebuild
 from pipeline.verification.shard_check import ShardCheck, check_shard
 from pipeline.workers.local_pool import Pool, local_pool
+
+_SKIP_BYTES = 2**20
 
 
 @dataclass
@@ -36,6 +40,7 @@ class DatasetCheck:
         manifest: its manifest; if all shards are correct, with statistics, duplicates and content digests
             computed from the examples read. None if the manifest cannot be read.
         problems: the problems found, at most `MAX_PROBLEMS_PER_SHARD` of a shard.
+        findings: what is wrong with the sources or the splits, not with a file of the data set.
         repaired: names of the files that were written again and are correct now.
         tests: chi-squared tests of the examples; empty if a shard is damaged.
     """
@@ -43,13 +48,15 @@ class DatasetCheck:
     directory: str
     manifest: Manifest | None = None
     problems: list[Problem] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     repaired: set[str] = field(default_factory=set)
     tests: list[ChiSquaredTest] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
-        """Whether all problems are repaired and the examples follow the definition."""
-        return all(problem.file in self.repaired for problem in self.problems) and self.follows_definition
+        """Whether problems are repaired, nothing else was found and examples follow the definition."""
+        is_whole = all(problem.file in self.repaired for problem in self.problems)
+        return is_whole and not self.findings and self.follows_definition
 
     @property
     def follows_definition(self) -> bool:
@@ -64,6 +71,7 @@ class DatasetCheck:
             "problems": [
                 {**problem.to_json(), "repaired": problem.file in self.repaired} for problem in self.problems
             ],
+            "findings": self.findings,
             "fits": [test.to_json() for test in self.tests],
         }
         if self.manifest is not None:
@@ -94,7 +102,7 @@ def verify(
         directory: directory of the data set.
         repair: write damaged and missing files again, with the same bytes. Needs the directory's lock.
         against_sources: read the sources of a kind that has some, too, and compare.
-        allow_leaks: whether examples of one split may repeat in another; see `Definition.source_problems`.
+        allow_leaks: whether examples of one split may repeat in another; see `Definition.findings`.
         places: where the sources are now; by default, where they were. See `Definition.at`.
         progress_label: shown in front of the progress.
 
@@ -122,7 +130,11 @@ def verify(
         tempfile.TemporaryDirectory() as hashes,
     ):
         checks = _check(pool, shards, definition, directory, hashes, progress_label)
-        result.problems += [problem for shard in shards for problem in checks[shard].problems]
+        result.problems += [
+            _located(problem, shard, definition, directory)
+            for shard in shards
+            for problem in checks[shard].problems
+        ]
         damaged = {shard: entry for shard, entry in shards.items() if checks[shard].problems}
         if repair and damaged:
             rebuild(pool, damaged, definition, directory, f"{progress_label}: repairing")
@@ -134,8 +146,7 @@ def verify(
                         {entry.file} if definition.is_pure else {entry.file, shard.digests_name}
                     )
         run = pool.run if against_sources else None
-        found = definition.source_problems(run, allow_leaks)
-        result.problems += [Problem(file, reason) for file, reason in found]
+        result.findings += definition.findings(run, allow_leaks)
         if not any(check.problems for check in checks.values()):
             actual = _sum_up(pool, checks, manifest, hashes)
             result.manifest = actual
@@ -143,6 +154,22 @@ def verify(
                 result.tests += definition.chi_squared_tests(name, actual.statistics(name))
     _check_small_files(result, manifest, repair)
     return result
+
+
+def _located(problem: Problem, shard: Shard, definition: Definition, directory: str) -> Problem:
+    """The problem with what the kind says of the place, if it is a record's."""
+    if problem.record is None or problem.record >= shard.num_sequences or problem.file != shard.file_name:
+        return problem
+    with suppress(OSError), files.open_binary(files.join(directory, problem.file)) as stream:
+        for _ in range((problem.offset_bytes or 0) // _SKIP_BYTES):
+            stream.read(_SKIP_BYTES)
+        stream.read((problem.offset_bytes or 0) % _SKIP_BYTES)
+        header = stream.read(HEADER_BYTES)
+        size = int.from_bytes(header[:8], "little")
+        payload = stream.read(size) if size <= MAX_PAYLOAD_BYTES else b""
+        where = definition.locate(shard.split, shard.first_sequence + problem.record, payload)
+        return replace(problem, reason=f"{problem.reason} ({where})") if where else problem
+    return problem
 
 
 def _list(directory: str) -> set[str]:
