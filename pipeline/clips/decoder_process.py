@@ -47,9 +47,9 @@ class Decoded:
         facts: see `pipeline.clips.decoding.Facts`, by name.
         reason: why the clip cannot be used, or not to its end; empty if it can.
         is_damaged: whether the segments before the damage are whole.
-        frames_sha256: digest of the chosen frames' pixels.
+        frames_sha256: digest of the stored frames.
         hashes: difference hashes of four chosen frames, spread over the clip; None for one without contrast.
-        brightness: mean of all pixels, 0..255.
+        brightness: mean gray level of frames that are spread over the clip, 0..255.
     """
 
     facts: dict[str, Any]
@@ -170,15 +170,14 @@ def decode_clip(
 ) -> Iterator[Segment | Decoded]:
     """Decode a clip in this process; see `Decoder.decode`."""
     from pipeline.clips.decoding import Clip, decode_video
-    from pipeline.clips.frame_files import difference_hash, encode_frame, to_channels
+    from pipeline.clips.frame_files import Looks, encode_frame, to_channels
     from pipeline.clips.media_files import is_image
     from pipeline.clips.still_images import decode_images
 
     clip = Clip(path, Fraction(start or 0), None if end is None else Fraction(end))
     frames: list[bytes] = []
     timestamps: list[int] = []
-    digest, total, count = hashlib.sha256(), 0, 0
-    hashes: list[int | None] = []
+    digest, looks = hashlib.sha256(), Looks()
     reason, is_damaged = "", False
     still = os.path.isdir(path) or is_image(path)
     try:
@@ -187,11 +186,8 @@ def decode_clip(
             if image is not last:  # A frame may be shown at several of the chosen times.
                 last, stored = image, to_channels(image, settings.channels)
                 content = encode_frame(stored, settings.encoding, settings.jpeg_quality)
-                pixels, hashed = stored.tobytes(), difference_hash(image)
-                mean = int(stored.sum(dtype="int64"))
-            digest.update(pixels)
-            hashes.append(hashed)
-            total, count = total + mean, count + len(pixels)
+            digest.update(content)
+            looks.add(image)
             frames.append(content)
             timestamps.append(round((clip.start + number / settings.fps) * 10**6))
             if len(frames) == settings.max_frames:
@@ -203,12 +199,10 @@ def decode_clip(
         reason = f"takes more than {MAX_MEMORY_BYTES // 2**20} MiB to decode"
     if frames:
         yield Segment(frames, timestamps)
-    if not hashes and not reason:
+    if not looks.count and not reason:
         reason = "has no frames in the part that is asked for"
-    spread = [hashes[len(hashes) * place // 8] for place in (1, 3, 5, 7)] if hashes else []
-    yield Decoded(
-        asdict(clip.facts), reason, is_damaged, digest.hexdigest(), spread, round(total / max(count, 1), 3)
-    )
+    facts = asdict(clip.facts)
+    yield Decoded(facts, reason, is_damaged, digest.hexdigest(), looks.hashes(), looks.brightness())
 
 
 def _serve() -> None:

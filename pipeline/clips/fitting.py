@@ -88,7 +88,7 @@ class FrameFitter:
     def _to_rgb(self, frame: VideoFrame, width: int, height: int) -> Image:
         if any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8":
             frame = VideoFrame.from_ndarray(flatten(self._reformat(frame, None, None, "rgba")), "rgb24")
-        return self._reformat(frame, width, height, "rgb24")
+        return self._reformat(frame, width, height, "gbrp")  # Twice as fast as to rgb24.
 
     def _reformat(self, frame: VideoFrame, width: int | None, height: int | None, pixels: str) -> Image:
         # Threads only cost time at these sizes: every core has a process of its own.

@@ -11,8 +11,7 @@ from PIL import Image as Pillow
 
 Image = npt.NDArray[np.uint8]
 
-# Of a perceptual hash: a bit for each of 8 x 8 comparisons of neighbours.
-HASH_BITS = 64
+_MOST_LOOKS = 64
 # Frames whose small versions have less contrast than this, in gray levels, are alike whatever they show.
 _LEAST_CONTRAST = 12
 
@@ -55,14 +54,50 @@ def to_channels(image: Image, channels: int) -> Image:
     return np.asarray(Pillow.fromarray(image).convert("L"))[..., None]
 
 
-def difference_hash(image: Image) -> int | None:
-    """The 64-bit difference hash of an RGB frame; None for a frame with too little contrast.
+class Looks:
+    """What a clip looks like: hashes and brightness of frames that are spread over it.
+
+    Not every frame is looked at: when there are `_MOST_LOOKS`, every second one is dropped, and from then on
+    only half as many are taken. So four frames near 1/8, 3/8, 5/8 and 7/8 of the clip are always among them.
+
+    Attributes:
+        count: number of frames.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._every = 1
+        self._taken: list[tuple[int | None, float]] = []
+
+    def add(self, image: Image) -> None:
+        """Add the next frame, uint8 (h, w, 3)."""
+        if self.count % self._every == 0:
+            self._taken.append(_look(image))
+            if len(self._taken) == _MOST_LOOKS:
+                self._taken, self._every = self._taken[::2], 2 * self._every
+        self.count += 1
+
+    def hashes(self) -> list[int | None]:
+        """Difference hashes of four frames, None for one with too little contrast; empty without frames."""
+        if not self._taken:
+            return []
+        places = (place * self.count // (8 * self._every) for place in (1, 3, 5, 7))
+        return [self._taken[min(place, len(self._taken) - 1)][0] for place in places]
+
+    def brightness(self) -> float:
+        """Mean gray level, 0..255."""
+        return round(sum(mean for _, mean in self._taken) / max(1, len(self._taken)), 3)
+
+
+def _look(image: Image) -> tuple[int | None, float]:
+    """The 64-bit difference hash of an RGB frame, None with too little contrast, and its mean gray level.
 
     Each bit says whether a pixel of the frame, scaled to 9 x 8 gray pixels, is darker than its right
     neighbour (N. Krawetz, "Kind of like that", 2013).
     """
     small = np.asarray(Pillow.fromarray(image).convert("L").resize((9, 8), Pillow.Resampling.BOX))
+    mean = float(small.mean())
     if int(small.max()) - int(small.min()) < _LEAST_CONTRAST:
-        return None
+        return None, mean
     bits = np.packbits(small[:, :-1] < small[:, 1:])
-    return int.from_bytes(bits.tobytes(), "big")
+    return int.from_bytes(bits.tobytes(), "big"), mean

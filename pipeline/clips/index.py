@@ -38,9 +38,9 @@ class Entry:
         checksums: for each record, `checksum` of each of its images, one after the other.
         num_bytes: size of the payloads.
         num_frames: number of chosen frames.
-        frames_sha256: digest of the chosen frames' pixels.
+        frames_sha256: digest of the stored frames.
         hashes: see `pipeline.clips.decoder_process.Decoded`.
-        brightness: mean of all pixels, 0..255.
+        brightness: see `pipeline.clips.decoder_process.Decoded`.
     """
 
     source: Source
