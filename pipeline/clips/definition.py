@@ -18,7 +18,7 @@ from pipeline.clips.clip_reader import ClipReader
 from pipeline.clips.decoder_process import Decoder
 from pipeline.clips.frame_files import decode_frame
 from pipeline.clips.frame_settings import MAX_SIDE, FrameSettings
-from pipeline.clips.index import Entry, Index, checksum, index_bytes, read_index
+from pipeline.clips.index import Entry, Index, checksum, read_index
 from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules
 from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_clips
 from pipeline.clips.near_duplicates import find_pairs
@@ -219,7 +219,10 @@ class Clips(Definition):
         if listing.sources[0].split is not None:
             from pipeline.clips.index_choices import check_classes
 
-            check_classes([Entry(each, "", {}) for each in listing.sources], RequestError)
+            classes: dict[str, set[str]] = {}
+            for each in listing.sources:
+                classes.setdefault(each.split or "", set()).add(each.label or "")
+            check_classes(classes, RequestError)
             return
         groups: dict[str, set[str]] = {}
         for each in listing.sources:
@@ -266,10 +269,12 @@ class Clips(Definition):
         listing = self.listing()
         found = read_clips(listing.sources, self._reader(), self._cache(directory), run_job)
         entries = self._rules.apply(found)
-        content = index_bytes(entries, listing.ignored)
-        used = [entry for entry in entries if entry.records]
-        counts = Counter(entry.source.split for entry in used for _ in entry.records)
-        num_bytes = sum(entry.num_bytes for entry in used)
+        content = entries.to_bytes(listing.ignored)
+        counts: Counter[str | None] = Counter()
+        num_bytes = 0
+        for entry in entries:
+            counts[entry.source.split] += len(entry.records)
+            num_bytes += entry.num_bytes
         prepared = replace(
             self,
             index_sha256=hashlib.sha256(content).hexdigest(),
@@ -386,7 +391,7 @@ class Clips(Definition):
 
     def sources_summary(self) -> dict[str, Any]:
         """See `Definition.sources_summary`: every clip that is not used whole, with its reason, and leaks."""
-        entries, ignored = list(self.index.entries()), self.index.ignored()
+        entries, ignored = self.index.entries(), self.index.ignored()
         pairs = find_pairs(entries)
         return {
             "clips": len(entries),

@@ -24,7 +24,7 @@ from pipeline.storage import files
 _VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A clip of the index.
 
@@ -87,15 +87,30 @@ def checksum(image: bytes) -> str:
     return f"{zlib.crc32(image):08x}"
 
 
-def index_bytes(entries: Iterable[Entry], ignored: Mapping[str, str]) -> bytes:
-    """The content of the index's file."""
-    lines: list[Any] = [{"version": _VERSION}]
-    lines += [entry.to_json() for entry in entries]
-    lines += [{"ignored": path, "reason": ignored[path]} for path in sorted(ignored)]
-    return b"".join(
-        json.dumps(line, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        for line in lines
-    )
+class Entries:
+    """Clips of an index; they are kept as JSON and parsed whenever asked for, which takes little memory."""
+
+    def __init__(self, lines: Iterable[bytes] = ()) -> None:
+        self._lines = list(lines)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (Entry.from_json(json.loads(line)) for line in self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def append(self, entry: Entry) -> None:
+        """Add a clip."""
+        self._lines.append(_line(entry.to_json()))
+
+    def to_bytes(self, ignored: Mapping[str, str]) -> bytes:
+        """The content of the index's file, with the ignored files and the reasons."""
+        last = [_line({"ignored": path, "reason": ignored[path]}) for path in sorted(ignored)]
+        return b"".join(line + b"\n" for line in [_line({"version": _VERSION}), *self._lines, *last])
+
+
+def _line(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class Index:
@@ -110,11 +125,9 @@ class Index:
         self._lines = content.splitlines()[1:]
         self._seed = seed
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Entries:
         """All clips, also those that are not used."""
-        for line in self._lines:
-            if not line.startswith(b'{"ignored"'):
-                yield Entry.from_json(json.loads(line))
+        return Entries(line for line in self._lines if not line.startswith(b'{"ignored"'))
 
     def ignored(self) -> dict[str, str]:
         """Why files were ignored, by path."""

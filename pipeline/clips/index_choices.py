@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.clips.index import Entry
+from pipeline.clips.index import Entries, Entry
 from pipeline.clips.split_choice import choose_splits
 from pipeline.command_line.errors import WorkError
 
@@ -35,29 +35,34 @@ class Rules:
     seed: int
     allow_missing_classes: bool
 
-    def apply(self, entries: Sequence[Entry]) -> list[Entry]:
+    def apply(self, entries: Entries) -> Entries:
         """The entries with their splits; those that are not used have a `reason`.
 
         Raises:
             WorkError: if clips are bad and must not be, or a class is missing from a split.
         """
-        entries = [self._judged(entry) for entry in entries]
-        bad = [entry for entry in entries if entry.reason or entry.damage]
+        bad: list[Entry] = []
+        groups: dict[str, list[str]] = defaultdict(list)
+        for entry in map(self._judged, entries):
+            if entry.reason or entry.damage:
+                bad.append(entry)
+            if not entry.reason and entry.source.split is None:
+                groups[entry.source.group or ""].append(entry.source.label or "")
         self._check_bad(bad, len(entries))
-        used = [entry for entry in entries if not entry.reason]
-        if not used:
+        splits = choose_splits(groups, self.shares, self.seed) if groups else {}
+        chosen, classes = Entries(), defaultdict[str, set[str]](set)
+        for entry in map(self._judged, entries):
+            if not entry.reason:
+                source = entry.source
+                split = source.split if source.split is not None else splits[source.group or ""]
+                classes[split].add(source.label or "")
+                entry = replace(entry, source=replace(source, split=split))
+            chosen.append(entry)
+        if not classes:
             raise WorkError(f"no clip can be used: {_named(bad)}")
-        if used[0].source.split is None:
-            splits = self._splits(used)
-            entries = [
-                replace(entry, source=replace(entry.source, split=splits[entry.source.group or ""]))
-                if not entry.reason
-                else entry
-                for entry in entries
-            ]
         if not self.allow_missing_classes:
-            check_classes([entry for entry in entries if not entry.reason], WorkError)
-        return entries
+            check_classes(classes, WorkError)
+        return chosen
 
     def _judged(self, entry: Entry) -> Entry:
         if not entry.reason and entry.damage and self.on_bad_clip != TRIM:
@@ -78,18 +83,14 @@ class Rules:
                 f" {self.max_bad:.3%} allows: {_named(bad)}"
             )
 
-    def _splits(self, used: Sequence[Entry]) -> dict[str, str]:
-        groups: dict[str, list[str]] = defaultdict(list)
-        for entry in used:
-            groups[entry.source.group or ""].append(entry.source.label or "")
-        return choose_splits(groups, self.shares, self.seed)
 
+def check_classes(classes: Mapping[str, set[str]], error: type[Exception]) -> None:
+    """Check that every class is in every split; raises ``error`` if one is missing.
 
-def check_classes(entries: Sequence[Entry], error: type[Exception]) -> None:
-    """Check that every class is in every split; raises ``error`` if one is missing."""
-    classes: dict[str, set[str]] = defaultdict(set)
-    for entry in entries:
-        classes[entry.source.split or ""].add(entry.source.label or "")
+    Args:
+        classes: by split, the classes of its clips.
+        error: RequestError or WorkError.
+    """
     everything = set().union(*classes.values())
     for split, found in classes.items():
         if missing := sorted(everything - found):

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.clips.clip_reader import ClipReader
 from pipeline.clips.decoder_process import Decoder
-from pipeline.clips.index import Entry
+from pipeline.clips.index import Entries, Entry
 from pipeline.clips.sources import Source
 from pipeline.definition import JobRunner
 from pipeline.storage import atomic_files, files
@@ -101,7 +101,7 @@ class Cache:
 
 def read_clips(
     sources: Sequence[Source], reader: ClipReader, cache: Cache, run_job: JobRunner
-) -> list[Entry]:
+) -> Entries:
     """Read all clips that were not read before; return the entries of all, in the order of the clips.
 
     Raises:
@@ -109,8 +109,7 @@ def read_clips(
     """
     per_batch = max(1, min(_CLIPS_PER_BATCH, len(sources) // _FEWEST_BATCHES))
     batches = [sources[first : first + per_batch] for first in range(0, len(sources), per_batch)]
-    found = [cache.read_batch(batch) for batch in batches]
-    missing = [batch for batch, entries in zip(batches, found, strict=True) if entries is None]
+    missing = [batch for batch in batches if cache.read_batch(batch) is None]
     if missing:
         files.make_directory(cache.path)
 
@@ -126,16 +125,14 @@ def read_clips(
             )
 
         run_job(build, cache.num_entries, len(sources), "clips")
-    entries = []
-    for batch, known in zip(batches, found, strict=True):
-        read = known if known is not None else cache.read_batch(batch)
+    entries = Entries()
+    for batch in batches:
+        read = cache.read_batch(batch)
         if read is None:
             raise OSError(f"{cache.path}: the job ended but {batch[0].name} was not read")
-        entries += read
-    return [
-        replace(entry, source=replace(entry.source, split=source.split))
-        for entry, source in zip(entries, sources, strict=True)
-    ]
+        for source, entry in zip(batch, read, strict=True):
+            entries.append(replace(entry, source=replace(entry.source, split=source.split)))
+    return entries
 
 
 def _read_clips_fn(reader: ClipReader, cache: Cache) -> Any:

@@ -42,41 +42,47 @@ class Pair:
         return f"{self.second} ({self.splits[1]}) {how} {self.first} ({self.splits[0]})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of a clip: its name, split, digest of frames, and hashes as one number."""
+
+    name: str
+    split: str
+    frames: bytes
+    number: int | None
+
+    @classmethod
+    def of(cls, entry: Entry) -> _Seen:
+        number = 0
+        for each in entry.hashes:
+            if each is None:  # A frame without contrast looks like any other.
+                return cls(
+                    entry.source.name, entry.source.split or "", bytes.fromhex(entry.frames_sha256), None
+                )
+            number = number << 64 | each
+        return cls(entry.source.name, entry.source.split or "", bytes.fromhex(entry.frames_sha256), number)
+
+
 def find_pairs(entries: Iterable[Entry]) -> list[Pair]:
     """Pairs of clips that show the same, sorted: of equal ones each with the first, of others each pair once.
 
     Args:
-        entries: clips that are used, with their splits, sorted by name.
+        entries: clips with their splits, sorted by name; those that are not used are left out.
     """
-    used = [entry for entry in entries if entry.records]
-    first_of: dict[str, Entry] = {}
+    first_of: dict[bytes, _Seen] = {}
     pairs, distinct = [], []
-    for entry in used:
-        first = first_of.setdefault(entry.frames_sha256, entry)
-        if first is entry:
-            distinct.append(entry)
+    for seen in (_Seen.of(entry) for entry in entries if entry.records):
+        first = first_of.setdefault(seen.frames, seen)
+        if first is seen:
+            distinct.append(seen)
         else:
-            pairs.append(_pair(first, entry, True))
-    numbers = {
-        place: number for place, entry in enumerate(distinct) if (number := _number(entry)) is not None
-    }
-    pairs += [_pair(distinct[one], distinct[two], False) for one, two in sorted(_near(numbers))]
-    return pairs
+            pairs.append(_pair(first, seen, True))
+    numbers = {place: seen.number for place, seen in enumerate(distinct) if seen.number is not None}
+    return [*pairs, *(_pair(distinct[one], distinct[two], False) for one, two in sorted(_near(numbers)))]
 
 
-def _pair(first: Entry, second: Entry, is_exact: bool) -> Pair:
-    splits = first.source.split or "", second.source.split or ""
-    return Pair(first.source.name, second.source.name, splits, is_exact)
-
-
-def _number(entry: Entry) -> int | None:
-    """The hashes of a clip as one number; None if a frame has no contrast."""
-    number = 0
-    for each in entry.hashes:
-        if each is None:
-            return None
-        number = number << 64 | each
-    return number
+def _pair(first: _Seen, second: _Seen, is_exact: bool) -> Pair:
+    return Pair(first.name, second.name, (first.split, second.split), is_exact)
 
 
 def _near(numbers: Mapping[int, int]) -> Iterator[tuple[int, int]]:
