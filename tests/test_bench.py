@@ -41,6 +41,7 @@ def test_wrong_requests_are_one_line(program: Program, tmp_path: Path, words: li
     assert named in line
 
 
+@pytest.mark.slow
 def test_figures_are_written_with_where_they_are_from(program: Program, tmp_path: Path) -> None:
     answer = program("benchmarks.bench", "resuming", "--quick", "--num_path", "256", "--output_dir", tmp_path)
     assert answer.returncode == 0, answer.stderr

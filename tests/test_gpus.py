@@ -161,7 +161,10 @@ def driver(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("backend", "library", "extra"),
-    [("tensorflow", "TensorFlow", "gpu"), pytest.param("jax", "JAX", "jax-cuda", marks=pytest.mark.storm)],
+    [
+        pytest.param("tensorflow", "TensorFlow", "gpu", marks=pytest.mark.slow),
+        pytest.param("jax", "JAX", "jax-cuda", marks=pytest.mark.storm),
+    ],
 )
 def test_a_gpu_that_the_backend_does_not_see_is_told(
     backend: str, library: str, extra: str, driver: str

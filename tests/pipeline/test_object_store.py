@@ -52,7 +52,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return _on_disk(directory)
 
 
-@pytest.mark.parametrize("mode", ["in_memory", pytest.param("multi_processing", marks=pytest.mark.storm)])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("in_memory", marks=pytest.mark.slow),
+        pytest.param("multi_processing", marks=pytest.mark.storm),
+    ],
+)
 def test_a_data_set_is_made_verified_repaired_and_replaced_there(
     store: Store, small: dict[str, bytes], mode: str, tmp_path: Path
 ) -> None:

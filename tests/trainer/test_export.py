@@ -121,7 +121,10 @@ def test_the_flag_knows_every_format() -> None:
     assert tuple(EXPORT_FORMATS) == FORMAT_NAMES == tuple(USERS)
 
 
-@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+@pytest.mark.parametrize(
+    "format_name",
+    [FORMAT_NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in FORMAT_NAMES[1:])],
+)
 def test_an_export_answers_as_the_model_does_without_this_project(
     tmp_path: Path, seeded_run: Path, format_name: str
 ) -> None:
@@ -165,7 +168,7 @@ def _check_answers(format_name: str, export: Path, directory: Path, classifier: 
 @pytest.mark.parametrize(
     ("architecture", "precision"),
     [
-        ("layerwise", "float32"),
+        pytest.param("layerwise", "float32", marks=pytest.mark.slow),
         pytest.param("submodel", "mixed_float16", marks=pytest.mark.storm),
         pytest.param("folded", "mixed_bfloat16", marks=[MULTIPLIES_BFLOAT16, pytest.mark.storm]),
         pytest.param("layerwise", "mixed_float16", marks=pytest.mark.storm),

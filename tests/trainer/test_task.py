@@ -179,6 +179,7 @@ def test_a_wrong_cluster_is_refused_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_fewer_shards_than_processes_are_refused(
     tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

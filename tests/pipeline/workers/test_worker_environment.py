@@ -72,7 +72,7 @@ def test_death_in_a_step_that_hands_nothing_on(start: list["subprocess.Popen[str
     assert "ended: a worker process died" in errors
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_death_before_the_worker_connects(
     tmp_path: Path, start: list["subprocess.Popen[str]"], victim: int
 ) -> None:

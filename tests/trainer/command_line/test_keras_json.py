@@ -126,7 +126,7 @@ def test_a_backend_that_is_not_supported_is_one_line(tmp_path: Path, program: st
     ("text", "backend"),
     [
         ('{"backend": "jax", "floatx": "float8", "epsilon": 1}', "jax"),
-        ("[]", "tensorflow"),
+        pytest.param("[]", "tensorflow", marks=pytest.mark.slow),
     ],
 )
 def test_the_backend_of_a_file_is_taken_whatever_else_it_says(

@@ -18,7 +18,7 @@ _SUMMING = re.compile(r" all-reduce(-start)?\(")
 @pytest.mark.parametrize(
     ("devices", "encoding"),
     [
-        (2, "path"),
+        pytest.param(2, "path", marks=pytest.mark.slow),
         pytest.param(4, "path", marks=pytest.mark.storm),
         pytest.param(2, "frames", marks=pytest.mark.storm),
         pytest.param(4, "frames", marks=pytest.mark.storm),

@@ -88,7 +88,7 @@ def test_transfers_that_an_error_of_the_model_stops_are_no_errors_of_reading(
 @pytest.mark.parametrize(
     "module",
     [
-        "trainer.task",
+        pytest.param("trainer.task", marks=pytest.mark.slow),
         *(pytest.param(name, marks=pytest.mark.storm) for name in ("trainer.evaluate", "trainer.predict")),
     ],
 )

@@ -71,7 +71,7 @@ def _assert_equal(served: Iterator[Any], local: Iterator[Any], count: int) -> No
         tf.nest.map_structure(np.testing.assert_array_equal, next(served), next(local))
 
 
-@pytest.mark.parametrize("first_step", [0, 20])
+@pytest.mark.parametrize("first_step", [pytest.param(0, marks=pytest.mark.slow), 20])
 def test_two_workers_give_the_same_batches(
     files: SplitFiles, small_blocks: None, dispatcher: Any, start_worker: Callable[[], Any], first_step: int
 ) -> None:
@@ -100,6 +100,7 @@ def test_whoever_goes_back_gets_the_same_again(
     service.close()
 
 
+@pytest.mark.slow
 def test_damage_is_named(tmp_path: Path, dispatcher: Any, start_worker: Callable[[], Any]) -> None:
     start_worker()
     directory = make_dataset(tmp_path / "d", num_train=600)

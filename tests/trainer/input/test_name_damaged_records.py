@@ -172,6 +172,9 @@ def test_evaluation_of_whole_data_is_the_same_either_way(
     assert documents[0]["dataset"]["left_out"] == {"num_sequences": 0, "shards": {}}
 
 
+@pytest.mark.parametrize(
+    "dataset_dir", ["path", pytest.param("frames", marks=pytest.mark.slow)], indirect=True
+)
 def test_training_skips_and_counts(copied: Path, tmp_path: Path) -> None:
     _damage(copied, TRAIN_SHARD, _lose_a_page)
     with pytest.raises(WorkError, match=rf"{TRAIN_SHARD}: record 2.*pipeline.verify {copied} --repair"):

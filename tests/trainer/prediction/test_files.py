@@ -266,6 +266,7 @@ def test_csv_says_what_json_lines_say(tmp_path: Path, run_dir: Path) -> None:
     assert {Path(row["file"]).name for row in rows} == {"a.tfrecord", odd}
 
 
+@pytest.mark.slow
 def test_stdout_has_only_lines(tmp_path: Path, run_dir: Path, program: Program) -> None:
     np.save(tmp_path / "a.npy", FRAMES)
     done = program("trainer.predict", f"--model_dir={run_dir}", "--input", tmp_path / "a.npy")

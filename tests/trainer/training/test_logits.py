@@ -13,7 +13,13 @@ from trainer.tasks.classify import is_correct
 LOGITS = np.linspace(-30, 30, 61)
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.storm)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("tensorflow", marks=pytest.mark.slow),
+        pytest.param("jax", marks=pytest.mark.storm),
+    ],
+)
 def test_gradients_are_those_of_logits(path_dataset_dir: Path, backend: str) -> None:
     pytest.importorskip(backend)
     done = run_python(__file__, path_dataset_dir, variables=environment(KERAS_BACKEND=backend))

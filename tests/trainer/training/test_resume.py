@@ -88,7 +88,14 @@ def test_checkpoints_stand_where_they_are_asked_for(whole_run: Path) -> None:
         assert read_state(RunDirectory(str(whole_run)).checkpoint_path(step)).step == step
 
 
-@pytest.mark.parametrize("step", [12, 15, *(pytest.param(step, marks=pytest.mark.storm) for step in (4, 24))])
+@pytest.mark.parametrize(
+    "step",
+    [
+        12,
+        pytest.param(15, marks=pytest.mark.slow),
+        *(pytest.param(step, marks=pytest.mark.storm) for step in (4, 24)),
+    ],
+)
 def test_a_run_goes_on_exactly(tmp_path: Path, path_dataset_dir: Path, whole_run: Path, step: int) -> None:
     run = _killed_after(step, whole_run, tmp_path / "run")
     result = train(SETTINGS, str(path_dataset_dir), str(run), KEEP_ALL)
@@ -134,6 +141,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert_same_run(run, whole_run)
 
 
+@pytest.mark.slow
 def test_new_checkpoints_are_kept_beside_a_damaged_later_one(
     tmp_path: Path, path_dataset_dir: Path, whole_run: Path
 ) -> None:
@@ -167,6 +175,7 @@ def test_a_finished_run_needs_no_checkpoints(tmp_path: Path, path_dataset_dir: P
     assert not (run / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_lost_best_checkpoint_is_said(
     tmp_path: Path, path_dataset_dir: Path, whole_run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +217,7 @@ def test_several_steps_an_execution_compute_the_same(
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_a_last_execution_of_validation_may_be_short(
     tmp_path: Path, path_dataset_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +229,7 @@ def test_a_last_execution_of_validation_may_be_short(
     assert untimed_history(tmp_path / "1") == untimed_history(tmp_path / "3")
 
 
+@pytest.mark.slow
 def test_checkpoints_come_by_the_clock_and_a_run_goes_on_from_them(
     tmp_path: Path, path_dataset_dir: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,13 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.storm)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("tensorflow", marks=pytest.mark.slow),
+        pytest.param("jax", marks=pytest.mark.storm),
+    ],
+)
 def test_a_training_reads_little(tmp_path: Path, path_dataset_dir: Path, backend: str) -> None:
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}", "--epochs=1"]
     flags += [f"--steps_per_epoch={STEPS}", "--batch_size=4"]

@@ -74,6 +74,7 @@ def test_training_learns(tmp_path: Path, dataset_dir: Path) -> None:
     assert float(result.history[-1]["val_accuracy"]) > 0.95
 
 
+@pytest.mark.slow
 def test_every_step_lowers_the_loss(tmp_path: Path, path_dataset_dir: Path) -> None:
     # Small steps, each on all of the data: what they gain is thousands of times float32's rounding.
     settings = TrainingSettings(
@@ -86,6 +87,7 @@ def test_every_step_lowers_the_loss(tmp_path: Path, path_dataset_dir: Path) -> N
         assert losses[0] - losses[-1] > 0.002, name
 
 
+@pytest.mark.slow
 def test_the_model_takes_frames_and_loads_with_plain_keras(run_dir: Path) -> None:
     import subprocess
     import sys
@@ -101,6 +103,7 @@ def test_the_model_takes_frames_and_loads_with_plain_keras(run_dir: Path) -> Non
     assert done.stdout.split("\n")[0] == "(3, 1) 30"
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_weights(
     tmp_path: Path, run_dir: Path, path_dataset_dir: Path
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_resumed_run_ends_with_the_same_weights_and_history(
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     tmp_path: Path, run_dir: Path, path_dataset_dir: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +155,7 @@ def test_a_finished_run_is_left_alone(
     assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_an_epoch_is_a_pass_over_the_data_by_default(tmp_path: Path, path_dataset_dir: Path) -> None:
     settings = TrainingSettings(epochs=1, batch_size=64, readers=4)
     assert train(settings, str(path_dataset_dir), str(tmp_path / "run")).step == 600 // 64
@@ -245,7 +250,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize("split", ["train", pytest.param("validation", marks=pytest.mark.slow)])
 def test_a_damaged_record_is_named(tmp_path: Path, split: str) -> None:
     directory = make_dataset(tmp_path / "d")
     shard = directory / f"moving_line-{split}.tfrecord-00002-of-00016"
@@ -281,7 +286,9 @@ def test_a_missing_or_damaged_model_is_written_again(
     _assert_same_weights(run, run_dir)
 
 
-@pytest.mark.parametrize(("first_loss", "best"), [(LOWEST, 15), (HIGHEST, 30)])
+@pytest.mark.parametrize(
+    ("first_loss", "best"), [(LOWEST, 15), pytest.param(HIGHEST, 30, marks=pytest.mark.slow)]
+)
 def test_the_model_is_the_one_with_the_lowest_validation_loss(
     tmp_path: Path, run_dir: Path, path_dataset_dir: Path, first_loss: str, best: int
 ) -> None:
@@ -314,6 +321,7 @@ def test_the_program_trains_and_says_so(tmp_path: Path, path_dataset_dir: Path, 
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_program_refuses_in_one_line(tmp_path: Path, path_dataset_dir: Path, program: Program) -> None:
     done = program("trainer.task", *_flags(tmp_path / "run", path_dataset_dir, "--device=gpu"))
     assert done.returncode == 2
