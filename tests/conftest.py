@@ -11,7 +11,9 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,10 +58,18 @@ def _number(item: pytest.Item) -> int:
 def make_dataset(
     directory: Path, *, encoding: str = "path", image_size: int = 8, seed: int = 3, **counts: int
 ) -> Path:
-    """A small data set, made in this process."""
+    """A small data set, a copy of one that was made in this process."""
     definition = MovingLine(seed=seed, image_size=image_size, encoding=encoding, **{**SMALL, **counts})
-    generate(definition, str(directory), direct_num_workers=1)
+    shutil.copytree(_made(definition).name, directory, dirs_exist_ok=True)
     return directory
+
+
+@cache
+def _made(definition: MovingLine) -> tempfile.TemporaryDirectory[str]:
+    """The data set of a definition; its directory goes with the process."""
+    made = tempfile.TemporaryDirectory()
+    generate(definition, made.name, direct_num_workers=1)
+    return made
 
 
 @pytest.fixture(scope="session", params=list(ENCODINGS))

@@ -82,7 +82,7 @@ def test_death_before_the_worker_connects(
     workers = wait_for_stopped(job, "pipeline.workers.local_worker", 2)
     assert not any(map(_has_sockets, workers))
     os.kill(workers[victim], signal.SIGKILL)
-    time.sleep(3)
+    time.sleep(1)
     os.kill(workers[1 - victim], signal.SIGCONT)  # It may connect when the job has already failed.
     _, errors = job.communicate(timeout=240)
     assert job.returncode == 1

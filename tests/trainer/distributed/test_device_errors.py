@@ -107,6 +107,7 @@ def test_lack_of_memory_on_jax(tmp_path: Path, path_dataset_dir: Path, run_dir: 
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [  # As they stand in reports of users.
+        ("OOM when allocating tensor with shape[70368744177664]", "give a smaller --batch_size"),
         ("No algorithm worked!  Error messages: ...", REMEDY),
         ("Fail to find the dnn implementation.", REMEDY),
         ("DNN library is not found.", REMEDY),
@@ -127,6 +128,7 @@ def test_what_is_said_has_a_remedy(monkeypatch: pytest.MonkeyPatch, text: str, r
         compute()
 
 
+@pytest.mark.slow  # TensorFlow waits 10 seconds for memory.
 def test_lack_of_memory_in_the_middle_of_a_layer() -> None:
     class TooLarge(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types.
         def call(self, inputs: tf.Tensor) -> tf.Tensor:

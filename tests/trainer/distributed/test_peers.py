@@ -106,7 +106,7 @@ def test_one_that_finishes_nothing_is_named(start: Start, idle: int) -> None:
 
 
 def test_nobody_is_named_where_all_wait(start: Start) -> None:
-    processes = start(2, [(0, 8)] * 2)
+    processes = start(2, [(0, 6)] * 2)
     told = []
     for process in processes:
         _, errors = process.communicate(timeout=60)

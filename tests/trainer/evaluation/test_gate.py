@@ -31,17 +31,13 @@ def worse_run(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def documents(
-    path_dataset_dir: Path, better_run: Path, worse_run: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
-    """metrics.json of either model."""
-    directory = tmp_path_factory.mktemp("documents")
-    found = {}
-    for name, run in (("better", better_run), ("worse", worse_run)):
-        found[name] = directory / f"{name}.json"
-        flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={found[name]}"]
-        assert main([*flags, FLIPS]) == 0
-    return found
+def baseline(path_dataset_dir: Path, better_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """metrics.json of the model that has learned."""
+    path = tmp_path_factory.mktemp("documents") / "better.json"
+    assert (
+        main([f"--data_dir={path_dataset_dir}", f"--model_dir={better_run}", f"--output={path}", FLIPS]) == 0
+    )
+    return path
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -49,8 +45,8 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def test_numbers_have_names(documents: dict[str, Path]) -> None:
-    document = _document(documents["better"])
+def test_numbers_have_names(baseline: Path) -> None:
+    document = _document(baseline)
     values = named_numbers(document)
     metrics = document["metrics"]
     assert values["accuracy"] == metrics["accuracy"]
@@ -71,7 +67,7 @@ def test_a_worse_model_fails_and_a_better_one_passes(
     path_dataset_dir: Path,
     better_run: Path,
     worse_run: Path,
-    documents: dict[str, Path],
+    baseline: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     checks = tmp_path / "checks.yaml"
@@ -85,7 +81,7 @@ def test_a_worse_model_fails_and_a_better_one_passes(
     for name, run, code in (("better", better_run, 0), ("worse", worse_run, 1)):
         output = tmp_path / f"{name}.json"
         flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run}", f"--output={output}", FLIPS]
-        assert main([*flags, f"--checks={checks}", f"--baseline={documents['better']}"]) == code
+        assert main([*flags, f"--checks={checks}", f"--baseline={baseline}"]) == code
         printed = capsys.readouterr().out
         document = _document(output)  # Also of a model that fails.
         jsonschema.validate(document, SCHEMA)
@@ -115,13 +111,13 @@ def test_a_change_of_exactly_the_limit_passes(errors: int) -> None:
 
 
 def test_the_metrics_do_not_replace_what_they_are_made_of(
-    tmp_path: Path, path_dataset_dir: Path, run_dir: Path, documents: dict[str, Path]
+    tmp_path: Path, path_dataset_dir: Path, run_dir: Path, baseline: Path
 ) -> None:
     checks = tmp_path / "checks.yaml"
     checks.write_text("accuracy: {min_change: 0}")
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={run_dir}", f"--checks={checks}"]
-    flags.append(f"--baseline={documents['better']}")
-    for output in (checks, documents["better"], run_dir / "model.keras", run_dir / "config.json"):
+    flags.append(f"--baseline={baseline}")
+    for output in (checks, baseline, run_dir / "model.keras", run_dir / "config.json"):
         before = output.read_bytes()
         with pytest.raises(RequestError, match=f"{output.name}: would replace"):
             main([*flags, f"--output={output}"])
@@ -194,9 +190,9 @@ def test_wrong_checks_are_refused_before_any_work(
     ],
 )
 def test_baselines_that_cannot_be_compared_with(
-    tmp_path: Path, path_dataset_dir: Path, run_dir: Path, documents: dict[str, Path], change: Any, named: str
+    tmp_path: Path, path_dataset_dir: Path, run_dir: Path, baseline: Path, change: Any, named: str
 ) -> None:
-    document = _document(documents["better"])
+    document = _document(baseline)
     change(document)
     baseline, checks = tmp_path / "baseline.json", tmp_path / "checks.yaml"
     baseline.write_text(json.dumps(document))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib import image
+from PIL import Image
 from selenium import webdriver
 
 from pipeline.command_line.errors import RequestError
@@ -89,9 +89,9 @@ def test_the_page_needs_nothing_else(plots: Path) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_show_something(plots: Path, name: str) -> None:
-    picture = image.imread(plots / f"{name}.png")
-    assert min(picture.shape[:2]) > 300
-    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20
+    with Image.open(plots / f"{name}.png") as picture:
+        assert min(picture.size) > 300
+        assert picture.getcolors(20) is None  # There are more.
 
 
 def test_one_sequence_of_one_class_has_a_page_too(tmp_path: Path, run_dir: Path) -> None:

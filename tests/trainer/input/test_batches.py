@@ -111,7 +111,7 @@ def test_a_run_starts_at_any_step(path_dataset_dir: Path, readers: int, window: 
     files = _files(path_dataset_dir)
     steps = steps_per_pass(files, 32)
     whole = _paths_of(_train(files, readers=readers, shuffle_window=window), steps + 3)
-    for first in (1, 4, steps - 1, steps, steps + 1):
+    for first in (1, steps - 1, steps + 1):
         part = _train(files, readers=readers, shuffle_window=window, first_step=first)
         assert _paths_of(part, 2) == whole[first : first + 2]
 

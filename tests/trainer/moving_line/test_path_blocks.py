@@ -20,14 +20,17 @@ def _shard(path: Path, image_size: int, first: int, count: int) -> Path:
     return path
 
 
-def _read(paths: list[Path], counts: list[int], image_size: int, passed: int = 0) -> np.ndarray:
-    blocks = path_blocks(
+def _blocks(paths: list[Path], counts: list[int], image_size: int, passed: int = 0) -> tf.data.Dataset:
+    return path_blocks(
         tf.constant([str(path) for path in paths], tf.string),
         tf.constant(counts, tf.int64),
         tf.constant(passed, tf.int64),
         image_size,
     )
-    rows = list(blocks.as_numpy_iterator())
+
+
+def _read(paths: list[Path], counts: list[int], image_size: int, passed: int = 0) -> np.ndarray:
+    rows = list(_blocks(paths, counts, image_size, passed).as_numpy_iterator())
     assert all(0 < len(each) <= BLOCK_RECORDS for each in rows)
     return np.concatenate([np.empty((0, image_size + 1), np.uint8), *rows])
 
@@ -102,12 +105,15 @@ def test_every_changed_byte_is_noticed(tmp_path: Path, image_size: int) -> None:
     whole = _shard(tmp_path / "shard", image_size, 0, 3).read_bytes()
     size = path_records(image_size).record_bytes
     path = tmp_path / "damaged"
+    blocks = _blocks([path], [3], image_size)  # Every iteration reads the file anew.
+    path.write_bytes(whole)
+    assert len(list(blocks)) == 1
     for place in range(size, 2 * size):
         # A lowest bit, which may leave a path possible, and a highest.
         for bit in (1, 0x80):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
             with pytest.raises(DAMAGE):
-                _read([path], [3], image_size)
+                list(blocks)
 
 
 def test_rows_that_share_an_entry_with_others_are_noticed(tmp_path: Path) -> None:
