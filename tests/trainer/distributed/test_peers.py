@@ -70,7 +70,7 @@ def _error(process: Process, seconds: float) -> str:
     return str(line)
 
 
-@pytest.mark.parametrize("stopped", [0, 1])
+@pytest.mark.parametrize("stopped", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_stopped_process_is_named_and_ends_when_it_goes_on(start: Start, stopped: int) -> None:
     processes = start(3, [(600, 0)] * 2)
     processes[stopped].send_signal(signal.SIGSTOP)
@@ -94,7 +94,7 @@ def test_a_pause_is_forgiven(start: Start) -> None:
         assert (process.returncode, errors) == (0, "")
 
 
-@pytest.mark.parametrize("idle", [0, 2])
+@pytest.mark.parametrize("idle", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_one_that_finishes_nothing_is_named(start: Start, idle: int) -> None:
     lives = [(600.0, 0.0)] * 3
     lives[idle] = (0, 600)

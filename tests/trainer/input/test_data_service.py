@@ -87,6 +87,7 @@ def test_two_workers_give_the_same_batches(
     service.close()
 
 
+@pytest.mark.parametrize("files", ["path", pytest.param("frames", marks=pytest.mark.slow)], indirect=True)
 def test_whoever_goes_back_gets_the_same_again(
     files: SplitFiles, small_blocks: None, dispatcher: Any, start_worker: Callable[[], Any]
 ) -> None:

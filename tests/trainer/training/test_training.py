@@ -64,6 +64,9 @@ def test_history_has_a_row_an_epoch(run_dir: Path) -> None:
         assert float(row["sequences_per_second"]) == pytest.approx(240 / float(row["seconds"]), rel=0.01)
 
 
+@pytest.mark.parametrize(
+    "dataset_dir", ["path", pytest.param("frames", marks=pytest.mark.slow)], indirect=True
+)
 def test_training_learns(tmp_path: Path, dataset_dir: Path) -> None:
     # All but the last layer know which way a line goes; it answers 0.5, and has to learn which way is which.
     settings = TrainingSettings(epochs=1, steps_per_epoch=5, batch_size=32, readers=4, learning_rate=0.01)
@@ -111,6 +114,7 @@ def test_the_same_request_gives_the_same_weights(
     _assert_same_weights(tmp_path / "again", run_dir)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_same_weights_and_history(
     tmp_path: Path, run_dir: Path, path_dataset_dir: Path
 ) -> None:
@@ -273,7 +277,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path, path_datas
         assert all(np.isfinite(weight).all() for weight in weights)
 
 
-@pytest.mark.parametrize("content", [None, b"PK cut short"])
+@pytest.mark.parametrize("content", [None, pytest.param(b"PK cut short", marks=pytest.mark.slow)])
 def test_a_missing_or_damaged_model_is_written_again(
     tmp_path: Path, run_dir: Path, path_dataset_dir: Path, content: bytes | None
 ) -> None:
