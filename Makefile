@@ -22,7 +22,7 @@ EXTRAS := [$(if $(GPU),gpu,train)]
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test test-slow test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench breakdown figures scaling gpu seeds observations constraints clean
+.PHONY: help install install-dev demo test test-slow coverage test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench breakdown figures scaling gpu seeds observations constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
@@ -63,11 +63,15 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 	@echo "metrics      $(DEMO_DIR)/metrics.json, report/report.html"
 	@echo "pictures     $(DEMO_DIR)/prediction.png, line.png, line.gif"
 
-test: install-dev  ## Run the tests and measure their coverage.
-	$(RUN) pytest --numprocesses 2 --cov --cov-report=term
+test: install-dev  ## Run the tests; under ten minutes.
+	$(RUN) pytest --numprocesses 2
 
 test-slow: install-dev  ## Run the tests of several seconds each whose subject a faster test touches.
 	$(RUN) pytest -m slow --numprocesses 2
+
+# Measuring makes Python 3.11 half as slow again.
+coverage: install-dev  ## Run the tests, the slow ones too, and measure their coverage.
+	$(RUN) pytest -m 'not storm and not commands' --numprocesses 2 --cov --cov-report=term
 
 test-docs: install-dev  ## Run every command of README and docs, made small; a few minutes.
 	$(RUN) pytest tests/commands -m commands --numprocesses 2 --dist loadfile
