@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.jobs import HAS_AFFINITY, command, output_of
+from benchmarks.jobs import HAS_AFFINITY, command, timed_output_of
 from benchmarks.process_memory import HAS_PROC
 from benchmarks.results_file import default_results_path, write_results
-from benchmarks.rows import Row, table
-from benchmarks.tables import COMPARED, SECTIONS, TABLES, module_of
+from benchmarks.rows import rows_of, rows_to_json, table
+from benchmarks.tables import SECTIONS, TABLES, module_of
 from pipeline.command_line.arguments import ArgumentParser, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
@@ -55,45 +55,32 @@ def _parser() -> ArgumentParser:
     add("names", nargs="*", metavar="NAME", help=f"of {', '.join(TABLES)} (default: those of the comparison)")
     add("--output_dir", type=Path, required=True, help="for figures, data sets and models, which stay")
     add("--quick", action="store_true", help="few sequences and one round: shows that it works")
-    settings: dict[str, Any] = {}
-    users: dict[str, list[str]] = {}
-    for name, each in TABLES.items():
-        for setting, (default, _) in each.settings.items():
-            settings[setting] = default
-            users.setdefault(setting, []).append(name)
-    for setting, default in settings.items():
-        one = default[0] if isinstance(default, list) else default
-        add(
-            f"--{setting}",
-            type=positive_int if isinstance(one, int) else str,
-            nargs="+" if isinstance(default, list) else None,
-            default=SUPPRESS,
-            help=f"for {', '.join(users[setting])}",
-        )
+    for setting in dict.fromkeys(setting for each in TABLES.values() for setting in each.settings):
+        users = [name for name, each in TABLES.items() if setting in each.settings]
+        value = TABLES[users[0]].settings[setting][0]
+        one, number = (value[0], "+") if isinstance(value, list) else (value, None)
+        of_type = positive_int if isinstance(one, int) else str
+        add(f"--{setting}", type=of_type, nargs=number, default=SUPPRESS, help=f"for {', '.join(users)}")
     return parser
 
 
 def _measure(name: str, directory: Path, quick: bool, given: dict[str, Any]) -> int:
     """Measure one table, here."""
-    asked = TABLES[name]
+    asked, path = TABLES[name], directory / f"{name}.json"
     if asked.tensorflow:
         from trainer.command_line.startup import import_tensorflow_quietly
 
         import_tensorflow_quietly()
-    path = directory / f"{name}.json"
     module = module_of(name)
-    if name in SECTIONS:
-        rows: list[Row] = module.measure(directory, quick)
-        if quick:  # Targets are of whole runs.
-            rows = [replace(row, target=None) for row in rows]
-        found = {"rows": [row.to_json() for row in rows]}
-        write_results(path, _command([name], quick), asked.versions, found)
+    if name in SECTIONS:  # Targets are of whole runs.
+        rows = [replace(row, target=None) if quick else row for row in module.measure(directory, quick)]
+        write_results(path, _command([name], quick), rows_to_json(rows))
         print(f"{table(rows)}\n{path}")
         return 0
     settings = {setting: values[quick] for setting, values in asked.settings.items()} | given
     measured = module.measure(directory, **settings)
     for figures in measured if isinstance(measured, Iterator) else [measured]:
-        write_results(path, asked.command, asked.versions, figures)
+        write_results(path, asked.command, figures)
     print(f"{module.table(figures)}\n{path}")
     problems: list[str] = module.problems(figures) if hasattr(module, "problems") else []
     for problem in problems:
@@ -103,18 +90,16 @@ def _measure(name: str, directory: Path, quick: bool, given: dict[str, Any]) -> 
 
 def _measure_each(names: list[str], directory: Path, quick: bool, given: dict[str, Any]) -> int:
     """Measure every table in a process of its own, and put the sections' rows together."""
-    start = time.monotonic()
-    rows: list[Row] = []
+    start, rows = time.monotonic(), []
     for name in names:
         print(f"{time.monotonic() - start:5.0f} s  {name}", flush=True)
         flags: list[object] = ["--output_dir", directory, *(["--quick"] if quick else [])]
         for setting in given.keys() & TABLES[name].settings.keys():
             value = given[setting]
             flags += [f"--{setting}", *(value if isinstance(value, list) else [value])]
-        printed = output_of(command(PROGRAM, name, *flags))
+        printed = timed_output_of(command(PROGRAM, name, *flags))[1]
         if name in SECTIONS:
-            document = json.loads((directory / f"{name}.json").read_text())
-            rows += [Row.from_json(row) for row in document["rows"]]
+            rows += rows_of(json.loads((directory / f"{name}.json").read_text()))
         else:
             print(printed)
     if not rows:
@@ -123,8 +108,7 @@ def _measure_each(names: list[str], directory: Path, quick: bool, given: dict[st
     is_whole = not quick and set(sections) == set(SECTIONS)
     path = default_results_path() if is_whole else directory / "bench.json"
     seconds = time.monotonic() - start
-    figures = {"seconds": round(seconds), "rows": [row.to_json() for row in rows]}
-    write_results(path, _command(sections, quick), COMPARED, figures)
+    write_results(path, _command(sections, quick), {"seconds": round(seconds), **rows_to_json(rows)})
     print(f"{table(rows)}\n{seconds / 60:.1f} minutes; medians (lowest to highest); {path}")
     return 0
 

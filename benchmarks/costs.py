@@ -36,18 +36,14 @@ class Costs:
     """Measured figures, medians of all rounds; rates and seconds are of one core.
 
     Attributes:
-        image_size: S of the sequences that the rates are of.
-        processor: that they were measured on.
-        rates: sequences a second, by stage.
-        peak_bytes: the most memory of a process, by stage.
+        image_size, processor: S of the sequences that the rates are of, and what they were measured on.
+        rates, peak_bytes: sequences a second, and the most memory of a process, by stage.
         record_bytes: bytes a sequence, by encoding.
         shard_seconds: what a shard takes besides its sequences, by runner.
         hash_seconds: of a sequence's hash, when duplicates are looked for.
         file_seconds, run_seconds: what each file and each sorted run adds to every range of hashes.
-        manifest_bytes: of a data set.
-        opening_seconds: of a data set, after imports.
-        epoch_seconds: to an epoch's first batch, after imports.
-        epoch_bytes: memory of the process that does so.
+        manifest_bytes, opening_seconds: of a data set; imports are not counted.
+        epoch_seconds, epoch_bytes: to an epoch's first batch, after imports, and memory of that process.
     """
 
     image_size: int
@@ -85,32 +81,30 @@ def _read(path: Path, program: str, figures: Callable[[Any], dict[str, Any]]) ->
 
 def _of_stages(document: Any) -> dict[str, Any]:
     rounds = document["rounds"]
-
-    def median(figure: Callable[[Any], float]) -> float:
-        return statistics.median([figure(each) for each in rounds])
-
-    def of_stage(stage: str, figure: Callable[[Any], float]) -> float:
-        return median(lambda each: figure(each["stages"][stage]))
-
-    def of_runner(runner: str) -> float:
-        return median(lambda each: seconds_a_shard(each["shards"][runner]))
-
-    def of_duplicates(part: str) -> float:
-        return median(lambda each: each["duplicates"][f"seconds_a_{part}"])
-
-    stages = rounds[0]["stages"]
+    median = statistics.median
+    stages = {name: [each["stages"][name] for each in rounds] for name in rounds[0]["stages"]}
+    made = {name: stages.get(f"generation, {name}") for name in ENCODINGS}
     return {
         "image_size": document["image_size"],
         "processor": document["machine"]["processor"],
-        "rates": {name: of_stage(name, lambda work: work["sequences"] / work["seconds"]) for name in stages},
-        "peak_bytes": {name: of_stage(name, lambda work: work["peak_bytes"]) for name in stages},
-        "record_bytes": {
-            encoding: of_stage(f"generation, {encoding}", lambda work: work["bytes"] / work["sequences"])
-            for encoding in ENCODINGS
-            if f"generation, {encoding}" in stages
+        "rates": {
+            name: median([work["sequences"] / work["seconds"] for work in done])
+            for name, done in stages.items()
         },
-        "shard_seconds": {runner: of_runner(runner) for runner in rounds[0]["shards"]},
-        **{f"{part}_seconds": of_duplicates(part) for part in ("hash", "file", "run")},
+        "peak_bytes": {name: median([work["peak_bytes"] for work in done]) for name, done in stages.items()},
+        "record_bytes": {
+            name: median([work["bytes"] / work["sequences"] for work in done])
+            for name, done in made.items()
+            if done
+        },
+        "shard_seconds": {
+            runner: median([seconds_a_shard(each["shards"][runner]) for each in rounds])
+            for runner in rounds[0]["shards"]
+        },
+        **{
+            f"{part}_seconds": median([each["duplicates"][f"seconds_a_{part}"] for each in rounds])
+            for part in ("hash", "file", "run")
+        },
     }
 
 
@@ -120,20 +114,17 @@ def seconds_a_shard(jobs: Mapping[str, float]) -> float:
 
 
 def _of_many_shards(document: Any) -> dict[str, Any]:
-    rounds, shards = document["rounds"], document["num_shards"]
+    rounds, sizes = document["rounds"], document["manifest_bytes"]
 
-    def fitted(what: str, figure: Callable[[Any], float]) -> ByShards:
-        few, many = (
-            (shards[name]["all"], statistics.median([figure(each[name][what]) for each in rounds]))
-            for name in ("few", "many")
-        )
+    def through(figure: Callable[[str], float]) -> ByShards:
+        few, many = ((document["num_shards"][name]["all"], figure(name)) for name in ("few", "many"))
         return ByShards.through(few, many)
 
-    sizes = document["manifest_bytes"]
+    def fitted(what: str, figure: Callable[[Any], float]) -> ByShards:
+        return through(lambda name: statistics.median([figure(each[name][what]) for each in rounds]))
+
     return {
-        "manifest_bytes": ByShards.through(
-            *((shards[name]["all"], float(sizes[name])) for name in ("few", "many"))
-        ),
+        "manifest_bytes": through(lambda name: float(sizes[name])),
         "opening_seconds": fitted("open", seconds_without_imports),
         "epoch_seconds": fitted("epoch", seconds_without_imports),
         "epoch_bytes": fitted("epoch", lambda step: float(step["peak_bytes"])),

@@ -7,10 +7,13 @@ from typing import Any
 
 from benchmarks.jobs import command, generate, seconds_of
 
+SEED, IMAGE_SIZE = 0, 50
 
-def data_set(directory: Path, encoding: str, num_sequences: int, image_size: int = 50) -> Path:
+
+def data_set(directory: Path, encoding: str, num_sequences: int, image_size: int = IMAGE_SIZE) -> Path:
     """The directory of a data set, made or found whole."""
-    data = directory / (f"{encoding}-{num_sequences}" + (f"-of-{image_size}" if image_size != 50 else ""))
+    of_size = "" if image_size == IMAGE_SIZE else f"-of-{image_size}"
+    data = directory / f"{encoding}-{num_sequences}{of_size}"
     seconds_of(generate(data, num_sequences, encoding=encoding, image_size=image_size))
     return data
 
@@ -30,7 +33,7 @@ def run_to_judge(directory: Path, data: Path) -> Path:
     return run
 
 
-def chain(directory: Path, number: int, data_seed: int, **settings: Any) -> dict[str, Any]:
+def chain(directory: Path, number: int, data_seed: int, **settings: Any) -> tuple[dict[str, Any], Any]:
     """Generate the demo's data set, train and evaluate, in this process; what was done before is found.
 
     Args:
@@ -40,7 +43,7 @@ def chain(directory: Path, number: int, data_seed: int, **settings: Any) -> dict
         settings: of training, by name.
 
     Returns:
-        The evaluation's ``document``, the training's ``settings`` and its ``result``.
+        The evaluation's document, and the training's result.
     """
     from pipeline.generate import generate
     from pipeline.moving_line.definition import MovingLine
@@ -50,8 +53,6 @@ def chain(directory: Path, number: int, data_seed: int, **settings: Any) -> dict
 
     data, model = str(directory / f"data-{data_seed}"), str(directory / f"run-{number}")
     generate(MovingLine(seed=data_seed), data)
-    training = TrainingSettings(**settings)
-    result = train(training, data, model)
+    result = train(TrainingSettings(**settings), data, model)
     output = str(directory / f"metrics-{number}.json")
-    document = evaluate_to_file(EvaluationRequest(data, model), output).document
-    return {"document": document, "settings": training, "result": result}
+    return evaluate_to_file(EvaluationRequest(data, model), output).document, result

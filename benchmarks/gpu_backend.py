@@ -18,15 +18,13 @@ from typing import Any, TypeVar
 import keras
 
 from benchmarks.data import data_set
-from benchmarks.trainers import Ours, Tutorial
+from benchmarks.trainers import Ours, Tutorial, batches_of, train_files
 from model.moving_line import DrawLine
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.command_line.program import print_flushed
 from pipeline.moving_line.lines import sample_sequences
 from trainer.command_line.startup import reset_keras_settings
 from trainer.distributed.devices import choose_device
-from trainer.input.batches import training_batches
-from trainer.input.split_files import read_manifest, split_files
 
 _PRECISIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
 _DRAWN_AT_ONCE = 1024
@@ -86,11 +84,8 @@ def measure(
         for batch_size in batch_sizes:
             _tell(training=_training(data, device, precision, batch_size, steps, rounds, limits))
             keras.utils.clear_session()
-    others = {
-        "draw frames": partial(_drawing, image_size),
-        **{f"read shuffled {name}": partial(_reading, found) for name, found in data.items()},
-    }
-    for what, measure in others.items():
+    reading = {f"read shuffled {name}": partial(_reading, found) for name, found in data.items()}
+    for what, measure in {"draw frames": partial(_drawing, image_size), **reading}.items():
         if (rate := _attempt(what, measure)) is not None:
             _tell(**{what: rate})
 
@@ -125,22 +120,15 @@ def _training(
     The first step of a round is not in its rate: beside a GPU's steps, what starts reading takes long.
     """
     few = max(2, min(steps // 10, _MOST_IN_ARRAYS // batch_size))
-    steps_of: dict[str, int] = {
-        "paths": max(2, steps),
-        "frames": max(2, steps // 4),
-        "tutorial": few,
-    }
+    steps_of = {"paths": max(2, steps), "frames": max(2, steps // 4), "tutorial": few}
     rates: dict[str, list[float]] = {name: [] for name in steps_of}
     waits: dict[str, list[float]] = {name: [] for name in data}
     sides: dict[str, Any] = {}
 
-    def begin(name: str) -> Any:
-        side = Ours(data.get(name, data["paths"]), batch_size, precision, device)
-        return side if name in data else Tutorial(side, batch_size, few)
-
     def train(name: str) -> float:
         if name not in sides:
-            sides[name] = begin(name)
+            side = Ours(data.get(name, data["paths"]), batch_size, precision, device)
+            sides[name] = side if name in data else Tutorial(side, batch_size, few)
         sides[name].train(steps_of[name])
         rate: float = sides[name].rate
         return rate
@@ -181,11 +169,10 @@ def _drawing(image_size: int) -> float:
 
 def _reading(data_dir: str) -> float:
     """Sequences a second of the trainer's pipeline alone."""
-    files = split_files(data_dir, read_manifest(data_dir), "train")
+    files = train_files(data_dir)
     size = min(_READ_AT_ONCE, files.num_sequences)
-    batches = training_batches(files, batch_size=size, seed=0, readers=min(16, len(files.paths)))
     steps = files.num_sequences // size
-    iterator = iter(batches.take(steps + 1))
+    iterator = iter(batches_of(files, size).take(steps + 1))
     next(iterator)
     start = time.perf_counter()
     for _ in iterator:

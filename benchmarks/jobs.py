@@ -1,4 +1,7 @@
-"""Jobs to measure: each is a program in a fresh process, so that its start-up counts."""
+"""Jobs to measure: each is a program in a fresh process, so that its start-up counts.
+
+As a program, it calls a function that is named by module and name, as `call` asks for.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,29 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipeline.command_line.errors import WorkError
+from pipeline.command_line.program import run
+
+PROGRAM = "benchmarks.jobs"
 
 HAS_AFFINITY = hasattr(os, "sched_setaffinity")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Call a function and print what it gives as JSON."""
+    module, name, keywords, tensorflow = arguments
+    if tensorflow:
+        from trainer.command_line.startup import import_tensorflow_quietly
+
+        import_tensorflow_quietly()
+    print(json.dumps(getattr(import_module(module), name)(**json.loads(keywords))))
+    return 0
 
 
 @contextmanager
@@ -40,39 +58,33 @@ def generate(data: Path, num_train: int, *, held_out: int = 1, **flags: object) 
     return command("pipeline.generate", output_dir=data, **{**splits, **flags})
 
 
+def with_tfds(data: Path, encoding: str, num_sequences: int, sequences_per_element: int = 1) -> list[str]:
+    """A job that makes a data set with TFDS; see `benchmarks.baselines.tfds_builder`."""
+    asked = {"encoding": encoding, "num_sequences": num_sequences, "output_dir": str(data)}
+    size = {"sequences_per_element": sequences_per_element}
+    return command("benchmarks.baselines.tfds_builder", json.dumps({**asked, **size}))
+
+
 def call(module: str, function: str, *, tensorflow: bool = False, **arguments: Any) -> list[str]:
     """A job that calls a function of `benchmarks`; arguments and what it gives are values of JSON, or paths.
 
     Args:
         module, function: names.
-        tensorflow: whether TensorFlow is imported before the module.
+        tensorflow: whether TensorFlow is imported before the module, without its messages.
         arguments: of the function.
     """
     keywords = json.dumps(arguments, default=str)
-    return command("benchmarks.job", f"benchmarks.{module}", function, keywords, "tensorflow" * tensorflow)
+    return command(PROGRAM, f"benchmarks.{module}", function, keywords, "tensorflow" * tensorflow)
 
 
 def result_of(job: list[str]) -> Any:
-    """What a job gives that prints it as JSON, last; see `call`.
-
-    Raises:
-        WorkError: if it fails.
-    """
-    return json.loads(output_of(job).splitlines()[-1])
+    """What a job gives that prints it as JSON, last; see `call` and `timed_output_of`."""
+    return json.loads(timed_output_of(job)[1].splitlines()[-1])
 
 
 def seconds_of(job: list[str], python_path: Path | None = None, exit_code: int = 0) -> float:
     """Wall-clock seconds from a job's start to its end; see `timed_output_of`."""
     return timed_output_of(job, python_path, exit_code)[0]
-
-
-def output_of(job: list[str]) -> str:
-    """What a job prints.
-
-    Raises:
-        WorkError: if it fails.
-    """
-    return timed_output_of(job)[1]
 
 
 def timed_output_of(job: list[str], python_path: Path | None = None, exit_code: int = 0) -> tuple[float, str]:
@@ -99,3 +111,7 @@ def timed_output_of(job: list[str], python_path: Path | None = None, exit_code: 
 def failure(job: list[str], errors: str) -> WorkError:
     """What to raise for a job that failed: its last line of errors says why."""
     return WorkError(f"{' '.join(job)}: {(errors.strip() or 'failed').splitlines()[-1]}")
+
+
+if __name__ == "__main__":
+    run(PROGRAM, main)

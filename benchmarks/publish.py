@@ -2,19 +2,28 @@
 
 And draw the chart of the comparison: how many times as fast, on a logarithmic axis. Run it after a benchmark
 whose results were put into benchmarks/results/.
+
+A figure stands between two comments, ``<!-- figure NAME -->text<!-- end -->``, within a line or around whole
+lines. A renderer shows the text only. A line must not begin with the comment of a figure within it: markdown
+would take the whole line for HTML. Of the names, ``table of RESULTS`` is a whole table and ``machine of
+RESULTS`` where it was measured; of the comparison's rows there are ``ours of ROW`` (a median), ``spread of
+ROW`` (the ratio's) and ``target of ROW``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.documents import documents, with_figures
-from benchmarks.published import comparison, published
-from benchmarks.rows import Row
+from benchmarks import sizing
+from benchmarks.results_file import results
+from benchmarks.rows import Row, rows_of, rows_to_json, table
+from benchmarks.tables import breakdown, engines, many_shards, observations, resuming, seeds, stages
 from pipeline.command_line.arguments import ArgumentParser
 from pipeline.command_line.program import run
 
@@ -25,7 +34,21 @@ CHART = ROOT / "docs" / "images" / "compared.png"
 # The key under which the picture says which results it shows.
 SOURCE = "Source"
 
+_FIGURE = re.compile(r"<!-- figure (?P<name>[^>]+?) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
+_CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+# A number with a unit that only measuring gives; of those that are set and not measured, the test has a list.
+_MEASURED = re.compile(
+    r"\d[\d,.]*(?: to \d[\d,.]*)?[  ]?"
+    r"(?:s|ms|µs|ns|seconds?|minutes?|hours?|days?|core-hours|[kMGT]i?B|bytes a \w+|%|times|x|k/s|M/s"
+    r"|(?:sequences|paths|frames|steps|records)(?:/s| a second))(?![\w])"
+)
+
 _OURS, _OTHERS = "#12203a", "#b3261e"
+# Rows for those who look at nothing else, by key.
+_HIGHLIGHTS = (
+    *("generate-path-tfds", "generate-path-loop", "generate-frames-tfds", "read-frames"),
+    *("train-frames", "train", "evaluate", "zero-errors"),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,6 +66,87 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def figures(text: str) -> Iterator[tuple[str, str]]:
+    """Name and text of every figure of a document."""
+    for found in _FIGURE.finditer(text):
+        yield found["name"], found["text"]
+
+
+def with_figures(text: str, written: Callable[[str], str]) -> str:
+    """The document with every figure as a function of its name gives it; tables get lines of their own."""
+
+    def replaced(found: re.Match[str]) -> str:
+        content = written(found["name"])
+        if "\n" in content:
+            content = f"\n{content}\n"
+        return f"<!-- figure {found['name']} -->{content}<!-- end -->"
+
+    return _FIGURE.sub(replaced, text)
+
+
+def measured_outside(text: str) -> list[str]:
+    """Numbers that look measured and stand neither in a figure nor in code, with what is around them."""
+    prose = _CODE.sub("", _FIGURE.sub("", text))
+    return [prose[max(0, found.start() - 30) : found.end() + 20] for found in _MEASURED.finditer(prose)]
+
+
+def documents(root: Path) -> list[Path]:
+    """The README and what lies in docs."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def published(name: str) -> str:
+    """A figure's text.
+
+    Raises:
+        KeyError: if there is no such figure, or no such results.
+    """
+    kind, _, of = name.partition(" of ")
+    return _KINDS[kind](of)
+
+
+def comparison() -> list[Row]:
+    """The rows of the newest comparison."""
+    return rows_of(results("bench"))
+
+
+def _rows_table(name: str) -> str:
+    return table(rows_of(results(name)))
+
+
+def _row(key: str) -> Row:
+    return {row.key: row for row in comparison()}[key]
+
+
+def _machine(name: str) -> str:
+    machine = results(name)["machine"]
+    return f"{machine['cores']} cores of an {machine['processor']}, Python {machine['python']}"
+
+
+_TABLES: dict[str, Callable[[], str]] = {
+    **{name: partial(_rows_table, name) for name in ("bench", "data-side", "training")},
+    "highlights": lambda: table([_row(key) for key in _HIGHLIGHTS]),
+    "seeds": lambda: seeds.table(results("seeds")),
+    "observations": lambda: observations.table(results("observations")),
+    "resuming": lambda: resuming.table(results("resuming")),
+    "engines": lambda: engines.table(results("engines")),
+    "stages": lambda: stages.stages_table(results("stages")),
+    "costs": lambda: stages.costs_table(results("stages")),
+    "many-shards": lambda: many_shards.shards_table(results("many-shards")),
+    "sizing": sizing.table,
+    "limits": lambda: breakdown.limits_table(results("breakdown")),
+}
+_KINDS: dict[str, Callable[[str], str]] = {
+    "table": lambda name: _TABLES[name](),
+    "machine": _machine,
+    "ours": lambda key: f"{_row(key).ours.median:,.{_row(key).digits}f}",
+    "spread": lambda key: _row(key).ratio.text(_row(key).ratio_digits),
+    "target": lambda key: _row(key).cells()[-1],
+    "bound": lambda name: many_shards.bound(results(name)),
+    "breakdown": lambda stage: breakdown.stage_table(results("breakdown"), stage),
+}
+
+
 def draw_chart(rows: Sequence[Row], path: Path) -> None:
     """Draw the whole jobs among the rows that compare speed; the picture carries their `source`."""
     speeds = [row for row in rows if not row.is_size and not row.what.startswith("…")]
@@ -53,14 +157,8 @@ def draw_chart(rows: Sequence[Row], path: Path) -> None:
         color = _OURS if ratio.median >= 1 else _OTHERS
         axes.barh(place, ratio.median - 1, left=1, height=0.62, color=color)
         axes.plot([ratio.low, ratio.high], [place, place], color="#ffd166", linewidth=3)
-        axes.text(
-            max(ratio.high, 1) * 1.08,
-            place,
-            f"{ratio.median:.{row.ratio_digits}f} x",
-            va="center",
-            fontsize=9,
-            weight="bold",
-        )
+        text = f"{ratio.median:.{row.ratio_digits}f} x"
+        axes.text(max(ratio.high, 1) * 1.08, place, text, va="center", fontsize=9, weight="bold")
     labels = [f"{row.what.rpartition(', ')[0]}\nbeside {row.other}" for row in reversed(speeds)]
     axes.set_yticks(range(len(speeds)), [label.replace("`", "") for label in labels], fontsize=7.5)
     axes.set_xscale("log")
@@ -74,7 +172,7 @@ def draw_chart(rows: Sequence[Row], path: Path) -> None:
 
 def source(rows: Sequence[Row]) -> str:
     """Names the figures that a chart shows."""
-    return sha256(repr([row.to_json() for row in rows]).encode()).hexdigest()
+    return sha256(repr(rows_to_json(rows)["rows"]).encode()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The file of a benchmark's results, and the machine that they were measured on."""
+"""The files of benchmarks' results, and the machine that they were measured on."""
 
 from __future__ import annotations
 
 import json
 import platform
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
@@ -16,40 +16,67 @@ from pipeline.workers.cores import usable_cores
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_results(path: Path, command: str, modules: Sequence[str], figures: dict[str, Any]) -> None:
+# Modules whose versions stand beside figures, if they are installed.
+_MODULES = ("apache_beam", "google_crc32c", "keras", "numpy", "tensorflow", "tensorflow_datasets")
+
+
+def write_results(path: Path, command: str, figures: dict[str, Any]) -> None:
     """Write figures beside what they were measured with; the file is whole at any time.
 
     Args:
         path: the file.
         command: what to run to measure them again.
-        modules: whose versions matter.
         figures: plain values by name.
     """
     # By the module's name, for a module may come in several distributions, as TensorFlow does.
     distributions = packages_distributions()
-    versions = {module: version(distributions[module][0]) for module in modules}
-    when = {"command": command, "date": today(), "machine": machine(), "versions": versions}
+    versions = {name: version(distributions[name][0]) for name in _MODULES if name in distributions}
+    when = {"command": command, "date": _today(), "machine": _machine(), "versions": versions}
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.write_text(json.dumps({**when, **figures}, indent=1) + "\n")
     unfinished.replace(path)
 
 
+def results_path(name: str) -> Path:
+    """The file with the newest results of a name; ``bench`` is the comparison.
+
+    Raises:
+        KeyError: if there are none.
+    """
+    pattern = "20[0-9][0-9]-*.json" if name == "bench" else f"{name}-*.json"
+    found = sorted(RESULTS.glob(pattern), key=lambda path: (_read(path)["date"], len(path.name), path.name))
+    if not found:
+        raise KeyError(f"no results {name}")
+    return found[-1]
+
+
+def results(name: str) -> dict[str, Any]:
+    """The newest results of a name, as they were written."""
+    return _read(results_path(name))
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
 def default_results_path() -> Path:
     """Where the comparison of this day and machine goes; a second one of a day has a number."""
-    cpu = machine()
-    name = re.sub("[^a-z0-9]+", "-", f"{today()}-{cpu['processor']}-{cpu['cores']}-cores".lower()).strip("-")
+    cpu = _machine()
+    name = re.sub("[^a-z0-9]+", "-", f"{_today()}-{cpu['processor']}-{cpu['cores']}-cores".lower()).strip("-")
     path, number = RESULTS / f"{name}.json", 2
     while path.exists():
         path, number = RESULTS / f"{name}-{number}.json", number + 1
     return path
 
 
-def today() -> str:
+def _today() -> str:
     """The date in UTC, as 2026-01-31."""
     return datetime.now(UTC).date().isoformat()
 
 
-def machine() -> dict[str, Any]:
+def _machine() -> dict[str, Any]:
     """Processor, cores that can be used and version of Python, as they stand beside a benchmark's results."""
     return {"processor": _processor(), "cores": usable_cores(), "python": platform.python_version()}
 

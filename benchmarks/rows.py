@@ -29,10 +29,6 @@ class Spread:
         median, low, high = (f"{value:,.{digits}f}" for value in (self.median, self.low, self.high))
         return f"{median} ({low} to {high})"
 
-    def meets(self, other: Spread) -> bool:
-        """Whether the two ranges have a value in common."""
-        return self.low <= other.high and other.low <= self.high
-
 
 @dataclass(frozen=True)
 class Target:
@@ -106,36 +102,34 @@ class Row:
 
     def cells(self) -> tuple[str, str, str, str, str, str]:
         """For a table: what, the other, our median, the other's, ratio with its spread, target."""
-        ratio = self.ratio
+        ratio, digits = self.ratio, self.ratio_digits
         return (
             self.what,
             self.other,
             f"{self.ours.median:,.{self.digits}f}",
             f"{self.others.median:,.{self.digits}f}",
-            ratio.text(self.ratio_digits)
-            if len(self.rounds) > 1
-            else f"{ratio.median:.{self.ratio_digits}f}",
+            ratio.text(digits) if len(self.rounds) > 1 else f"{ratio.median:.{digits}f}",
             self.target.text(ratio.median) if self.target else "",
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; the ratio stands there for people, the rounds are what counts."""
-        return {**asdict(self), "ratio": asdict(self.ratio)}
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Row:
-        """The inverse of `to_json`."""
+def rows_to_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """Plain values; the ratio stands there for people, the rounds are what counts."""
+    return {"rows": [{**asdict(row), "ratio": asdict(row.ratio)} for row in rows]}
+
+
+def rows_of(document: dict[str, Any]) -> list[Row]:
+    """The rows of a file of results; the inverse of `rows_to_json`."""
+    rows = []
+    for data in document["rows"]:
         fields = {name: value for name, value in data.items() if name != "ratio"}
         fields["rounds"] = tuple((ours, other) for ours, other in data["rounds"])
         fields["target"] = Target(**data["target"]) if data["target"] else None
-        return cls(**fields)
+        rows.append(Row(**fields))
+    return rows
 
 
 def table(rows: Sequence[Row]) -> str:
     """A markdown table of rows."""
-    lines = [
-        "| | compared with | Moving Lines | the other | ratio | target |",
-        "|---|---|---:|---:|---:|---|",
-    ]
-    lines += [f"| {' | '.join(row.cells())} |" for row in rows]
-    return "\n".join(lines)
+    heading = "| | compared with | Moving Lines | the other | ratio | target |\n|---|---|---:|---:|---:|---|"
+    return "\n".join([heading, *(f"| {' | '.join(row.cells())} |" for row in rows)])

@@ -1,4 +1,4 @@
-"""The two ways of training that are compared."""
+"""The trainer's batches, and the two ways of training that are compared."""
 
 from __future__ import annotations
 
@@ -8,21 +8,35 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from benchmarks.baselines.tutorial import train_tutorial, tutorial_arrays, tutorial_model
+from benchmarks.data import SEED
 from benchmarks.step_needs import Network, training_bytes, training_operations
 from model.moving_line import LineClassifier
 from pipeline.moving_line.lines import draw_frames, sample_sequences
 from trainer.distributed.strategy import distributed
+from trainer.input.batches import training_batches
 from trainer.input.feeds import Part, training_part
-from trainer.input.split_files import read_manifest, split_files
+from trainer.input.split_files import SplitFiles, read_manifest, split_files
 from trainer.moving_line.records import image_size_of
 from trainer.training.build import build_training_model
 from trainer.training.input_clock import InputClock
 from trainer.training.plan import make_plan
 from trainer.training.settings import Execution, TrainingSettings
 
-_SEED = 0
+READERS = 16
+
+
+def train_files(data_dir: str) -> SplitFiles:
+    """The training split of a data set."""
+    return split_files(data_dir, read_manifest(data_dir), "train")
+
+
+def batches_of(files: SplitFiles, batch_size: int, first_step: int = 0) -> tf.data.Dataset:
+    """Endless shuffled batches as the trainer reads them, from a step on."""
+    readers = min(READERS, len(files.paths))
+    return training_batches(files, batch_size=batch_size, seed=SEED, readers=readers, first_step=first_step)
 
 
 class _FirstStep(keras.callbacks.Callback):
@@ -52,9 +66,9 @@ class Ours:
 
     def __init__(self, data_dir: str, batch_size: int, precision: str, device: str) -> None:
         self._settings = TrainingSettings(
-            batch_size=batch_size, precision=precision, schedule="constant", seed=_SEED
+            batch_size=batch_size, precision=precision, schedule="constant", seed=SEED
         )
-        self._files = split_files(data_dir, read_manifest(data_dir), "train")
+        self._files = train_files(data_dir)
         execution = Execution(device=device, distribution="none")
         self._plan = make_plan(self._settings, execution, self._files, 1)
         with distributed("benchmark", execution, None, {}) as distribution:
@@ -79,14 +93,15 @@ class Ours:
 
     def batch(self) -> tuple[dict[str, Any], Any]:
         """Features and labels of the run's first step."""
-        batches = training_part(self._files, self._settings, self._plan.readers, 0, Part(0, 1))
-        features, labels = next(iter(batches))
+        features, labels = next(iter(self._batches(0)))
         return features, labels
+
+    def _batches(self, first_step: int) -> tf.data.Dataset:
+        return training_part(self._files, self._settings, self._plan.readers, first_step, Part(0, 1))
 
     def train(self, steps: int) -> None:
         """Train some steps."""
-        clock = InputClock()
-        batches = training_part(self._files, self._settings, self._plan.readers, self._step, Part(0, 1))
+        clock, batches = InputClock(), self._batches(self._step)
         first = _FirstStep(lambda: clock.seconds)
         self.model.sequence_model.fit(
             clock.timed(batches), steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[first]
@@ -117,7 +132,7 @@ class Tutorial:
         self.model.set_weights(ours.model.classifier.get_weights())
         self.rate = 0.0
         self._batch_size = batch_size
-        self._frames, self._labels = tutorial_arrays(_SEED, ours.image_size, steps * batch_size)
+        self._frames, self._labels = tutorial_arrays(SEED, ours.image_size, steps * batch_size)
 
     def train(self, steps: int) -> None:
         """Train some steps."""

@@ -48,7 +48,7 @@ def test_figures_are_written_with_where_they_are_from(program: Program, tmp_path
     document = json.loads((tmp_path / "resuming.json").read_text())
     assert document["command"] == "make scaling"
     assert document["machine"]["cores"] > 0
-    assert document["versions"].keys() == {"tensorflow", "numpy"}
+    assert document["versions"].keys() >= {"tensorflow", "numpy"}
     (measured,) = document["rounds"]
     assert all(seconds > 0 for seconds in measured.values())
     assert answer.stdout.startswith(module_of("resuming").table(document))

@@ -6,9 +6,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.documents import documents, figures, measured_outside, with_figures
-from benchmarks.publish import CHART, SOURCE, source
-from benchmarks.published import comparison, published, results, results_path
+from benchmarks.publish import (
+    CHART,
+    SOURCE,
+    comparison,
+    documents,
+    figures,
+    measured_outside,
+    published,
+    source,
+    with_figures,
+)
+from benchmarks.results_file import results, results_path
 from tests.conftest import ROOT, Program
 
 DOCUMENTS = documents(ROOT)
@@ -93,7 +102,7 @@ def test_results_have_a_command_which_the_document_names(path: Path) -> None:
     for kind, of in [name.split(" of ") for name, _ in figures(text)]:
         if kind == "breakdown" or of == "limits":
             of = "breakdown"
-        elif kind not in ("table", "machine", "date", "command", "bound") or of == "highlights":
+        elif kind not in ("table", "machine", "bound") or of == "highlights":
             of = "bench"
         used = {"costs": ["stages"], "sizing": ["stages", "many-shards"]}.get(of, [of])
         for name in used:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.costs import ByShards, Costs
-from benchmarks.needs import Need, Plan, needs, number
+from benchmarks.sizing import Need, Plan, needs, number
 from pipeline.moving_line.definition import MovingLine
 from tests.conftest import ROOT, Program
 

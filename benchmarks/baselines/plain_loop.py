@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-_SIZE = 50
+from benchmarks.data import IMAGE_SIZE
 
 
 def write(output: str, encoding: str, num_sequences: int) -> None:
@@ -21,16 +21,16 @@ def write(output: str, encoding: str, num_sequences: int) -> None:
     with tf.io.TFRecordWriter(output) as writer:
         for _ in range(num_sequences):
             label = random.randrange(2)
-            path = [random.randrange(_SIZE)]
-            for _ in range(_SIZE - 1):
+            path = [random.randrange(IMAGE_SIZE)]
+            for _ in range(IMAGE_SIZE - 1):
                 row = path[-1]
-                path.append(random.randrange(max(0, row - 1), min(_SIZE, row + 2)))
+                path.append(random.randrange(max(0, row - 1), min(IMAGE_SIZE, row + 2)))
             if encoding == "path":
                 content = bytes(path)
             else:
-                frames = np.zeros((_SIZE, _SIZE, _SIZE, 1), np.uint8)
+                frames = np.zeros((IMAGE_SIZE, IMAGE_SIZE, IMAGE_SIZE, 1), np.uint8)
                 for time, row in enumerate(path):
-                    frames[time:, row, time if label else _SIZE - 1 - time] = 1
+                    frames[time:, row, time if label else IMAGE_SIZE - 1 - time] = 1
                 content = zlib.compress(frames.tobytes())
             features = {
                 encoding: tf.train.Feature(bytes_list=tf.train.BytesList(value=[content])),

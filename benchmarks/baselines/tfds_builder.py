@@ -2,27 +2,25 @@
 
 A `tfds.core.GeneratorBasedBuilder` over Beam as TFDS documents it, with an element for every example; or, at
 its best, with an element for many, sampled and drawn by `pipeline`'s own functions a block at a time, so that
-what differs is TFDS' way of writing.
+what differs is TFDS' way of writing. Its one argument is an object of JSON, the arguments of `build`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import tensorflow_datasets as tfds
 
-from benchmarks.agreement import IMAGE_SIZE, SEED
-from pipeline.command_line.arguments import ArgumentParser, positive_int
+from benchmarks.data import IMAGE_SIZE, SEED
 from pipeline.command_line.errors import WorkError
 from pipeline.command_line.program import run
 from pipeline.generation.runners import choose_runner
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import CLASS_NAMES, draw_frames, random_words, sample_sequences
-
-PROGRAM = "benchmarks.baselines.tfds_builder"
 
 # Drawn a few at a time, as the product does, so that they stay in the processor's cache.
 _SEQUENCES_PER_DRAWING = 16
@@ -91,32 +89,26 @@ def _example(index: int, feature: str) -> tuple[int, dict[str, Any]]:
     return index, {feature: content, "label": label}
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Make the data set."""
-    parser = ArgumentParser(
-        PROGRAM,
-        "Write moving lines with TFDS and Beam, for comparison.",
-        f"python -m {PROGRAM} --output_dir /tmp/baseline --encoding path --num_sequences 100000",
-    )
-    add = parser.add_argument
-    add("--output_dir", required=True, help="TFDS' data_dir")
-    add("--encoding", choices=tuple(ENCODINGS), default="path", help="what a record holds")
-    add("--num_sequences", type=positive_int, default=100_000, help="sequences, all in one split")
-    add(
-        "--sequences_per_element",
-        type=positive_int,
-        default=1,
-        help="sequences that a Beam element stands for",
-    )
-    flags = parser.parse_args(arguments)
+def build(output_dir: str, encoding: str, num_sequences: int, sequences_per_element: int = 1) -> int:
+    """Make the data set, all in one split; 0, the exit code.
+
+    Args:
+        output_dir: TFDS' data_dir.
+        encoding: what a record holds.
+        num_sequences: to make.
+        sequences_per_element: that a Beam element stands for.
+
+    Raises:
+        WorkError: if TFDS wrote another number.
+    """
     # A process for every core. On two cores "in_memory" was about as fast for few sequences and for frames,
     # and slower for a million paths; "multi_threading" failed, or lost sequences without a word.
     runner, options = choose_runner(None, None, None, ())
     builder = MovingLine(
-        num_sequences=flags.num_sequences,
-        sequences_per_element=flags.sequences_per_element,
-        config=flags.encoding,
-        data_dir=flags.output_dir,
+        num_sequences=num_sequences,
+        sequences_per_element=sequences_per_element,
+        config=encoding,
+        data_dir=output_dir,
     )
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
@@ -124,10 +116,11 @@ def main(arguments: Sequence[str]) -> int:
         )
     )
     written = builder.info.splits["train"].num_examples
-    if written != flags.num_sequences:
-        raise WorkError(f"TFDS wrote {written} sequences of {flags.num_sequences}")
+    if written != num_sequences:
+        raise WorkError(f"TFDS wrote {written} sequences of {num_sequences}")
     return 0
 
 
+# A program: beside a builder of an imported module TFDS looks for files, by a package that may be missing.
 if __name__ == "__main__":
-    run(PROGRAM, main)
+    run("benchmarks.baselines.tfds_builder", lambda arguments: build(**json.loads(arguments[0])))

@@ -28,99 +28,63 @@ class Table:
 
     Attributes:
         command: what measures it again.
-        versions: modules whose versions stand beside the figures.
         settings: by name, the default, and the value of a quick run; a list is one value.
         tensorflow: whether it is to be imported before the module.
         linux: whether it needs /proc and processes that are held to cores.
     """
 
     command: str
-    versions: tuple[str, ...]
     settings: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     tensorflow: bool = False
     linux: bool = False
 
 
-_ALL = ("apache_beam", "keras", "numpy", "tensorflow")
-COMPARED = (*_ALL, "tensorflow_datasets")
+_STAGES = {
+    "rounds": (5, 1),
+    "num_path": (2_000_000, 50_000),
+    "num_frames": (100_000, 2_000),
+    "num_trained": (3_200, 320),
+    "num_judged": (5_000, 300),
+    "num_shards": (5_000, 50),
+}
+_ENGINES = {
+    "rounds": (3, 1),
+    "num_sequences": (20_000, 20_000),
+    "num_shards": (200, 200),
+    "flink_home": ("", ""),
+}
+_GPU = {
+    "backends": (["jax", "tensorflow"],) * 2,
+    "device": ("gpu", "gpu"),
+    "batch_sizes": ([256, 1024, 8192], [256]),
+    "steps": (100, 10),
+    "rounds": (3, 1),
+    "image_size": (50, 50),
+    "num_path": (2_000_000, 50_000),
+    "num_frames": (200_000, 10_000),
+}
+_BREAKDOWN = {
+    "num_train": (2_000_000, 100_000),
+    "num_read": (1_000_000, 100_000),
+    "num_judged": (10_000, 500),
+}
+_OBSERVATIONS = {"epochs": (8, 1), "steps_per_epoch": (390, 20), "batch_size": (64, 64)}
+_SEEDS = {"num_seeds": (5, 1), "epochs": (4, 1), "steps_per_epoch": (200, 20)}
+_TENSORFLOW = ("reading", "training")
 
 TABLES = {
     **{
-        name: Table(
-            f'make bench ONLY="{name}"',
-            COMPARED,
-            tensorflow=name in ("reading", "training"),
-            linux=name == "memory",
-        )
+        name: Table(f'make bench ONLY="{name}"', {}, name in _TENSORFLOW, name == "memory")
         for name in SECTIONS
     },
-    "breakdown": Table(
-        "make breakdown",
-        ("google_crc32c", "keras", "numpy", "tensorflow"),
-        {"num_train": (2_000_000, 100_000), "num_read": (1_000_000, 100_000), "num_judged": (10_000, 500)},
-        linux=True,
-    ),
-    "stages": Table(
-        "make scaling",
-        _ALL,
-        {
-            "rounds": (5, 1),
-            "num_path": (2_000_000, 50_000),
-            "num_frames": (100_000, 2_000),
-            "num_trained": (3_200, 320),
-            "num_judged": (5_000, 300),
-            "num_shards": (5_000, 50),
-        },
-        linux=True,
-    ),
-    "engines": Table(
-        "make scaling",
-        ("apache_beam", "numpy"),
-        {
-            "rounds": (3, 1),
-            "num_sequences": (20_000, 20_000),
-            "num_shards": (200, 200),
-            "flink_home": ("", ""),
-        },
-    ),
-    "many_shards": Table(
-        "make scaling",
-        ("apache_beam", "tensorflow", "numpy"),
-        {"rounds": (5, 1), "num_shards": (100_000, 1_000), "data_dir": ("", "")},
-        linux=True,
-    ),
-    "resuming": Table(
-        "make scaling",
-        ("tensorflow", "numpy"),
-        {"rounds": (5, 1), "num_path": (6_000_000, 100_000)},
-        tensorflow=True,
-    ),
-    "seeds": Table(
-        "make seeds",
-        _ALL,
-        {"num_seeds": (5, 1), "epochs": (4, 1), "steps_per_epoch": (200, 20)},
-        tensorflow=True,
-    ),
-    "observations": Table(
-        "make observations",
-        ("tensorflow", "keras", "numpy"),
-        {"epochs": (8, 1), "steps_per_epoch": (390, 20), "batch_size": (64, 64)},
-        tensorflow=True,
-    ),
-    "gpu": Table(
-        "make gpu",
-        ("keras", "numpy"),
-        {
-            "backends": (["jax", "tensorflow"],) * 2,
-            "device": ("gpu", "gpu"),
-            "batch_sizes": ([256, 1024, 8192], [256]),
-            "steps": (100, 10),
-            "rounds": (3, 1),
-            "image_size": (50, 50),
-            "num_path": (2_000_000, 50_000),
-            "num_frames": (200_000, 10_000),
-        },
-    ),
+    "breakdown": Table("make breakdown", _BREAKDOWN, linux=True),
+    "stages": Table("make scaling", _STAGES, linux=True),
+    "engines": Table("make scaling", _ENGINES),
+    "many_shards": Table("make scaling", {"rounds": (5, 1), "num_shards": (100_000, 1_000)}, linux=True),
+    "resuming": Table("make scaling", {"rounds": (5, 1), "num_path": (6_000_000, 100_000)}, tensorflow=True),
+    "seeds": Table("make seeds", _SEEDS, tensorflow=True),
+    "observations": Table("make observations", _OBSERVATIONS, tensorflow=True),
+    "gpu": Table("make gpu", _GPU),
 }
 
 

@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.breakdowns import Breakdown
 from benchmarks.jobs import one_core
-from benchmarks.limits import Limits, measure_limits
+
+# Limits by name in the results: their name in the table, and what their unit there stands for.
+_LIMITS = {
+    "copy": ("copying memory, GB/s", 1e9),
+    "crc32c": ("CRC-32C, GB/s", 1e9),
+    "sha256": ("SHA-256, GB/s", 1e9),
+    "random_words": ("raw Philox, million 64-bit words/s", 1e6),
+    "matrix_product": ("matrix product, float32, GFLOP/s", 1e9),
+}
 
 
 def measure(directory: Path, *, num_train: int, num_read: int, num_judged: int) -> dict[str, Any]:
-    """The core's limits, and every stage on so many sequences."""
+    """The core's limits, and every stage on so many sequences; see `benchmarks.breakdowns`."""
     with one_core():  # From before TensorFlow counts the cores.
         from trainer.command_line.startup import import_tensorflow_quietly
 
         import_tensorflow_quietly()
-        from benchmarks.breakdowns import evaluation, generation, reading, training
+        from benchmarks import breakdowns
 
-        limits = measure_limits()
+        limits = breakdowns.limits()
         stages = [
-            generation.measure(directory, limits, num_train),
-            reading.measure(directory, limits, num_read),
-            training.measure(directory, limits),
-            evaluation.measure(directory, limits, num_judged),
+            breakdowns.generation(directory, limits, num_train),
+            breakdowns.reading(directory, limits, num_read),
+            breakdowns.training(directory, limits),
+            breakdowns.evaluation(directory, limits, num_judged),
         ]
-    return {"limits": asdict(limits), "stages": [asdict(stage) for stage in stages]}
+    return {"limits": limits, "stages": stages}
 
 
 def table(figures: dict[str, Any]) -> str:
     """All tables."""
-    tables = [Breakdown(**stage).table() for stage in figures["stages"]]
-    return "\n\n".join([limits_table(figures), *tables])
+    return "\n\n".join([limits_table(figures), *map(_stage_table, figures["stages"])])
 
 
 def limits_table(figures: dict[str, Any]) -> str:
     """The limits in markdown."""
-    return Limits(**figures["limits"]).table()
+    rows = [f"| {title} | {figures['limits'][name] / unit:,.1f} |" for name, (title, unit) in _LIMITS.items()]
+    return "\n".join(["| limit of a core | |", "|---|---:|", *rows])
 
 
 def stage_table(figures: dict[str, Any], stage: str) -> str:
     """A stage's parts in markdown; the stage by the beginning of its name."""
-    found = next(each for each in figures["stages"] if each["stage"].startswith(stage))
-    return Breakdown(**found).table()
+    return _stage_table(next(each for each in figures["stages"] if each["stage"].startswith(stage)))
+
+
+def _stage_table(figures: dict[str, Any]) -> str:
+    whole, limit, parts = figures["whole"], figures["limit"], figures["parts"]
+    rows = [*parts.items(), ("everything else", whole - sum(parts.values()))]
+    return "\n".join(
+        [
+            f"| {figures['stage']} | ns a sequence | share |",
+            "|---|---:|---:|",
+            *(f"| {name} | {taken:,.0f} | {taken / whole:.0%} |" for name, taken in rows),
+            f"| **the whole stage** | **{whole:,.0f}** | {1e9 / whole:,.0f} sequences/s |",
+            f"| limit: {figures['why']} | {limit:,.0f} | {whole / limit:.1f} times as long |",
+        ]
+    )

@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +68,12 @@ def table(figures: dict[str, Any]) -> str:
         "|---|---:|---:|---:|---:|---|",
     ]
     for engine, measured in figures["rounds"].items():
-        seconds, few, shard = (
-            Spread.of([each[name] * scale for each in measured]).text(digits)
-            for name, scale, digits in (
-                ("seconds", 1, 1),
-                ("few_shards_seconds", 1, 1),
-                ("shard_seconds", 1e3, 1),
-            )
-        )
+        scales = {"seconds": 1, "few_shards_seconds": 1, "shard_seconds": 1e3}
+        taken = [
+            Spread.of([each[name] * scale for each in measured]).text(1) for name, scale in scales.items()
+        ]
         fingerprint = figures["fingerprints"][engine].removeprefix("sha256:")[:16]
-        lines.append(f"| {engine} | {measured[0]['shards']} | {seconds} | {few} | {shard} | {fingerprint} |")
+        lines.append(f"| {engine} | {measured[0]['shards']} | {' | '.join(taken)} | {fingerprint} |")
     return "\n".join(lines)
 
 
@@ -105,14 +100,9 @@ def _engines(scratch: Path, flink_home: str) -> Iterator[tuple[str, list[str]]]:
     jar = f"--flink_job_server_jar={home / 'job-server.jar'}"
     embedded = ["--runner=FlinkRunner", "--flink_master=[local]", f"--flink_version={FLINK_VERSION}"]
     yield "Flink, embedded", [*embedded, jar]
-    with _flink(scratch, home, known) as flags:
-        yield "Flink, 2 task managers", flags
-
-
-@contextmanager
-def _flink(scratch: Path, home: Path, known: dict[str, str]) -> Iterator[list[str]]:
-    with ExitStack() as stack:
-        cluster = stack.enter_context(flink_cluster(scratch / "flink", home, known))
-        boot = boot_script(scratch / "boot", Path(sys.executable))
-        pools = stack.enter_context(worker_pools(scratch / "pools", boot, known))
-        yield [*cluster.flags, *pools, "--setup_file=./setup.py"]
+    boot = boot_script(scratch / "boot", Path(sys.executable))
+    with (
+        flink_cluster(scratch / "flink", home, known) as cluster,
+        worker_pools(scratch / "pools", boot, known) as pools,
+    ):
+        yield "Flink, 2 task managers", [*cluster.flags, *pools, "--setup_file=./setup.py"]

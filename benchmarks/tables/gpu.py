@@ -52,8 +52,7 @@ def measure(directory: Path, *, backends: Sequence[str], **settings: Any) -> Ite
             if "device" in found:
                 yield {"backends": measured}
     if not any("device" in found for found in measured.values()):
-        reasons = "; ".join(map(_without_device, measured.values()))
-        raise RequestError(f"no backend sees a GPU: {reasons}")
+        raise RequestError(f"no backend sees a GPU: {'; '.join(map(_without_device, measured.values()))}")
     yield {"backends": measured}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +26,32 @@ _HELD_OUT = 10  # Validation and test sequences each.
 _FEWEST = 1_000  # Fewer shards are no more than what a split has anyway.
 _MAX_SECONDS = 10
 _MAX_BYTES = 2**30
-_NAMES = {"open": "opening", "list": "listing the directory", "epoch": "starting an epoch"}
-_CALLS = {"open": "open_dataset", "list": "list_directory", "epoch": "start_epoch"}
+# Steps: their function in `benchmarks.open_data`, and their name in the table.
+_STEPS = {
+    "open": ("open_dataset", "opening"),
+    "list": ("list_directory", "listing the directory"),
+    "epoch": ("start_epoch", "starting an epoch"),
+}
 
 
-def measure(directory: Path, *, rounds: int, num_shards: int, data_dir: str) -> dict[str, Any]:
+def measure(directory: Path, *, rounds: int, num_shards: int) -> dict[str, Any]:
     """Both data sets in turn.
 
     Args:
         directory: for the data sets.
         rounds: how often.
         num_shards: training shards, of a sequence each.
-        data_dir: where the many shards lie or go; if empty, in the directory.
 
     Raises:
         RequestError: if those are no more than what a split has anyway.
     """
     if num_shards < _FEWEST:
         raise RequestError(f"--num_shards {num_shards}: give at least {_FEWEST}")
-    many = Path(data_dir or directory / f"shards-{num_shards}")
-    data_sets = {"few": directory / f"few-{num_shards}", "many": many}
-    made = {
-        "few": _make(data_sets["few"], num_shards),
-        "many": _make(data_sets["many"], num_shards, sequences_per_shard=1),
-    }
-    for data in data_sets.values():  # Into the page cache.
-        for file in data.iterdir():
-            file.read_bytes()
+    data_sets = {"few": directory / f"few-{num_shards}", "many": directory / f"shards-{num_shards}"}
+    sharding = {"few": {}, "many": {"sequences_per_shard": 1}}
+    made = {name: _make(data, num_shards, **sharding[name]) for name, data in data_sets.items()}
+    for file in (file for data in data_sets.values() for file in data.iterdir()):
+        file.read_bytes()  # Into the page cache.
     return {
         "image_size": _IMAGE_SIZE,
         "num_sequences": num_shards,
@@ -66,23 +66,22 @@ def measure(directory: Path, *, rounds: int, num_shards: int, data_dir: str) -> 
 def _make(data: Path, num_train: int, **sharding: object) -> float | None:
     """Make a data set, or find it whole; seconds that it took, None if anything of it was there before."""
     is_new = not data.exists()
-    job = generate(data, num_train, held_out=_HELD_OUT, image_size=_IMAGE_SIZE, **sharding)
-    seconds = seconds_of(job)
+    seconds = seconds_of(generate(data, num_train, held_out=_HELD_OUT, image_size=_IMAGE_SIZE, **sharding))
     return seconds if is_new else None
 
 
 def _num_shards(data: Path) -> dict[str, int]:
     """Shards of all splits together and of training."""
     splits = json.loads((data / MANIFEST_NAME).read_bytes())["splits"]
-    return {
-        "all": sum(len(split["shards"]) for split in splits.values()),
-        "train": len(splits["train"]["shards"]),
-    }
+    shards = {name: len(split["shards"]) for name, split in splits.items()}
+    return {"all": sum(shards.values()), "train": shards["train"]}
 
 
 def _steps(data: Path) -> dict[str, dict[str, Any]]:
     """What every step takes, each in a process of its own."""
-    return {step: result_of(call("open_data", _CALLS[step], data_dir=data)) for step in _NAMES}
+    return {
+        step: result_of(call("open_data", function, data_dir=data)) for step, (function, _) in _STEPS.items()
+    }
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -96,7 +95,7 @@ def shards_table(figures: dict[str, Any]) -> str:
     titles = " | ".join(f"{count['train']:,} training shards" for count in shards.values())
     sizes = " | ".join(f"{size / 1e6:,.3f}" for size in figures["manifest_bytes"].values())
     lines = [f"| | {titles} |", "|---|---:|---:|", f"| manifest, MB | {sizes} |"]
-    for what, name in _NAMES.items():
+    for what, (_, name) in _STEPS.items():
         lines += _rows(name, {of: [each[of][what] for each in figures["rounds"]] for of in shards})
     took = " | ".join("not measured" if took is None else f"{took:,.1f}" for took in made.values())
     lines.append(f"| generating, s | {took} |")
@@ -110,22 +109,20 @@ def _rows(name: str, steps: dict[str, list[dict[str, Any]]]) -> list[str]:
     """The rows of a step: what it took in all rounds, by data set."""
 
     def row(title: str, figure: Callable[[dict[str, Any]], float], digits: int) -> str:
-        cells = " | ".join(
-            Spread.of([figure(each) for each in rounds]).text(digits) for rounds in steps.values()
-        )
-        return f"| {title} | {cells} |"
+        cells = [Spread.of([figure(each) for each in rounds]).text(digits) for rounds in steps.values()]
+        return f"| {title} | {' | '.join(cells)} |"
 
     parts = [part for part in steps["few"][0]["seconds"] if part != "imports"]
     return [
         row(f"{name}, s", seconds_without_imports, 3),
-        *(row(f"… {part}", _part(part), 3) for part in (parts if len(parts) > 1 else ())),
+        *(row(f"… {part}", partial(_part, part), 3) for part in (parts if len(parts) > 1 else ())),
         row("… with the imports", lambda step: sum(step["seconds"].values()), 3),
         row("… peak memory, MiB", lambda step: step["peak_bytes"] / 2**20, 0),
     ]
 
 
-def _part(name: str) -> Callable[[dict[str, Any]], float]:
-    return lambda step: float(step["seconds"][name])
+def _part(name: str, step: dict[str, Any]) -> float:
+    return float(step["seconds"][name])
 
 
 def bound(figures: dict[str, Any]) -> str:

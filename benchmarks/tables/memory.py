@@ -6,7 +6,6 @@ Each job is measured with all its processes, at two sizes in turn, on data sets 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.data import data_set_to_judge, run_to_judge
@@ -16,33 +15,29 @@ from benchmarks.rows import Row, Target
 
 _FULL, _QUICK = (1_000_000, 10_000_000), (100_000, 1_000_000)
 _JUDGED = (10_000, 1_000_000)
-_ROUNDS = 1
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:
-    """A row of each job: at the larger size beside the smaller; evaluating, which takes long, once."""
-    few, many = _QUICK if quick else _FULL
-    rounds = [(_peaks(directory, many), _peaks(directory, few)) for _ in range(1 if quick else _ROUNDS)]
-    rows = [
-        _row(job, (few, many), [(larger[job], smaller[job]) for larger, smaller in rounds])
-        for job in rounds[0][0]
-    ]
+    """A row of each job: at the larger size beside the smaller; evaluating, which takes long, not quickly."""
+    few, many = sizes = _QUICK if quick else _FULL
+    larger, smaller = _peaks(directory, many), _peaks(directory, few)
+    rows = [_row(job, sizes, (larger[job], smaller[job])) for job in larger]
     if quick:
         return rows
     few, many = _JUDGED
     run = run_to_judge(directory, data_set_to_judge(directory, few))
     judged = (_peak_of_judging(directory, run, many), _peak_of_judging(directory, run, few))
-    return [*rows, _row("evaluate", (few, many), [judged])]
+    return [*rows, _row("evaluate", _JUDGED, judged)]
 
 
-def _row(job: str, sizes: tuple[int, int], peaks: Sequence[tuple[int, int]]) -> Row:
-    """Peak bytes at the larger and the smaller size, round by round."""
+def _row(job: str, sizes: tuple[int, int], peaks: tuple[int, int]) -> Row:
+    """Peak bytes at the larger and the smaller size."""
     few, many = sizes
     return Row(
         f"memory-{job.split()[0]}",
         f"{job} {many:,} sequences, peak {MEASURE}, MiB",
         f"itself, {few:,} sequences",
-        tuple((larger / 2**20, smaller / 2**20) for larger, smaller in peaks),
+        ((peaks[0] / 2**20, peaks[1] / 2**20),),
         is_size=True,
         target=Target(1.1, is_least=False),
     )
@@ -59,6 +54,6 @@ def _peaks(directory: Path, num_sequences: int) -> dict[str, int]:
         jobs = {
             "generate": generate(Path(data), num_sequences),
             "verify": command("pipeline.verify", data),
-            "read an epoch of": call("trainer_stage", "read_epoch", tensorflow=True, data_dir=data),
+            "read an epoch of": call("stage", "read_epoch", tensorflow=True, data_dir=data),
         }
         return {name: peak_memory(job) for name, job in jobs.items()}

@@ -11,38 +11,19 @@ from typing import Any
 
 from benchmarks.data import chain
 
-_OBSERVATIONS: tuple[dict[str, Any], ...] = (
-    {"window": 10},
-    {"line": "dot", "window": 10},
-    {"line": "dot", "window": 10, "noise": 0.001},
-    {"line": "dot", "window": 10, "noise": 0.005},
-    {"line": "dot", "window": 10, "noise": 0.02},
-)
+# Lines and noise that windows of 10 frames are taken of.
+_OBSERVATIONS = (("line", 0.0), ("dot", 0.0), ("dot", 0.001), ("dot", 0.005), ("dot", 0.02))
 
 
 def measure(directory: Path, *, epochs: int, steps_per_epoch: int, batch_size: int) -> dict[str, Any]:
     """The chain for every observation, on one data set."""
     found = []
-    for number, observation in enumerate(_OBSERVATIONS):
-        done = chain(
-            directory,
-            number,
-            0,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            batch_size=batch_size,
-            learning_rate=0.002,
-            warmup_steps=100,
-            **observation,
-        )
-        settings, metrics = done["settings"], done["document"]["metrics"]
-        found.append(
-            {
-                **{name: getattr(settings, name) for name in ("line", "window", "noise")},
-                "sequences_trained_on": done["result"].step * batch_size,
-                **{name: metrics[name] for name in ("accuracy", "accuracy_interval", "errors")},
-            }
-        )
+    size = {"epochs": epochs, "steps_per_epoch": steps_per_epoch, "batch_size": batch_size}
+    for number, (line, noise) in enumerate(_OBSERVATIONS):
+        seen = {"line": line, "window": 10, "noise": noise}
+        document, result = chain(directory, number, 0, learning_rate=0.002, warmup_steps=100, **size, **seen)
+        judged = {name: document["metrics"][name] for name in ("accuracy", "accuracy_interval", "errors")}
+        found.append({**seen, "sequences_trained_on": result.step * batch_size, **judged})
     return {"observations": found}
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,28 +21,16 @@ from benchmarks.baselines.bare_tf_data import bare_batches
 from benchmarks.baselines.tfds_reader import tfds_batches
 from benchmarks.data import data_set
 from benchmarks.rows import Row, Target
+from benchmarks.trainers import batches_of, train_files
 from model.moving_line import DrawLine
 from pipeline.command_line.errors import WorkError
-from trainer.input.batches import training_batches
-from trainer.input.split_files import SplitFiles, read_manifest, split_files
 
 _PATHS_A_BATCH, _FRAMES_A_BATCH = 1024, 256
-_READERS = 16
 _CHECKED = 4 * _PATHS_A_BATCH
 _ROUNDS = 5
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """Sequences read as paths; of these, drawn; and read as frames."""
-
-    paths: int
-    drawn: int
-    frames: int
-
-
-_FULL = _Counts(4_000_000, 500_000, 10_000)
-_QUICK = _Counts(300_000, 50_000, 2_000)
+# Sequences read as paths; of these, drawn; and read as frames.
+_FULL = 4_000_000, 500_000, 10_000
+_QUICK = 300_000, 50_000, 2_000
 
 # Makes a data set of batches anew, for one pass.
 Batches = Callable[[], Iterable[Any]]
@@ -51,38 +38,28 @@ Batches = Callable[[], Iterable[Any]]
 
 def measure(directory: Path, quick: bool) -> list[Row]:
     """A row for paths and one for frames."""
-    counts = _QUICK if quick else _FULL
-    path_dir = str(data_set(directory, "path", counts.paths))
-    frames_dir = str(data_set(directory, "frames", counts.frames))
+    num_paths, num_drawn, num_frames = _QUICK if quick else _FULL
+    files = train_files(str(data_set(directory, "path", num_paths)))
+    frames_dir = str(data_set(directory, "frames", num_frames))
     _check(directory)
-    files = _train_files(path_dir)
     rounds = 1 if quick else _ROUNDS
-
-    def ours(batch_size: int, count: int) -> tf.data.Dataset:
-        return _trainer_batches(files, batch_size).take(count // batch_size)
-
     paths = _measure(
-        lambda: ours(_PATHS_A_BATCH, counts.paths),
+        lambda: batches_of(files, _PATHS_A_BATCH).take(num_paths // _PATHS_A_BATCH),
         lambda: bare_batches(files.paths, _PATHS_A_BATCH),
         _PATHS_A_BATCH,
         rounds,
     )
     frames = _measure(
-        lambda: _drawn(ours(_FRAMES_A_BATCH, counts.drawn)),
+        lambda: _drawn(batches_of(files, _FRAMES_A_BATCH).take(num_drawn // _FRAMES_A_BATCH)),
         lambda: tfds_batches(frames_dir, _FRAMES_A_BATCH),
         _FRAMES_A_BATCH,
         rounds,
     )
     bare = "bare `TFRecordDataset.batch.map(parse_example)` in file order"
+    what, tfds = "read paths and draw frames, sequences/s", "TFDS reading zlib frames"
     return [
         Row("read-paths", "read shuffled, parsed paths, sequences/s", bare, paths, target=Target(0.8)),
-        Row(
-            "read-frames",
-            "read paths and draw frames, sequences/s",
-            "TFDS reading zlib frames",
-            frames,
-            target=Target(10),
-        ),
+        Row("read-frames", what, tfds, frames, target=Target(10)),
     ]
 
 
@@ -97,14 +74,6 @@ def _rate(batches: Batches, batch_size: int) -> float:
     start = time.perf_counter()
     count = sum(1 for _ in batches())
     return count * batch_size / (time.perf_counter() - start)
-
-
-def _train_files(data_dir: str) -> SplitFiles:
-    return split_files(data_dir, read_manifest(data_dir), "train")
-
-
-def _trainer_batches(files: SplitFiles, batch_size: int) -> tf.data.Dataset:
-    return training_batches(files, batch_size=batch_size, seed=0, readers=min(_READERS, len(files.paths)))
 
 
 def _drawn(batches: Iterable[Any]) -> Iterator[Any]:
@@ -126,10 +95,9 @@ def _check(directory: Path) -> None:
     Raises:
         WorkError: if they do not.
     """
-    files = _train_files(str(data_set(directory, "path", _CHECKED)))
-    steps = _CHECKED // _PATHS_A_BATCH
+    files = train_files(str(data_set(directory, "path", _CHECKED)))
     bare = [path for batch in bare_batches(files.paths, _PATHS_A_BATCH) for path in batch["path"].numpy()]
-    batches = list(_trainer_batches(files, _PATHS_A_BATCH).take(steps))
+    batches = list(batches_of(files, _PATHS_A_BATCH).take(_CHECKED // _PATHS_A_BATCH))
     ours = [path.tobytes() for features, _ in batches for path in features["path"].numpy()]
     if sorted(bare) != sorted(ours):
         raise WorkError("bare tf.data reads other paths than the trainer")

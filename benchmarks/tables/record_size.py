@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.agreement import IMAGE_SIZE
-from benchmarks.jobs import command, generate, seconds_of
+from benchmarks.data import IMAGE_SIZE
+from benchmarks.jobs import generate, seconds_of, with_tfds
 from benchmarks.rows import Row, Target
 
 _COUNT = 2_000
@@ -21,42 +21,30 @@ _TARGETS = {"path": Target(100 / 98, is_least=False), "frames": Target(2, is_lea
 
 def measure(directory: Path, quick: bool) -> list[Row]:
     """Rows of both encodings; these are counts, which do not vary."""
-    entropy = sequence_entropy(IMAGE_SIZE) / 8
+    entropy = _entropy(IMAGE_SIZE) / 8
     rows = []
     for encoding, plural in (("path", "paths"), ("frames", "frames")):
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             ours, tfds = Path(scratch) / "ours", Path(scratch) / "tfds"
             seconds_of(generate(ours, _COUNT, encoding=encoding))
-            asked = {"output_dir": tfds, "encoding": encoding, "num_sequences": _COUNT}
-            seconds_of(command("benchmarks.baselines.tfds_builder", **asked))
+            seconds_of(with_tfds(tfds, encoding, _COUNT))
             sizes = [
                 sum(shard.stat().st_size for shard in data.rglob("*-train.tfrecord-*")) / _COUNT
                 for data in (ours, tfds)
             ]
+        others = (
+            ("tfds", "TFDS", sizes[1], _TARGETS[encoding]),
+            ("entropy", "the entropy of a sequence", entropy, None),
+        )
         what = f"store {plural}, bytes a sequence"
         rows += [
-            Row(
-                f"bytes-{encoding}-tfds",
-                what,
-                "TFDS",
-                ((sizes[0], sizes[1]),),
-                is_size=True,
-                digits=1,
-                target=_TARGETS[encoding],
-            ),
-            Row(
-                f"bytes-{encoding}-entropy",
-                what,
-                "the entropy of a sequence",
-                ((sizes[0], entropy),),
-                is_size=True,
-                digits=1,
-            ),
+            Row(f"bytes-{encoding}-{key}", what, other, ((sizes[0], size),), False, True, 1, target)
+            for key, other, size, target in others
         ]
     return rows
 
 
-def sequence_entropy(image_size: int) -> float:
+def _entropy(image_size: int) -> float:
     """Bits that a sequence holds."""
     rows = np.full(image_size, 1 / image_size)
     choices = (

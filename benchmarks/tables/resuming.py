@@ -10,7 +10,6 @@ from benchmarks.data import data_set
 from benchmarks.rows import Spread
 
 _BATCH_SIZE = 256
-_READERS = 16
 _MILLION = 1_000_000
 
 
@@ -18,16 +17,13 @@ def measure(directory: Path, *, rounds: int, num_path: int) -> dict[str, Any]:
     """All cases in turn, on a data set of so many sequences."""
     data_dir = str(data_set(directory, "path", num_path))
 
-    from trainer.input.feeds import Part, training_part
-    from trainer.input.split_files import read_manifest, split_files
-    from trainer.training.settings import TrainingSettings
+    from benchmarks.trainers import batches_of, train_files
 
-    files = split_files(data_dir, read_manifest(data_dir), "train")
-    settings = TrainingSettings(batch_size=_BATCH_SIZE)
+    files = train_files(data_dir)
 
     def seconds_to_first_batch(passed: int) -> float:
         start = time.perf_counter()
-        next(iter(training_part(files, settings, _READERS, passed // _BATCH_SIZE, Part(0, 1))))
+        next(iter(batches_of(files, _BATCH_SIZE, passed // _BATCH_SIZE)))
         return time.perf_counter() - start
 
     # Within the first pass over the data, and many passes later.

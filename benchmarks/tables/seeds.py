@@ -17,9 +17,9 @@ def measure(directory: Path, *, num_seeds: int, epochs: int, steps_per_epoch: in
 
     found = []
     for seed in range(num_seeds):
-        done = chain(directory, seed, seed, epochs=epochs, steps_per_epoch=steps_per_epoch, seed=seed)
-        document = done["document"]
-        seconds = sum(float(row["seconds"]) for row in done["result"].history)
+        asked = {"epochs": epochs, "steps_per_epoch": steps_per_epoch, "seed": seed}
+        document, result = chain(directory, seed, seed, **asked)
+        seconds = sum(float(row["seconds"]) for row in result.history)
         found.append(
             {
                 "seed": seed,

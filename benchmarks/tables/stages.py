@@ -6,68 +6,53 @@ difference between two jobs of pipeline.generate that make the same sequences, i
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.costs import seconds_a_shard
-from benchmarks.data import data_set, data_set_to_judge, run_to_judge
+from benchmarks.data import IMAGE_SIZE, data_set, data_set_to_judge, run_to_judge
 from benchmarks.jobs import call, generate, one_core, result_of, seconds_of
 from benchmarks.rows import Spread
-from benchmarks.stage import IMAGE_SIZE, READ_BATCH_SIZE, TRAINING_BATCH_SIZE
+from benchmarks.stage import READ_BATCH_SIZE, TRAINING_BATCH_SIZE
 from pipeline.workers.cores import usable_cores
 
 # Beam runners on this machine, by what follows --direct_running_mode, and their number of workers.
 _RUNNERS = {"in_memory": 1, "multi_processing": usable_cores()}
+_ENCODINGS = ("path", "frames")
 _SHARD_SEQUENCES = 10  # In each of many shards.
 
-Figures = dict[str, float]
 
-
-def measure(
-    directory: Path,
-    *,
-    rounds: int,
-    num_path: int,
-    num_frames: int,
-    num_trained: int,
-    num_judged: int,
-    num_shards: int,
-) -> dict[str, Any]:
+def measure(directory: Path, *, rounds: int, num_shards: int, **counts: int) -> dict[str, Any]:
     """All stages in turn.
 
     Args:
         directory: for data sets and a model, which stay.
         rounds: how often.
-        num_path: sequences made, verified, read as paths.
-        num_frames: sequences made and verified as frames.
-        num_trained: sequences trained on.
-        num_judged: sequences evaluated.
         num_shards: many shards, for what a shard costs.
+        counts: sequences made, verified and read as paths, ``num_path``; made and verified as frames,
+            ``num_frames``; trained on, ``num_trained``; and evaluated, ``num_judged``.
     """
-    counts = {"path": num_path, "frames": num_frames}
-    data = {encoding: data_set(directory, encoding, count) for encoding, count in counts.items()}
-    to_judge = data_set_to_judge(directory, num_judged)
+    data = {encoding: data_set(directory, encoding, counts[f"num_{encoding}"]) for encoding in _ENCODINGS}
+    to_judge = data_set_to_judge(directory, counts["num_judged"])
     model = run_to_judge(directory, to_judge)
-    trainer_stages: dict[str, dict[str, Any]] = {
-        "reading": {"data_dir": data["path"], "num_sequences": num_path},
-        "training": {"data_dir": data["path"], "num_sequences": num_trained},
-        "evaluation": {"data_dir": to_judge, "model_dir": model},
-    }
     found = []
     for _ in range(rounds):
-        with one_core(), tempfile.TemporaryDirectory(dir=directory) as new:
+        with one_core():
             stages = {}
-            for encoding, count in counts.items():
-                made = Path(new) / encoding
-                making = call("stage", "generation", data_dir=made, num_sequences=count, encoding=encoding)
-                stages[f"generation, {encoding}"] = result_of(making)
+            for encoding in _ENCODINGS:
+                count = counts[f"num_{encoding}"]
+                with tempfile.TemporaryDirectory(dir=directory) as new:
+                    making = call("stage", "generation", data_dir=new, num_sequences=count, encoding=encoding)
+                    stages[f"generation, {encoding}"] = result_of(making)
                 checking = call("stage", "verification", data_dir=data[encoding])
                 stages[f"verification, {encoding}"] = result_of(checking)
-                shutil.rmtree(made)
-            for stage, asked in trainer_stages.items():
-                stages[stage] = result_of(call("trainer_stage", stage, tensorflow=True, **asked))
+            for stage, asked in (
+                ("reading", {"data_dir": data["path"], "num_sequences": counts["num_path"]}),
+                ("training", {"data_dir": data["path"], "num_sequences": counts["num_trained"]}),
+                ("evaluation", {"data_dir": to_judge, "model_dir": model}),
+            ):
+                stages[stage] = result_of(call("stage", stage, tensorflow=True, **asked))
             duplicates = result_of(call("stage", "duplicates"))
         costs = {runner: _shard_cost(directory, runner, num_shards) for runner in _RUNNERS}
         found.append({"stages": stages, "duplicates": duplicates, "shards": costs})
@@ -79,7 +64,7 @@ def measure(
     }
 
 
-def _shard_cost(directory: Path, runner: str, num_shards: int) -> Figures:
+def _shard_cost(directory: Path, runner: str, num_shards: int) -> dict[str, float]:
     """Seconds of two jobs of the same sequences, in one training shard and in many."""
     sequences = num_shards * _SHARD_SEQUENCES
     workers: dict[str, Any] = {"direct_running_mode": runner, "direct_num_workers": _RUNNERS[runner]}
@@ -95,11 +80,10 @@ def _shard_cost(directory: Path, runner: str, num_shards: int) -> Figures:
 
 def stages_table(figures: dict[str, Any]) -> str:
     """What one core does of every stage, in markdown."""
-    lines = [
-        "| stage, on one core | sequences/s | bytes a sequence | peak memory, MiB |",
-        "|---|---:|---:|---:|",
-    ]
     rounds = figures["rounds"]
+    lines = [
+        "| stage, on one core | sequences/s | bytes a sequence | peak memory, MiB |\n|---|---:|---:|---:|"
+    ]
     for stage in rounds[0]["stages"]:
         measured = [each["stages"][stage] for each in rounds]
         rate = Spread.of([each["sequences"] / each["seconds"] for each in measured]).text(0)

@@ -18,8 +18,8 @@ from benchmarks.trainers import Ours, Tutorial, largest_difference
 from pipeline.command_line.errors import WorkError
 
 _BATCH_SIZE = 32
-_STEPS, _TUTORIAL_STEPS, _ROUNDS = 600, 15, 5
-_QUICK_STEPS, _QUICK_TUTORIAL_STEPS = 200, 5
+# Steps of ours and of the tutorial's, and rounds.
+_FULL, _QUICK = (600, 15, 5), (200, 5, 1)
 _FRAMES_ARE_SLOWER = 4
 _AGREE_TO = 1e-5
 
@@ -30,9 +30,7 @@ def measure(directory: Path, quick: bool) -> list[Row]:
     Raises:
         WorkError: if the two models do not give the same answers.
     """
-    steps, tutorial_steps, rounds_asked = _STEPS, _TUTORIAL_STEPS, _ROUNDS
-    if quick:
-        steps, tutorial_steps, rounds_asked = _QUICK_STEPS, _QUICK_TUTORIAL_STEPS, 1
+    steps, tutorial_steps, num_rounds = _QUICK if quick else _FULL
     ours, framed = (
         Ours(str(data_set(directory, encoding, count)), _BATCH_SIZE, "float32", "cpu")
         for encoding, count in (("path", 200_000), ("frames", 20_000))
@@ -44,23 +42,20 @@ def measure(directory: Path, quick: bool) -> list[Row]:
     sides = ((ours.train, steps), (framed.train, frames_steps), (tutorial.train, tutorial_steps))
     for train, count in sides:
         train(count)
-    rounds = [[_rate(train, count) for train, count in sides] for _ in range(rounds_asked)]
+    rounds = [[_rate(train, count) for train, count in sides] for _ in range(num_rounds)]
     other = "the tutorial way: TimeDistributed layers, arrays in memory"
     return [
         Row(
-            "train-frames",
-            f"train on stored frames, batches of {_BATCH_SIZE}, float32, CPU, sequences/s",
+            key,
+            f"train on {what}, batches of {_BATCH_SIZE}, float32, CPU, sequences/s",
             other,
-            tuple((frames, theirs) for _, frames, theirs in rounds),
+            tuple((each[side], each[2]) for each in rounds),
             target=Target(8),
-        ),
-        Row(
-            "train",
-            f"train on paths, by an insight about lines, batches of {_BATCH_SIZE}, float32, CPU, sequences/s",
-            other,
-            tuple((paths, theirs) for paths, _, theirs in rounds),
-            target=Target(8),
-        ),
+        )
+        for key, what, side in (
+            ("train-frames", "stored frames", 1),
+            ("train", "paths, by an insight about lines", 0),
+        )
     ]
 
 

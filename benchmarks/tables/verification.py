@@ -30,20 +30,16 @@ def measure(directory: Path, quick: bool) -> list[Row]:
         raise RequestError("there is no sha256sum: install the GNU core utilities")
     counts = _QUICK if quick else _FULL
     rounds = 1 if quick else _ROUNDS
+    data = {name: data_set(directory, name, count) for name, count in counts.items()}
+    other, but = "`sha256sum`", ", which looks at no record"
     rows = [
-        Row(
-            f"verify-{encoding}",
-            f"verify {plural}, MB/s",
-            "`sha256sum`, which looks at no record",
-            _rounds(data_set(directory, encoding, counts[encoding]), rounds),
-        )
-        for encoding, plural in (("path", "paths"), ("frames", "frames"))
+        Row(f"verify-{name}", f"verify {plural}, MB/s", other + but, _rounds(data[name], rounds))
+        for name, plural in (("path", "paths"), ("frames", "frames"))
     ]
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        damaged = Path(shutil.copytree(data_set(directory, "path", counts["path"]), Path(scratch) / "data"))
+        damaged = Path(shutil.copytree(data["path"], Path(scratch) / "data"))
         for shard in _shards(damaged):
             shard.write_bytes(bytes(shard.stat().st_size))
-        other = "`sha256sum`"
         rows.append(Row("verify-zeros", "verify shards of zeros, MB/s", other, _rounds(damaged, rounds, 1)))
     return rows
 
