@@ -56,6 +56,7 @@ setup(
             *_CLIPS,
             *_DASK,
             *_EXPORT,
+            "imageio-ffmpeg",  # TFDS' Video feature starts ffmpeg, which benchmarks compare with.
             "jax>=0.7",
             "jsonschema>=4.20",
             "mypy",

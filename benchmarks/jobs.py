@@ -65,6 +65,12 @@ def with_tfds(data: Path, encoding: str, num_sequences: int, sequences_per_eleme
     return command("benchmarks.baselines.tfds_builder", json.dumps({**asked, **size}))
 
 
+def with_tfds_video(source: Path, data: Path, encoding: str) -> list[str]:
+    """A job that makes a data set of clips with TFDS; see `benchmarks.baselines.tfds_video`."""
+    flags = {"source": source, "output_dir": data, "encoding": encoding}
+    return command("benchmarks.baselines.tfds_video", **flags)
+
+
 def call(module: str, function: str, *, tensorflow: bool = False, **arguments: Any) -> list[str]:
     """A job that calls a function of `benchmarks`; arguments and what it gives are values of JSON, or paths.
 

@@ -62,7 +62,12 @@ def main(arguments: Sequence[str]) -> int:
     classes = sorted({path.parent.name for path in paths})
     with ProcessPoolExecutor(usable_cores()) as pool:
         jobs = [
-            pool.submit(convert, str(path), classes.index(path.parent.name), str(flags.output_dir / f"{number}.tfrecord"))
+            pool.submit(
+                convert,
+                str(path),
+                classes.index(path.parent.name),
+                str(flags.output_dir / f"{number}.tfrecord"),
+            )
             for number, path in enumerate(paths)
         ]
         for job in jobs:

@@ -1,4 +1,4 @@
-"""Program: clips as a TFDS data set with `features.Video`, written by TFDS itself with Beam, for comparison."""
+"""Program: clips as a TFDS data set with `features.Video`, written by TFDS with Beam, for comparison."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pipeline.generation.runners import choose_runner
 
 PROGRAM = "benchmarks.baselines.tfds_video"
 _WIDTH, _HEIGHT, _FPS = 300, 128, 8
+_QUALITY = {"png": (), "jpeg": ("-q:v", "2")}
 
 
 class Clips(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS has no types.
@@ -38,7 +39,7 @@ class Clips(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS has 
         video = tfds.features.Video(
             shape=(None, _HEIGHT, _WIDTH, 3),
             encoding_format=self.builder_config.name,
-            ffmpeg_extra_args=("-vf", filters, *(("-q:v", "2") if self.builder_config.name == "jpeg" else ())),
+            ffmpeg_extra_args=("-vf", filters, *_QUALITY[self.builder_config.name]),
         )
         names = sorted(each.name for each in self._source.iterdir())
         features = {"video": video, "label": tfds.features.ClassLabel(names=names)}

@@ -18,7 +18,7 @@ from typing import Any
 # Of the comparison, in the order in which they run and stand in tables.
 SECTIONS = (
     *("generation", "record_size", "verification", "reading"),
-    *("training", "evaluation", "memory", "zero_errors"),
+    *("training", "evaluation", "memory", "zero_errors", "clips"),
 )
 
 
