@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pipeline.clips.decoder_process import Decoded, Decoder
 from pipeline.clips.frame_settings import FrameSettings
 from pipeline.clips.index import Entry, checksum
-from pipeline.clips.media_files import is_image
+from pipeline.clips.media_files import folder_images
 from pipeline.clips.records import RecordFormat
 from pipeline.clips.sources import Source
 from pipeline.command_line.errors import WorkError, one_line
@@ -99,9 +99,8 @@ class ClipReader:
                 _copy(path, name)
             else:
                 os.mkdir(name)
-                for below in files.list_names(path):
-                    if is_image(below):
-                        _copy(files.join(path, below), os.path.join(name, below))
+                for below in folder_images(files.list_names(path)):
+                    _copy(files.join(path, below), os.path.join(name, below))
             yield name
 
     def _decode(
@@ -137,7 +136,7 @@ class ClipReader:
 def digest(path: str) -> str:
     """Hexadecimal SHA-256 of a local file; of a folder, of its images' names and digests."""
     if os.path.isdir(path):
-        names = sorted(name for name in os.listdir(path) if is_image(name))
+        names = sorted(folder_images(os.listdir(path)))
         lines = "".join(f"{digest(os.path.join(path, name))} {name}\n" for name in names)
         return hashlib.sha256(lines.encode()).hexdigest()
     found = hashlib.sha256()

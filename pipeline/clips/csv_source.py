@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from pipeline.clips.media_files import is_text
 from pipeline.command_line.errors import RequestError
 
 COLUMNS = ("path", "label", "start", "end", "split", "group", "caption")
@@ -83,6 +84,11 @@ def _rows(reader: Any, where: str) -> Iterator[Row]:
                 f"--source {where}: line {line}: {len(cells)} cells, the header has {len(header)}"
             )
         values = {name: cell.strip() or None for name, cell in zip(header, cells, strict=True)}
+        for name in ("path", "label", "group"):
+            if not is_text(value := values.get(name) or ""):
+                raise RequestError(
+                    f"--source {where}: line {line}: {name} {value!r} has characters that are no text"
+                )
         path = values.pop("path")
         if path is None:
             raise RequestError(f"--source {where}: line {line}: has no path")

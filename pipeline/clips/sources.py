@@ -11,6 +11,7 @@ one clip, a frame an image, in natural order. Nothing is opened here, so this do
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import stat
 from collections import Counter, defaultdict
@@ -19,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline.clips import csv_source
-from pipeline.clips.media_files import is_image, is_media
+from pipeline.clips.media_files import folder_images, is_hidden, is_image, is_media, is_text
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.storage import files
 from pipeline.storage.canonical_json import json_sha256
@@ -132,6 +133,10 @@ def _from_folder(source: str, allow_outside: bool) -> Listing:
     for path, size in sizes.items():
         if not is_media(path):
             ignored[path] = "no video or image by its suffix"
+        elif not is_text(path):
+            raise RequestError(
+                f"--source {source}: {_shown(path)} has characters that are no text; rename it"
+            )
         else:
             media[path] = size
     tops = {path.split("/")[0] for path in media if "/" in path}
@@ -146,7 +151,7 @@ def _from_folder(source: str, allow_outside: bool) -> Listing:
         parts = path.split("/")
         split = SPLIT_NAMES[parts[0]] if by_split else None
         sources.append(Source(path, size, parts[depth - 1], split))
-    return Listing(root, sources, ignored)
+    return Listing(root, sources, {_shown(path): reason for path, reason in ignored.items()})
 
 
 def _clips(media: dict[str, int], depth: int) -> dict[str, int]:
@@ -178,17 +183,15 @@ def _list_files(root: str, allow_outside: bool) -> tuple[dict[str, int], dict[st
         )
     else:
         sizes = files.list_sizes(root)
-        for path in [path for path in sizes if _is_hidden(path)]:
+        for path in [path for path in sizes if is_hidden(path)]:
             del sizes[path]
             ignored[path] = "hidden"
-    for path in sizes:
-        if not path.isprintable() or any("\ud800" <= character <= "\udfff" for character in path):
-            raise RequestError(f"--source: {path!r} has characters that are no text; rename it")
     return sizes, ignored
 
 
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+def _shown(path: str) -> str:
+    """A path as text, also one that is none."""
+    return path if is_text(path) else path.encode("unicode_escape").decode()
 
 
 def _walk(
@@ -213,7 +216,7 @@ def _walk(
         entries = sorted(found, key=lambda each: each.name)
     for entry in entries:
         path = os.path.join(below, entry.name)
-        if _is_hidden(entry.name):
+        if is_hidden(entry.name):
             ignored[path] = "hidden"
             continue
         if entry.is_symlink():
@@ -251,7 +254,7 @@ def _from_csv(source: str, root: str | None, allow_outside: bool) -> Listing:
     if not files.directory_exists(root):
         raise RequestError(f"--root {root}: no such folder")
     rows = csv_source.read_rows(files.read_bytes(source), source)
-    sizes = None if files.is_local(root) else files.list_sizes(root)
+    sizes = None if files.is_local(root) else _with_folders(files.list_sizes(root))
     found: dict[tuple[str, str | None, str | None], Source] = {}
     for row in rows:
         path, size = _resolve(row, root, sizes, allow_outside, source)
@@ -269,24 +272,33 @@ def _from_csv(source: str, root: str | None, allow_outside: bool) -> Listing:
     return Listing(root, list(found.values()))
 
 
+def _with_folders(sizes: dict[str, int]) -> dict[str, int]:
+    """Sizes of files by path, and also those of folders, each the sum of its images."""
+    folders: dict[str, int] = defaultdict(int)
+    for path, size in sizes.items():
+        folder, _, name = path.rpartition("/")
+        if folder_images([name]):
+            folders[folder] += size
+    return {**folders, **sizes}
+
+
 def _resolve(
     row: csv_source.Row, root: str, sizes: dict[str, int] | None, allow_outside: bool, source: str
 ) -> tuple[str, int]:
     """Path relative to the root, and size, of a CSV's row."""
     where = f"--source {source}: line {row.line}: {row.path}"
     if sizes is not None:
-        path = row.path.removeprefix(root.rstrip("/") + "/")
-        inside = {name: size for name, size in sizes.items() if name == path or name.startswith(f"{path}/")}
-        if not inside:
+        path = posixpath.normpath(row.path.removeprefix(root.rstrip("/") + "/"))
+        if path not in sizes:
             raise RequestError(f"{where}: no such file below {root}")
-        return path, sum(inside.values())
+        return path, sizes[path]
     full = os.path.join(root, row.path)
     real, real_root = os.path.realpath(full), os.path.realpath(root)
     if not allow_outside and not is_below(real, real_root):
         raise RequestError(f"{where}: lies outside of {root}; move it, or add --allow_outside")
     try:
         if os.path.isdir(full):
-            names = [name for name in os.listdir(full) if is_image(name)]
+            names = folder_images(os.listdir(full))
             if not names:
                 raise RequestError(f"{where}: is a folder without images")
             return os.path.relpath(full, root), sum(

@@ -14,7 +14,7 @@ from pipeline.clips.decoding import Clip
 from pipeline.clips.errors import BadClipError
 from pipeline.clips.fitting import FrameFitter, Image, flatten
 from pipeline.clips.frame_settings import MAX_PIXELS, MAX_SIDE, FrameSettings
-from pipeline.clips.media_files import is_image, natural_order
+from pipeline.clips.media_files import folder_images
 from pipeline.command_line.errors import one_line
 
 # Only these: Pillow's other readers include ones that start programs.
@@ -23,7 +23,7 @@ _FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
 def image_names(directory: str) -> list[str]:
     """Names of the images of a folder, in natural order."""
-    return sorted((name for name in os.listdir(directory) if is_image(name)), key=natural_order)
+    return folder_images(os.listdir(directory))
 
 
 def decode_images(clip: Clip, settings: FrameSettings) -> Iterator[tuple[int, Image]]:
