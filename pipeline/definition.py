@@ -307,11 +307,14 @@ class Definition(ABC):
         """The settings that identify a request, before and after `prepare`: `to_json` without `derived`."""
         return {name: value for name, value in self.to_json().items() if name not in self.derived}
 
-    def listed(self) -> Self:
+    def listed(self, output_dir: str) -> Self:
         """The definition with what a first look at the sources tells, before any work; by default, itself.
 
+        Args:
+            output_dir: directory of the data set to make.
+
         Raises:
-            RequestError: if the sources cannot be used.
+            RequestError: if the sources cannot be used, or not for a data set in that directory.
         """
         return self
 

@@ -64,11 +64,14 @@ def generate(
     chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
 
     def run_job(build: Callable[[Any], Any], count: Callable[[], int], number: int, unit: str) -> None:
-        pipeline = beam.Pipeline(runner=chosen, options=options)
+        try:
+            pipeline = beam.Pipeline(runner=chosen, options=options)
+        except ValueError as error:
+            raise RequestError(f"Beam: {one_line(error)}") from error
         build(pipeline)
         _run(pipeline, count, number, unit)
 
-    definition = definition.listed()
+    definition = definition.listed(output_dir)
     with lock_output_directory(output_dir):
         target = choose_target(output_dir, definition, overwrite)
         if (abandoned := target.abandoned_replacement()) is not None:
@@ -107,7 +110,7 @@ def dry_run_report(
     """
     from pipeline.generation.output_directory import choose_target
 
-    definition = definition.listed()
+    definition = definition.listed(output_dir)
     target = choose_target(output_dir, definition, overwrite)
     if target.finished is not None:
         return ["  it is already there: nothing to do, but for shards that were lost"]

@@ -47,6 +47,8 @@ def preview(
     check_num_sequences(num_sequences)
     if isinstance(source, Definition):
         definition = source
+        if not definition.num_sequences:
+            raise RequestError(f"{definition.name}: is made of sources; give --data_dir of a data set of it")
         if split not in definition.num_sequences:
             raise RequestError(f"--split {split}: give one of {', '.join(definition.num_sequences)}")
         blocks = definition.blocks(split, first, num_sequences)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,11 +19,12 @@ from pipeline.clips.decoder_process import Decoder
 from pipeline.clips.frame_files import decode_frame
 from pipeline.clips.frame_settings import MAX_SIDE, FrameSettings
 from pipeline.clips.index import Entry, Index, checksum, read_index
-from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules
+from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules, check_classes
 from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_clips
 from pipeline.clips.near_duplicates import find_pairs
 from pipeline.clips.records import SEQUENCE_EXAMPLE, TFDS, RecordFormat
-from pipeline.clips.sources import SPLITS, Listing, list_sources
+from pipeline.clips.sources import SPLITS, Listing, is_below, list_sources
+from pipeline.clips.split_choice import choose_splits
 from pipeline.clips.statistics import ClipStatistics
 from pipeline.command_line.arguments import non_negative_int, positive_int
 from pipeline.command_line.errors import RequestError, WorkError
@@ -193,13 +194,18 @@ class Clips(Definition):
             raise RequestError("--source is missing: name a folder of classes of clips, or a .csv")
         return list_sources(self.source, self.root or None, self.group or None, self.allow_outside)
 
-    def listed(self) -> Self:
+    def listed(self, output_dir: str) -> Self:
         """See `Definition.listed`.
 
         Raises:
-            RequestError: see `listing`; or if a split must lack a class.
+            RequestError: see `listing`; or if a split must lack a class, or the directory is in the source.
         """
         listing = self.listing()
+        is_folder = not self.source.lower().endswith(".csv")
+        if is_folder and is_below(files.resolve(output_dir), files.resolve(self.source)):
+            raise RequestError(
+                f"--output_dir {output_dir}: lies in the source; name a directory outside of it"
+            )
         labels = Counter(each.label for each in listing.sources if each.label is not None)
         listed = replace(
             self,
@@ -216,27 +222,29 @@ class Clips(Definition):
         """Check what the listing already tells: whether every class can be in every split."""
         if self.allow_missing_classes:
             return
+        classes: dict[str, set[str]] = defaultdict(set)
         if listing.sources[0].split is not None:
-            from pipeline.clips.index_choices import check_classes
-
-            classes: dict[str, set[str]] = {}
             for each in listing.sources:
-                classes.setdefault(each.split or "", set()).add(each.label or "")
+                classes[each.split or ""].add(each.label or "")
             check_classes(classes, RequestError)
             return
-        groups: dict[str, set[str]] = {}
+        is_grouped = listing.sources[0].group is not None
+        groups: dict[str, list[str]] = defaultdict(list)
         for each in listing.sources:
-            groups.setdefault(each.label or "", set()).add(
-                each.group if each.group is not None else each.name
-            )
-        fewest = min(groups, key=lambda label: len(groups[label]))
-        count, splits = len(groups[fewest]), _parse_splits(self.splits)
-        if count < len(splits):
-            what = "clips" if listing.sources[0].group is None else "groups"
+            groups[each.name if each.group is None else each.group].append(each.label or "")
+        numbers = Counter(label for labels in groups.values() for label in set(labels))
+        fewest, splits = min(numbers, key=lambda label: numbers[label]), _parse_splits(self.splits)
+        if numbers[fewest] < len(splits):
             raise RequestError(
-                f"--source {self.source}: class {fewest} has {count} {what} for {len(splits)} splits; add"
-                " clips, give other --splits, or add --allow_missing_classes"
+                f"--source {self.source}: {f'class {fewest} has ' if fewest else ''}{numbers[fewest]}"
+                f" {'groups' if is_grouped else 'clips'} for {len(splits)} splits; add clips, give other"
+                " --splits, or add --allow_missing_classes"
             )
+        if is_grouped:
+            chosen = choose_splits(groups, splits, self.seed)
+            for group, labels in groups.items():
+                classes[chosen[group]].update(labels)
+            check_classes(classes, RequestError)
 
     def requested(self) -> dict[str, Any]:
         """See `Definition.requested`; the listing is part of a request, what is found in the clips is not."""

@@ -111,11 +111,11 @@ def read_clips(
     batches = [sources[first : first + per_batch] for first in range(0, len(sources), per_batch)]
     missing = [batch for batch in batches if cache.read_batch(batch) is None]
     if missing:
-        files.make_directory(cache.path)
 
         def build(pipeline: Any) -> Any:
             import apache_beam as beam
 
+            files.make_directory(cache.path)
             return (
                 pipeline
                 | "Clips" >> beam.Create(missing)
