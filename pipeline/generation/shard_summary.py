@@ -77,6 +77,8 @@ class Summarizer:
         if -(-shard.first_sequence // per_leaf) * per_leaf >= end:
             return  # No leaf begins in this shard.
         missing = min(-(-end // per_leaf) * per_leaf, self._definition.num_sequences[shard.split]) - end
+        if not missing:
+            return
         for block in self._definition.blocks(shard.split, end, missing):
             self._leaves.add(block.first, block.contents)
 
