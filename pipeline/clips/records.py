@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from pipeline.dataset.features import ClassLabel, Feature, Tensor, Text, Video, 
 from pipeline.storage.tf_example import decode_sequence_example, encode_sequence_example
 
 TFDS, SEQUENCE_EXAMPLE = "tfds", "sequence_example"
+
+# The end of the name of a part of a clip; see `pipeline.clips.sources.Source.name`.
+_PART = re.compile(r"#[0-9.]+-[0-9.]*$")
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class RecordFormat:
         context: dict[str, Any] = {
             "example/id": f"{example['clip']}#{int(example['segment'])}".encode(),
             "example/dataset_name": b"clips",
-            "clip/data_path": name.partition(b"#")[0],
+            "clip/data_path": _PART.sub("", example["clip"]).encode(),
             "clip/media_id": name,
             "clip/segment": int(example["segment"]),
             "clip/group": str(example["group"]).encode(),

@@ -18,7 +18,7 @@ from pipeline.clips.media_files import folder_images
 from pipeline.command_line.errors import one_line
 
 # Only these: Pillow's other readers include ones that start programs.
-_FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def image_names(directory: str) -> list[str]:
