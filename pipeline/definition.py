@@ -318,6 +318,13 @@ class Definition(ABC):
         """
         return self
 
+    def changed_sources(self, directory: str) -> str:
+        """Say which sources differ from those of the data set in a directory; empty if that is not known.
+
+        Called after `listed`.
+        """
+        return ""
+
     def prepare(self, directory: str, run_job: JobRunner) -> tuple[Self, bytes | None]:
         """Read the sources and fill the fields of `derived`; a kind without sources has nothing to do.
 

@@ -18,7 +18,7 @@ from pipeline.clips.clip_reader import ClipReader
 from pipeline.clips.decoder_process import Decoder
 from pipeline.clips.frame_files import decode_frame
 from pipeline.clips.frame_settings import MAX_SIDE, FrameSettings
-from pipeline.clips.index import Entry, Index, checksum, read_index
+from pipeline.clips.index import Entry, Index, checksum, load_index, read_index
 from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules, check_classes
 from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_clips
 from pipeline.clips.near_duplicates import find_pairs
@@ -26,12 +26,13 @@ from pipeline.clips.records import SEQUENCE_EXAMPLE, TFDS, RecordFormat
 from pipeline.clips.sources import SPLITS, Listing, is_below, list_sources
 from pipeline.clips.split_choice import choose_splits
 from pipeline.clips.statistics import ClipStatistics
+from pipeline.clips.versions import library_versions
 from pipeline.command_line.arguments import non_negative_int, positive_int
 from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.block import Block, RecordBlock
 from pipeline.dataset.features import Feature
 from pipeline.dataset.statistics import Statistics, total
-from pipeline.definition import Definition, JobRunner, SourceEstimate, setting
+from pipeline.definition import SOURCES_NAME, Definition, JobRunner, SourceEstimate, setting
 from pipeline.storage import files
 from pipeline.storage.canonical_json import json_sha256
 
@@ -176,17 +177,7 @@ class Clips(Definition):
 
     def libraries(self) -> dict[str, str]:
         """See `Definition.libraries`."""
-        from PIL import __version__ as pillow_version
-        from PIL import features
-
-        versions = {"pillow": pillow_version, "jpeg": str(features.version("jpg")), "numpy": np.__version__}
-        try:
-            av = importlib.import_module("av")
-        except ImportError:  # Data sets can be read and verified without it.
-            return {"av": "not installed", **versions}
-        found = av.library_versions
-        codecs = (".".join(map(str, found[name])) for name in ("libavcodec", "libswscale"))
-        return {"av": av.__version__, "ffmpeg": " ".join(codecs), **versions}
+        return library_versions()
 
     def listing(self) -> Listing:
         """The clips of the source; see `pipeline.clips.sources.list_sources`."""
@@ -249,6 +240,28 @@ class Clips(Definition):
     def requested(self) -> dict[str, Any]:
         """See `Definition.requested`; the listing is part of a request, what is found in the clips is not."""
         return {**super().requested(), "source_files": self.source_files}
+
+    def changed_sources(self, directory: str) -> str:
+        """See `Definition.changed_sources`."""
+        path = files.join(directory, SOURCES_NAME)
+        if not files.file_exists(path):
+            return ""
+        before = {entry.source.name: entry.source for entry in Index(files.read_bytes(path), 0).entries()}
+        after = {each.name: each for each in self.listing().sources}
+        changes = []
+        for name in sorted(before.keys() | after.keys()):
+            if name not in before or name not in after:
+                changes.append(f"{name} is {'new' if name in after else 'gone'}")
+                continue
+            one, two = before[name], after[name]
+            # The index has those that were chosen where the source gives none.
+            chosen: Any = {each: None for each in ("split", "group") if getattr(two, each) is None}
+            if one.size != two.size:
+                changes.append(f"{name} had {one.size} bytes, has {two.size}")
+            elif replace(one, **chosen) != two:
+                changes.append(f"{name} has another label, split, group or caption")
+        more = f", and {len(changes) - _MOST_PRINTED} more" if len(changes) > _MOST_PRINTED else ""
+        return ", ".join(changes[:_MOST_PRINTED]) + more
 
     def _cache(self, directory: str) -> Cache:
         settings = self._frame_settings.to_json()
@@ -434,7 +447,8 @@ class Clips(Definition):
     ) -> Iterator[str]:
         """See `Definition.findings`."""
         try:
-            used = [entry for entry in self.index.entries() if entry.records]
+            index = load_index(self.directory, self.index_sha256, self.seed)
+            used = [entry for entry in index.entries() if entry.records]
         except WorkError as error:
             yield str(error)
             return

@@ -77,6 +77,14 @@ class Entry:
             }
         )
 
+    @property
+    def is_final(self) -> bool:
+        """Whether reading the clip again gives the same.
+
+        Not known if its file could not be read, or its decoder died: of too little time or memory, or killed.
+        """
+        return not self.reason or bool(self.facts)
+
     def left_out(self, reason: str) -> Entry:
         """The clip as one that cannot be used."""
         return replace(self, reason=reason, damage="", records=(), checksums=(), num_bytes=0)
@@ -163,8 +171,7 @@ class Index:
             first = stop
 
 
-@lru_cache(2)
-def read_index(directory: str, sha256: str, seed: int) -> Index:
+def load_index(directory: str, sha256: str, seed: int) -> Index:
     """The index of the data set in a directory.
 
     Raises:
@@ -178,3 +185,7 @@ def read_index(directory: str, sha256: str, seed: int) -> Index:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise WorkError(f"{path}: is damaged: restore it, or generate the data set again")
     return Index(content, seed)
+
+
+# The same, but an index that was read before is not read again.
+read_index = lru_cache(2)(load_index)

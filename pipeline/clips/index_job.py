@@ -109,7 +109,11 @@ def read_clips(
     """
     per_batch = max(1, min(_CLIPS_PER_BATCH, len(sources) // _FEWEST_BATCHES))
     batches = [sources[first : first + per_batch] for first in range(0, len(sources), per_batch)]
-    missing = [batch for batch in batches if cache.read_batch(batch) is None]
+    missing = [
+        batch
+        for batch in batches
+        if (known := cache.read_batch(batch)) is None or not all(entry.is_final for entry in known)
+    ]
     if missing:
 
         def build(pipeline: Any) -> Any:
@@ -147,7 +151,7 @@ def read_batch(batch: Sequence[Source], reader: ClipReader, cache: Cache, decode
     entries = []
     for source in batch:
         entry = cache.read_entry(source)
-        if entry is None:
+        if entry is None or not entry.is_final:
             with atomic_files.write_atomically(
                 cache.records_path(source), cache.path, durable=False
             ) as stream:

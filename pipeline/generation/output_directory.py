@@ -196,9 +196,11 @@ def _choose(output_dir: str, definition: Definition, overwrite: bool) -> Target:
     if not overwrite and holds is not None:
         is_other = not holds.is_of_same_data_set(request)
         made_with = "other settings" if is_other else "another version of this program"
+        changed = definition.changed_sources(output_dir) if is_other else ""
         raise RequestError(
             f"--output_dir {output_dir}: holds a data set made with {made_with}"
-            f" ({holds.difference(request)}); name another directory or add --overwrite"
+            f" ({holds.difference(request)}{f': {changed}' if changed else ''});"
+            " name another directory or add --overwrite"
         )
     return _replacement(output_dir, request)
 
