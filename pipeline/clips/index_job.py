@@ -99,9 +99,7 @@ class Cache:
         atomic_files.write_bytes(files.join(self.path, name), seal(document), self.path, durable=False)
 
 
-def read_clips(
-    sources: Sequence[Source], reader: ClipReader, cache: Cache, run_job: JobRunner
-) -> Entries:
+def read_clips(sources: Sequence[Source], reader: ClipReader, cache: Cache, run_job: JobRunner) -> Entries:
     """Read all clips that were not read before; return the entries of all, in the order of the clips.
 
     Raises:

@@ -97,7 +97,7 @@ NAMES = [
     *("A b/c d.MP4", "[1]/{2}.Mov", "a*?/x'\"y.mp4", "50% off/#1, 2&3=4.mp4", "a\\b/c;d|e.mp4"),
     *("кошка/видео.mp4", "猫/動画 1.webm", "قط/فيديو.mp4", "बिल्ली/१.mp4", "γάτα/😀👨‍👩‍👧.mp4"),
     # As macOS names recordings of its screen, with U+202F; and a space as wide as an ideograph.
-    *("screen/Recording at 10.11.12\u202fAM.mov", "猫/動画\u3000２.mp4", "no\u00a0break/می\u200cخواهم.mp4"),
+    *("screen/Recording at 10.11.12\u202fAM.mov", "猫/動画\u30002.mp4", "no\u00a0break/می\u200cشود.mp4"),
 ]
 
 

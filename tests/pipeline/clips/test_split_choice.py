@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pipeline.clips.index import Entry
+from pipeline.clips.index import Entries, Entry
 from pipeline.clips.index_choices import FAIL, Rules
 from pipeline.clips.sources import Source
 from pipeline.clips.split_choice import choose_splits
@@ -93,15 +93,19 @@ def _entry(name: str, label: str | None, group: str, split: str | None = None, f
     return Entry(source, "sha", {"seconds": 1}, records=("r",), num_frames=frames)
 
 
-def _rules(**changes: object) -> Rules:
+def _apply(entries: list[Entry], **changes: object) -> list[Entry]:
     defaults = {"max_bad": 0.01, "min_frames": 1, "shares": SHARES, "seed": 0, "allow_missing_classes": False}
-    return Rules(on_bad_clip=str(changes.pop("on_bad_clip", FAIL)), **{**defaults, **changes})  # type: ignore[arg-type]
+    rules = Rules(**{"on_bad_clip": FAIL, **defaults, **changes})  # type: ignore[arg-type]
+    given = Entries()
+    for entry in entries:
+        given.append(entry)
+    return list(rules.apply(given))
 
 
 def test_files_of_equal_content_stay_together() -> None:
     entries = [_entry(f"{number}.mp4", "a", f"sha {number // 2}") for number in range(40)]
     splits = defaultdict(set)
-    for entry in _rules().apply(entries):
+    for entry in _apply(entries):
         splits[entry.source.group].add(entry.source.split)
     assert all(len(each) == 1 for each in splits.values())
     assert set().union(*splits.values()) == set(SHARES)
@@ -111,19 +115,19 @@ def test_a_class_whose_files_are_all_equal_is_missing_from_a_split() -> None:
     entries = [_entry(f"{number}.mp4", "a", "one sha") for number in range(4)]
     entries += [_entry(f"b{number}.mp4", "b", f"sha {number}") for number in range(4)]
     with pytest.raises(WorkError, match=r"class a: no clip in split \w+; add clips, give other --splits"):
-        _rules().apply(entries)
-    assert len(_rules(allow_missing_classes=True).apply(entries)) == 8
+        _apply(entries)
+    assert len(_apply(entries, allow_missing_classes=True)) == 8
 
 
 def test_bad_clips_are_judged_before_splits_are_chosen() -> None:
     entries = [_entry(f"{number}.mp4", "a", str(number)) for number in range(9)]
     entries.append(_entry("short.mp4", "a", "short", frames=3))
     with pytest.raises(WorkError, match=r"1 of 10 clips cannot be used: short\.mp4: is too short: 3 frames"):
-        _rules(min_frames=4).apply(entries)
+        _apply(entries, min_frames=4)
     with pytest.raises(WorkError, match=r"more than --max_bad 1\.000% allows: short\.mp4"):
-        _rules(min_frames=4, on_bad_clip="skip").apply(entries)
-    used = _rules(min_frames=4, on_bad_clip="skip", max_bad=0.1).apply(entries)
+        _apply(entries, min_frames=4, on_bad_clip="skip")
+    used = _apply(entries, min_frames=4, on_bad_clip="skip", max_bad=0.1)
     assert [entry.reason for entry in used if entry.reason] == ["is too short: 3 frames, fewer than 4"]
     assert [entry.source.split is None for entry in used] == [False] * 9 + [True]
     with pytest.raises(WorkError, match="no clip can be used: "):
-        _rules(min_frames=10, on_bad_clip="skip", max_bad=1).apply(entries)
+        _apply(entries, min_frames=10, on_bad_clip="skip", max_bad=1)
