@@ -34,16 +34,10 @@ def run_to_judge(directory: Path, data: Path) -> Path:
 
 
 def chain(directory: Path, number: int, data_seed: int, **settings: Any) -> tuple[dict[str, Any], Any]:
-    """Generate the demo's data set, train and evaluate, in this process; what was done before is found.
+    """Generate the demo's data set, train with settings and evaluate, in this process.
 
-    Args:
-        directory: for data sets and runs.
-        number: of the run.
-        data_seed: of the data set.
-        settings: of training, by name.
-
-    Returns:
-        The evaluation's document, and the training's result.
+    What was done before is found in the directory, by the data set's seed and the run's number. Gives the
+    evaluation's document, and the training's result.
     """
     from pipeline.generate import generate
     from pipeline.moving_line.definition import MovingLine

@@ -49,14 +49,9 @@ def measure(
 ) -> None:
     """Measure, and print.
 
-    Args:
-        directory: for the data sets, which stay.
-        device: gpu, or cpu, which shows that it works.
-        batch_sizes: of training.
-        steps: a round, of which the first is not timed; of frames a quarter, of the tutorial's a tenth.
-        rounds: of all sides in turn.
-        image_size: of the sequences.
-        num_path, num_frames: sequences of the data sets of paths and of frames.
+    On a gpu, or a cpu, which shows that it works. Of the steps a round, the first is not timed; of frames
+    it is a quarter of them, of the tutorial's a tenth. ``num_path`` and ``num_frames`` are sequences of the
+    data sets of paths and of frames, which stay.
     """
     try:
         found = choose_device(device)
@@ -67,8 +62,8 @@ def measure(
     backend = keras.backend.backend()
     _tell(device=one, version=importlib.import_module(backend).__version__)
     data = {
-        "paths": str(data_set(Path(directory), "path", num_path, image_size)),
-        "frames": str(data_set(Path(directory), "frames", num_frames, image_size)),
+        name: str(data_set(Path(directory), encoding, count, image_size))
+        for name, encoding, count in (("paths", "path", num_path), ("frames", "frames", num_frames))
     }
     limits: dict[str, float] = {}
 

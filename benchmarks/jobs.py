@@ -74,10 +74,7 @@ def with_tfds_video(source: Path, data: Path, encoding: str) -> list[str]:
 def call(module: str, function: str, *, tensorflow: bool = False, **arguments: Any) -> list[str]:
     """A job that calls a function of `benchmarks`; arguments and what it gives are values of JSON, or paths.
 
-    Args:
-        module, function: names.
-        tensorflow: whether TensorFlow is imported before the module, without its messages.
-        arguments: of the function.
+    If ``tensorflow``, TensorFlow is imported before the module, without its messages.
     """
     keywords = json.dumps(arguments, default=str)
     return command(PROGRAM, f"benchmarks.{module}", function, keywords, "tensorflow" * tensorflow)
@@ -94,15 +91,10 @@ def seconds_of(job: list[str], python_path: Path | None = None, exit_code: int =
 
 
 def timed_output_of(job: list[str], python_path: Path | None = None, exit_code: int = 0) -> tuple[float, str]:
-    """Wall-clock seconds from a job's start to its end, and what it prints.
-
-    Args:
-        job: a command.
-        python_path: a folder for its PYTHONPATH.
-        exit_code: with which it is to end.
+    """Wall-clock seconds from a job's start to its end, and what it prints; it may get a PYTHONPATH.
 
     Raises:
-        WorkError: if it fails.
+        WorkError: if it ends with another exit code.
     """
     os.sync()  # What the job before has yet to bring to the disk must not slow this one.
     start = time.monotonic()

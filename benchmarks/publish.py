@@ -34,15 +34,7 @@ CHART = ROOT / "docs" / "images" / "compared.png"
 # The key under which the picture says which results it shows.
 SOURCE = "Source"
 
-_FIGURE = re.compile(r"<!-- figure (?P<name>[^>]+?) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
-_CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-# A number with a unit that only measuring gives; of those that are set and not measured, the test has a list.
-_MEASURED = re.compile(
-    r"\d[\d,.]*(?: to \d[\d,.]*)?[  ]?"
-    r"(?:s|ms|µs|ns|seconds?|minutes?|hours?|days?|core-hours|[kMGT]i?B|bytes a \w+|%|times|x|k/s|M/s"
-    r"|(?:sequences|paths|frames|steps|records)(?:/s| a second))(?![\w])"
-)
-
+FIGURE = re.compile(r"<!-- figure (?P<name>[^>]+?) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
 _OURS, _OTHERS = "#12203a", "#b3261e"
 # Rows for those who look at nothing else, by key.
 _HIGHLIGHTS = (
@@ -68,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def figures(text: str) -> Iterator[tuple[str, str]]:
     """Name and text of every figure of a document."""
-    for found in _FIGURE.finditer(text):
+    for found in FIGURE.finditer(text):
         yield found["name"], found["text"]
 
 
@@ -81,13 +73,7 @@ def with_figures(text: str, written: Callable[[str], str]) -> str:
             content = f"\n{content}\n"
         return f"<!-- figure {found['name']} -->{content}<!-- end -->"
 
-    return _FIGURE.sub(replaced, text)
-
-
-def measured_outside(text: str) -> list[str]:
-    """Numbers that look measured and stand neither in a figure nor in code, with what is around them."""
-    prose = _CODE.sub("", _FIGURE.sub("", text))
-    return [prose[max(0, found.start() - 30) : found.end() + 20] for found in _MEASURED.finditer(prose)]
+    return FIGURE.sub(replaced, text)
 
 
 def documents(root: Path) -> list[Path]:

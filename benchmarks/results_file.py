@@ -15,19 +15,12 @@ from pipeline.workers.cores import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 
-
 # Modules whose versions stand beside figures, if they are installed.
 _MODULES = ("apache_beam", "google_crc32c", "keras", "numpy", "tensorflow", "tensorflow_datasets")
 
 
 def write_results(path: Path, command: str, figures: dict[str, Any]) -> None:
-    """Write figures beside what they were measured with; the file is whole at any time.
-
-    Args:
-        path: the file.
-        command: what to run to measure them again.
-        figures: plain values by name.
-    """
+    """Write figures beside the command that measured them and its machine; the file is whole at any time."""
     # By the module's name, for a module may come in several distributions, as TensorFlow does.
     distributions = packages_distributions()
     versions = {name: version(distributions[name][0]) for name in _MODULES if name in distributions}

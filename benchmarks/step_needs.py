@@ -62,11 +62,7 @@ def training_operations(network: Network, draws_frames: bool) -> int:
 def training_bytes(network: Network, draws_frames: bool, stored_bytes: int, number_bytes: int) -> int:
     """Bytes of a sequence that have to be read or written, forward and backward.
 
-    Args:
-        network: its sizes.
-        draws_frames: whether the network is given frames.
-        stored_bytes: of a sequence as the device gets it.
-        number_bytes: of a number of the precision.
+    ``stored_bytes`` are those of a sequence as the device gets it, ``number_bytes`` of a precision's number.
     """
     size, windows, filters, gates = network.size, network.windows, network.filters, 4 * network.units
     before = size * windows**2 * filters

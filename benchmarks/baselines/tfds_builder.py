@@ -90,13 +90,7 @@ def _example(index: int, feature: str) -> tuple[int, dict[str, Any]]:
 
 
 def build(output_dir: str, encoding: str, num_sequences: int, sequences_per_element: int = 1) -> int:
-    """Make the data set, all in one split; 0, the exit code.
-
-    Args:
-        output_dir: TFDS' data_dir.
-        encoding: what a record holds.
-        num_sequences: to make.
-        sequences_per_element: that a Beam element stands for.
+    """Make the data set, all in one split, with so many sequences a Beam element; 0, the exit code.
 
     Raises:
         WorkError: if TFDS wrote another number.
@@ -104,17 +98,10 @@ def build(output_dir: str, encoding: str, num_sequences: int, sequences_per_elem
     # A process for every core. On two cores "in_memory" was about as fast for few sequences and for frames,
     # and slower for a million paths; "multi_threading" failed, or lost sequences without a word.
     runner, options = choose_runner(None, None, None, ())
-    builder = MovingLine(
-        num_sequences=num_sequences,
-        sequences_per_element=sequences_per_element,
-        config=encoding,
-        data_dir=output_dir,
-    )
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            beam_runner=runner, beam_options=options, try_download_gcs=False
-        )
-    )
+    size = {"num_sequences": num_sequences, "sequences_per_element": sequences_per_element}
+    builder = MovingLine(**size, config=encoding, data_dir=output_dir)
+    config = tfds.download.DownloadConfig(beam_runner=runner, beam_options=options, try_download_gcs=False)
+    builder.download_and_prepare(download_config=config)
     written = builder.info.splits["train"].num_examples
     if written != num_sequences:
         raise WorkError(f"TFDS wrote {written} sequences of {num_sequences}")

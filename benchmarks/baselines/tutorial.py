@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from pipeline.dataset.reader import Dataset
-from pipeline.moving_line.line_reader import read_lines
-from pipeline.moving_line.lines import RIGHT, draw_frames, sample_sequences
+from benchmarks.data import SEED
+from pipeline.moving_line.lines import draw_frames, sample_sequences
 from trainer.distributed.devices import choose_device
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
@@ -58,17 +57,9 @@ def train_tutorial(
 
 
 def errors_from_nothing(image_size: int, steps: int, learning_rate: float, num_test: int, seed: int) -> int:
-    """Make arrays, train, predict.
+    """Make arrays, train on batches of 32, predict; how many of the held-out sequences it gets wrong.
 
-    Args:
-        image_size: S.
-        steps: batches of 32 to train on.
-        learning_rate: of Adam, at first; it falls as a cosine.
-        num_test: held-out sequences.
-        seed: of weights and data.
-
-    Returns:
-        How many of the held-out sequences it gets wrong.
+    The seed is that of weights and data; the learning rate is Adam's, and falls as a cosine.
     """
     keras.utils.set_random_seed(seed)
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
@@ -84,26 +75,19 @@ def errors_from_nothing(image_size: int, steps: int, learning_rate: float, num_t
     return errors
 
 
-def predict(data_dir: str, model_dir: str, num_sequences: int) -> dict[str, float]:
-    """Read, draw, compile, predict, on the CPU.
+def predict(model_dir: str, num_sequences: int) -> dict[str, float]:
+    """Draw the first sequences of the test split, compile, predict with a run's weights, on the CPU.
 
-    Args:
-        data_dir: a data set, of whose test split the first sequences are taken.
-        model_dir: the run directory of a finished training.
-        num_sequences: to predict.
-
-    Returns:
-        ``sequences_per_second``, and the share of right answers as ``accuracy``.
+    Gives ``sequences_per_second``, and the share of right answers as ``accuracy``.
     """
     choose_device("cpu")
     trained = load_trained_model(RunDirectory(model_dir))
     model = tutorial_model(trained.image_size, "adam")
     model.set_weights(trained.classifier.get_weights())
-    paths, labels = read_lines(Dataset.open(data_dir), "test", 0, num_sequences)
-    frames = draw_frames(paths, labels).astype(np.float32)
+    frames, labels = tutorial_arrays(SEED, trained.image_size, num_sequences, "test")
     model.predict(frames[:64], verbose=0)  # Compiles.
     start = time.perf_counter()
     answers = model.predict(frames, verbose=0)
     rate = len(frames) / (time.perf_counter() - start)
-    accuracy = float(np.mean((answers[:, 0] >= 0.5) == (labels == RIGHT)))
+    accuracy = float(np.mean((answers[:, 0] >= 0.5) == labels))
     return {"sequences_per_second": rate, "accuracy": accuracy}

@@ -28,13 +28,9 @@ _FEW = 4  # Shards of the three splits together, as near to it as they come.
 def measure(
     directory: Path, *, rounds: int, num_sequences: int, num_shards: int, flink_home: str
 ) -> dict[str, Any]:
-    """All engines in turn.
+    """All engines in turn, on a training split of so many sequences and shards.
 
-    Args:
-        directory: for data sets while they are measured.
-        rounds: how often.
-        num_sequences, num_shards: of the training split.
-        flink_home: what make build/flink/ready has fetched; if empty, Flink is left out.
+    ``flink_home`` is what make build/flink/ready has fetched; if it is empty, Flink is left out.
 
     Raises:
         WorkError: if an engine gives another fingerprint in another round.

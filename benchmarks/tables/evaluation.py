@@ -34,13 +34,13 @@ def measure(directory: Path, quick: bool) -> list[Row]:
     model = run_to_judge(directory, data)
     # Both must find the same accuracy on the same sequences.
     few = data_set_to_judge(directory, tutorial_count)
-    ours, other = _judge(directory, few, model), _predict(few, model, tutorial_count)
+    ours, other = _judge(directory, few, model), _predict(model, tutorial_count)
     accuracies = ours["metrics"]["accuracy"], other["accuracy"]
     if abs(accuracies[0] - accuracies[1]) * tutorial_count > 1:  # A probability may lie at the threshold.
         raise WorkError(f"accuracies differ: {accuracies[0]} and {accuracies[1]}")
     pairs = [(ours, other)] if quick else []
     for _ in range(0 if quick else _ROUNDS):
-        pairs.append((_judge(directory, data, model), _predict(data, model, tutorial_count)))
+        pairs.append((_judge(directory, data, model), _predict(model, tutorial_count)))
     return [
         Row(
             "evaluate",
@@ -61,6 +61,6 @@ def _judge(directory: Path, data: Path, model: Path) -> dict[str, dict[str, floa
     return document
 
 
-def _predict(data: Path, model: Path, count: int) -> dict[str, float]:
-    asked = {"data_dir": data, "model_dir": model, "num_sequences": count}
-    return dict(result_of(call("baselines.tutorial", "predict", tensorflow=True, **asked)))
+def _predict(model: Path, count: int) -> dict[str, float]:
+    job = call("baselines.tutorial", "predict", tensorflow=True, model_dir=model, num_sequences=count)
+    return dict(result_of(job))

@@ -33,10 +33,7 @@ _COLUMNS = (
 def measure(directory: Path, *, backends: Sequence[str], **settings: Any) -> Iterator[dict[str, Any]]:
     """Every backend in turn: all figures so far, whenever there are more of a backend that sees a GPU.
 
-    Args:
-        directory: for the data sets.
-        backends: to try.
-        settings: see `benchmarks.gpu_backend.measure`.
+    The other settings are those of `benchmarks.gpu_backend.measure`.
 
     Raises:
         RequestError: if none sees a GPU.

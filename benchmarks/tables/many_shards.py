@@ -35,12 +35,7 @@ _STEPS = {
 
 
 def measure(directory: Path, *, rounds: int, num_shards: int) -> dict[str, Any]:
-    """Both data sets in turn.
-
-    Args:
-        directory: for the data sets.
-        rounds: how often.
-        num_shards: training shards, of a sequence each.
+    """Both data sets in turn, one with so many training shards of a sequence each.
 
     Raises:
         RequestError: if those are no more than what a split has anyway.

@@ -26,12 +26,8 @@ _SHARD_SEQUENCES = 10  # In each of many shards.
 def measure(directory: Path, *, rounds: int, num_shards: int, **counts: int) -> dict[str, Any]:
     """All stages in turn.
 
-    Args:
-        directory: for data sets and a model, which stay.
-        rounds: how often.
-        num_shards: many shards, for what a shard costs.
-        counts: sequences made, verified and read as paths, ``num_path``; made and verified as frames,
-            ``num_frames``; trained on, ``num_trained``; and evaluated, ``num_judged``.
+    Counts of sequences: ``num_path`` and ``num_frames``, made and verified in an encoding; of paths, these
+    are read; ``num_trained`` and ``num_judged``. ``num_shards`` are many, for what a shard costs.
     """
     data = {encoding: data_set(directory, encoding, counts[f"num_{encoding}"]) for encoding in _ENCODINGS}
     to_judge = data_set_to_judge(directory, counts["num_judged"])

@@ -13,8 +13,7 @@ from pipeline.generate import _call_repeatedly, generate, main, summary
 from pipeline.generation.request import Request
 from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.encodings import ENCODINGS
-from pipeline.moving_line.line_reader import read_lines
-from pipeline.moving_line.lines import sample_sequences
+from pipeline.moving_line.lines import Int64Array, Uint8Array, sample_sequences
 from pipeline.storage.sealed_json import seal
 from tests.conftest import SMALL, SPLITS, Program, make_dataset
 from tests.processes import children
@@ -39,10 +38,21 @@ def _shards(directory: Path) -> dict[str, bytes]:
     return {name: content for name, content in _files(directory).items() if "tfrecord" in name}
 
 
+def _lines(dataset: Dataset, split: str, first: int, count: int) -> tuple[Uint8Array, Int64Array]:
+    """Paths, and labels, of sequences ``first`` .. ``first + count - 1``."""
+    definition = dataset.manifest.definition
+    assert isinstance(definition, MovingLine)
+    payloads = dataset.read(split, first, count)
+    paths, labels = zip(
+        *(definition.codec.decode_record(payload, definition.image_size) for payload in payloads), strict=True
+    )
+    return np.array(paths), np.array(labels)
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_data_set_holds_the_sequences_of_its_seed(dataset_dir: Path, split: str) -> None:
     count = SMALL[f"num_{split}"]
-    paths, labels = read_lines(Dataset.open(str(dataset_dir)), split, 0, count)
+    paths, labels = _lines(Dataset.open(str(dataset_dir)), split, 0, count)
     expected_paths, expected_labels = sample_sequences(3, split, 8, 0, count)
     np.testing.assert_array_equal(paths, expected_paths)
     np.testing.assert_array_equal(labels, expected_labels)
@@ -68,7 +78,7 @@ def test_sequences_do_not_depend_on_sharding_or_encoding(
     for split in SPLITS:
         count = SMALL[f"num_{split}"]
         for part, expected in zip(
-            read_lines(made, split, 0, count), read_lines(reference, split, 0, count), strict=True
+            _lines(made, split, 0, count), _lines(reference, split, 0, count), strict=True
         ):
             np.testing.assert_array_equal(part, expected)
 
@@ -249,7 +259,7 @@ def test_the_summary_tells_counts_bytes_rate_and_fingerprint(path_dataset_dir: P
 
 def test_large_shards_pass_through_in_blocks(tmp_path: Path) -> None:
     directory = make_dataset(tmp_path / "d", num_train=20_000, image_size=5)
-    paths, labels = read_lines(Dataset.open(str(directory)), "train", 0, 20_000)
+    paths, labels = _lines(Dataset.open(str(directory)), "train", 0, 20_000)
     expected_paths, expected_labels = sample_sequences(3, "train", 5, 0, 20_000)
     np.testing.assert_array_equal(paths, expected_paths)
     np.testing.assert_array_equal(labels, expected_labels)
@@ -285,7 +295,7 @@ def test_a_killed_worker_is_one_line_and_the_rerun_finishes(tmp_path: Path) -> N
     assert again.returncode == 0
     for path, written in kept.items():
         assert path.stat().st_mtime_ns == written
-    paths, _ = read_lines(Dataset.open(str(tmp_path / "d")), "train", 29_990, 10)
+    paths, _ = _lines(Dataset.open(str(tmp_path / "d")), "train", 29_990, 10)
     np.testing.assert_array_equal(paths, sample_sequences(0, "train", 50, 29_990, 10)[0])
 
 
