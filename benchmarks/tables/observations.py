@@ -19,9 +19,10 @@ def measure(directory: Path, *, epochs: int, steps_per_epoch: int, batch_size: i
     """The chain for every observation, on one data set."""
     found = []
     size = {"epochs": epochs, "steps_per_epoch": steps_per_epoch, "batch_size": batch_size}
+    rate = {"learning_rate": 0.002, "warmup_steps": min(100, epochs * steps_per_epoch // 2)}
     for number, (line, noise) in enumerate(_OBSERVATIONS):
         seen = {"line": line, "window": 10, "noise": noise}
-        document, result = chain(directory, number, 0, learning_rate=0.002, warmup_steps=100, **size, **seen)
+        document, result = chain(directory, number, 0, **size, **rate, **seen)
         judged = {name: document["metrics"][name] for name in ("accuracy", "accuracy_interval", "errors")}
         found.append({**seen, "sequences_trained_on": result.step * batch_size, **judged})
     return {"observations": found}
