@@ -283,8 +283,25 @@ class Definition(ABC):
         )
         return ", ".join(labels)
 
+    def source_name(self, example: Mapping[str, Any]) -> str:
+        """Name of the clip, file or the like that an example is a part of; by default empty: it has none."""
+        return ""
+
+    def find_source(self, name: str) -> tuple[str, int, int]:
+        """Where the examples of a source are; called on what `at` returned.
+
+        Returns:
+            The split, the number of the first example in it, and the number of examples.
+
+        Raises:
+            RequestError: if there is no such source, or none of the kind's examples has a name.
+        """
+        raise RequestError(f"--clip {name}: sequences of {self.name} have no names; give --first")
+
     def draw_statistics(self, splits: Mapping[str, Statistics], path: str) -> None:
         """Draw statistics into a picture; by default, bars of the counts by class and by length.
+
+        Called on what `at` returned.
 
         Args:
             splits: statistics by split.

@@ -35,9 +35,12 @@ PACKAGES = {
 # They run as bare files, on machines that have Beam but not this project.
 BARE_FILES = ("pipeline.workers.worker_boot", "pipeline.workers.worker_pool")
 PICTURES = {
+    "pipeline.clips.statistics_picture",
     "pipeline.moving_line.statistics_picture",
+    "pipeline.pictures.contact_sheet",
     "pipeline.pictures.example_counts_picture",
     "pipeline.pictures.sequences",
+    "pipeline.pictures.text",
 }
 # The package of every built-in kind of data set: ``pipeline.moving_line``.
 KIND_PACKAGES = sorted({target.partition(":")[0].rpartition(".")[0] for target in KINDS.values()})

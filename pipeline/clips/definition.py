@@ -23,6 +23,7 @@ from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules, check_classes
 from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_clips
 from pipeline.clips.near_duplicates import find_pairs
 from pipeline.clips.records import SEQUENCE_EXAMPLE, TFDS, RecordFormat
+from pipeline.clips.source_facts import SourceFacts, facts_lines
 from pipeline.clips.sources import SPLITS, Listing, is_below, list_sources
 from pipeline.clips.split_choice import choose_splits
 from pipeline.clips.statistics import ClipStatistics
@@ -392,6 +393,29 @@ class Clips(Definition):
         label = [self.classes[example["label"]]] if self.classes else []
         return ", ".join([*label, example["clip"], *example.get("caption", ())])
 
+    def source_name(self, example: Mapping[str, Any]) -> str:
+        """See `Definition.source_name`: the clip's path, and the part of the file if it is one."""
+        return str(example["clip"])
+
+    def find_source(self, name: str) -> tuple[str, int, int]:
+        """See `Definition.find_source`."""
+        found = self.index.find(name)
+        if found is None:
+            known = next(iter(self.index.entries())).source.name
+            raise RequestError(f"--clip {name}: no such clip; give a path below the source, as in {known}")
+        entry, first = found
+        if not entry.records:
+            raise RequestError(f"--clip {name}: is not in the data set: {entry.reason}")
+        assert entry.source.split is not None
+        return entry.source.split, first, len(entry.records)
+
+    def draw_statistics(self, splits: Mapping[str, Statistics], path: str) -> None:
+        """See `Definition.draw_statistics`: classes by split, and what the index says of the sources."""
+        # Imported here, so that workers do not need Matplotlib.
+        from pipeline.clips.statistics_picture import draw_statistics
+
+        draw_statistics(splits, SourceFacts.of(self.index.entries()), path)
+
     def statistics_from_json(self, document: Mapping[str, Any]) -> Statistics:
         """See `Definition.statistics_from_json`."""
         return ClipStatistics.from_json(document)
@@ -414,10 +438,12 @@ class Clips(Definition):
         """See `Definition.sources_summary`: every clip that is not used whole, with its reason, and leaks."""
         entries, ignored = self.index.entries(), self.index.ignored()
         pairs = find_pairs(entries)
+        facts = SourceFacts.of(entries)
         return {
             "clips": len(entries),
             "used": sum(bool(entry.records) for entry in entries),
-            "seconds": round(sum(entry.facts.get("seconds", 0.0) for entry in entries if entry.records), 3),
+            "seconds": round(sum(map(sum, facts.seconds.values())), 3),
+            "facts": facts.to_json(),
             "bad": {entry.source.name: entry.reason for entry in entries if entry.reason},
             "trimmed": {entry.source.name: entry.damage for entry in entries if entry.damage},
             "ignored": dict(sorted(Counter(ignored.values()).items())),
@@ -429,6 +455,7 @@ class Clips(Definition):
     def summary_lines(self, sources: Mapping[str, Any]) -> list[str]:
         """See `Definition.summary_lines`."""
         lines = [f"  {sources['used']:,} of {sources['clips']:,} clips, {sources['seconds']:,.1f} s of them"]
+        lines += facts_lines(sources["facts"])
         for what in ("bad", "trimmed"):
             named = sources[what]
             lines += [f"  {what:<10} {name}: {named[name]}" for name in list(named)[:_MOST_PRINTED]]

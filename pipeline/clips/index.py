@@ -170,6 +170,22 @@ class Index:
             yield Entry.from_json(json.loads(self._lines[lines[place]])), first - begin, stop - first
             first = stop
 
+    def find(self, name: str) -> tuple[Entry, int] | None:
+        """The clip of a name, and the number of its first record in its split (0 if it is not used).
+
+        None if there is no such clip.
+        """
+        for number, line in enumerate(self._lines):
+            if line.startswith(b'{"ignored"'):
+                continue
+            entry = Entry.from_json(json.loads(line))
+            if entry.source.name == name:
+                if not entry.records or entry.source.split is None:
+                    return entry, 0
+                lines, ends = self._order[entry.source.split]
+                return entry, int(ends[lines.index(number)]) - len(entry.records)
+        return None
+
 
 def load_index(directory: str, sha256: str, seed: int) -> Index:
     """The index of the data set in a directory.

@@ -40,7 +40,9 @@ class ClipStatistics:
         if set(self.records) == {""}:
             return clips
         if len(self.records) > 8:
-            return f"{clips}, {len(self.records):,} classes"
+            named = sorted(self.records, key=lambda name: (self.records[name], name))
+            most, fewest = (f"{self.records[name]:,} {name}" for name in (named[-1], named[0]))
+            return f"{clips}, {len(self.records):,} classes, from {fewest} to {most}"
         return ", ".join([clips, *(f"{count:,} {name}" for name, count in sorted(self.records.items()))])
 
     def to_json(self) -> dict[str, Any]:

@@ -42,6 +42,16 @@ class Dataset:
                 raise
             raise RequestError(f"--data_dir {directory}: cannot be read ({one_line(error)})") from error
 
+    def num_sequences(self, split: str) -> int:
+        """Number of sequences of a split.
+
+        Raises:
+            RequestError: if the data set has no such split.
+        """
+        if split not in self.manifest.splits:
+            raise RequestError(f"--split {split}: give one of {', '.join(self.manifest.splits)}")
+        return self.manifest.splits[split].num_sequences
+
     def read(self, split: str, first: int, count: int) -> Iterator[bytes]:
         """Yield the payloads of records ``first`` .. ``first + count - 1`` of a split.
 
@@ -49,9 +59,7 @@ class Dataset:
             RequestError: if the data set has no such split, or the split no such records.
             WorkError: if a shard is missing, damaged or has too few records.
         """
-        if split not in self.manifest.splits:
-            raise RequestError(f"--split {split}: give one of {', '.join(self.manifest.splits)}")
-        total = self.manifest.splits[split].num_sequences
+        total = self.num_sequences(split)
         if first + count > total:
             raise RequestError(
                 f"sequences {first} to {first + count - 1} of split {split}: {self.directory} has {total}"

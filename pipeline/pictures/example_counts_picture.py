@@ -10,8 +10,10 @@ from pipeline.command_line.errors import RequestError
 from pipeline.dataset.example_counts import ExampleCounts
 from pipeline.dataset.statistics import Statistics
 from pipeline.pictures.files import save_atomically
+from pipeline.pictures.text import plain_text
 
 
+@plain_text()
 def draw_example_counts(splits: Mapping[str, Statistics], path: str) -> None:
     """Draw, for every split, bars of the numbers of examples by class and by length.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.image import AxesImage
 
 from pipeline.command_line.errors import RequestError
 from pipeline.pictures.files import save_atomically
+from pipeline.pictures.text import plain_text
 
 # Frames of a sequence: uint8 (T, H, W, C) with C = 1 or 3.
 Video = npt.NDArray[np.uint8]
@@ -21,6 +23,7 @@ Video = npt.NDArray[np.uint8]
 MAX_SEQUENCES = 64  # More would be too small to see.
 _GIF_FRAMES_PER_SECOND = 12
 _INCHES_PER_FRAME = 1.3
+_TITLE_LETTERS = 32  # In a line above an animation.
 
 
 def check_num_sequences(count: int) -> None:
@@ -33,6 +36,7 @@ def check_num_sequences(count: int) -> None:
         raise RequestError(f"--num_sequences {count}: a picture shows at most {MAX_SEQUENCES}")
 
 
+@plain_text()
 def draw_sequences(
     videos: Sequence[Video],
     titles: Sequence[str],
@@ -92,7 +96,7 @@ def _animate(
     images = []
     for axes, title, video in zip(grid, titles, videos, strict=False):
         images.append(_show(axes, video[0], palette))
-        axes.set_title(title, fontsize=9)
+        axes.set_title(textwrap.fill(title, _TITLE_LETTERS, max_lines=3, placeholder="…"), fontsize=9)
 
     def update(timestep: int) -> list[AxesImage]:
         for image, video in zip(images, videos, strict=True):

@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 
@@ -6,8 +7,12 @@ import pytest
 from matplotlib import image
 from PIL import Image
 
+from pipeline.command_line.errors import RequestError
+from pipeline.dataset.reader import Dataset
+from pipeline.generate import generate
 from pipeline.moving_line.definition import MovingLine
-from pipeline.moving_line.lines import draw_frames, sample_sequences
+from pipeline.moving_line.lines import CLASS_NAMES, draw_frames, sample_sequences
+from pipeline.pictures.contact_sheet import Tile, choose_tiles, draw_contact_sheet
 from pipeline.pictures.files import save_atomically
 from pipeline.pictures.sequences import draw_sequences
 from pipeline.preview import main, preview, preview_statistics
@@ -108,3 +113,90 @@ def test_a_picture_that_fails_names_the_file_or_the_reason(tmp_path: Path) -> No
     with pytest.raises(OSError, match="cannot write mode F as PNG"):
         save_atomically(str(tmp_path / "a.png"), Image.new("F", (1, 1)).save)
     assert not list(tmp_path.iterdir())
+
+
+def _tiles(directory: Path, names: tuple[str, ...], per_class: int) -> dict[str, list[Tile]]:
+    dataset = Dataset.open(str(directory))
+    payloads = dataset.read("train", 0, dataset.num_sequences("train"))
+    return choose_tiles(dataset.manifest.definition, payloads, names, per_class)
+
+
+def test_a_contact_sheet_shows_the_first_sequences_of_every_class(path_dataset_dir: Path) -> None:
+    tiles = _tiles(path_dataset_dir, CLASS_NAMES, 5)
+    paths, labels = sample_sequences(3, "train", 8, 0, 600)
+    frames = list(draw_frames(paths, labels))
+    for label, name in enumerate(CLASS_NAMES):
+        numbers = np.flatnonzero(labels == label)[:5]
+        assert [int(tile.text) for tile in tiles[name]] == numbers.tolist()
+        for tile, number in zip(tiles[name], numbers, strict=True):
+            np.testing.assert_array_equal(tile.frame, frames[number][4])
+
+
+def test_a_contact_sheet_reads_no_further_than_it_needs(path_dataset_dir: Path) -> None:
+    dataset = Dataset.open(str(path_dataset_dir))
+    payloads = dataset.read("train", 0, 600)
+    choose_tiles(dataset.manifest.definition, payloads, CLASS_NAMES, 5)
+    assert sum(1 for _ in payloads) > 550
+
+
+def test_a_contact_sheet_of_frames_in_colour(tmp_path: Path) -> None:
+    import bouncing_balls
+
+    definition = bouncing_balls.BouncingBalls(num_train=40, num_validation=1, num_test=1)
+    generate(definition, str(tmp_path / "d"), direct_num_workers=1)
+    sheet = tmp_path / "sheet.png"
+    arguments = ["--data_dir", str(tmp_path / "d"), "--contact_sheet", str(sheet), "--per_class", "3"]
+    assert main(arguments) == 0
+    picture = image.imread(sheet)[..., :3]
+    rows = {}
+    for name, color in bouncing_balls.COLORS.items():
+        near = np.abs(picture - np.array(color) / 255).max(axis=-1) < 0.1
+        rows[name] = near.any(axis=1).nonzero()[0]
+        # Every one of the three tiles, an inch wide, shows its ball.
+        assert all(near[:, 12 + 120 * place : 127 + 120 * place].any() for place in range(3))
+    assert rows["red"].max() < rows["green"].min() < rows["green"].max() < rows["blue"].min()
+
+
+def test_a_class_without_sequences_is_said_to_have_none(tmp_path: Path) -> None:
+    tile = Tile(np.full((4, 6, 3), 200, np.uint8), "7")
+    tiles = {f"class {number}": [tile] * (number % 3) for number in range(64)}
+    draw_contact_sheet(tiles, "title", str(tmp_path / "a.svg"))
+    text = (tmp_path / "a.svg").read_text()
+    assert text.count(": none -->") == 22
+    assert text.count("<!-- 7 -->") == 63
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--split", "nope"], "--split nope: give one of train, validation, test"),
+        (["--first_class", "2"], "--first_class 2: there are 2 classes, from number 0"),
+        (["--per_class", "33"], "--per_class 33: a picture shows at most 32"),
+        (["--output", "a.png", "--clip", "x"], "--clip x: sequences of moving_line have no names"),
+        (
+            ["--output", "a.png", "--clip", "x", "--first", "1"],
+            "--clip names the sequences; leave --first out",
+        ),
+    ],
+)
+def test_a_wrong_request_is_one_line(
+    flags: list[str], message: str, path_dataset_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sheet = [] if "--clip" in flags else ["--contact_sheet", "sheet.png"]
+    with pytest.raises(RequestError, match=re.escape(message)):
+        main(["--data_dir", str(path_dataset_dir), *sheet, *flags])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag", ["--statistics", "--contact_sheet", "--clip"])
+def test_pictures_of_a_data_set_need_one(flag: str) -> None:
+    with pytest.raises(RequestError, match=f"{flag} needs a data set: give --data_dir"):
+        main([flag, "x.png", "--output", "a.png"])
+
+
+def test_titles_are_no_formulas(tmp_path: Path) -> None:
+    paths, labels = sample_sequences(0, "train", 3, 0, 1)
+    for name in ("a.svg", "a.gif"):
+        draw_sequences(list(draw_frames(paths, labels)), ["5 $ _^ $x 漢"], str(tmp_path / name), num_frames=2)
+    assert "5 $ _^ $x 漢" in (tmp_path / "a.svg").read_text()
