@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -181,6 +182,9 @@ def decode_clip(
     reason, is_damaged = "", False
     still = os.path.isdir(path) or is_image(path)
     try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # Reading a pipe or a device may not end.
+            raise BadClipError("is neither a file nor a folder")
         last = None
         for number, image in (decode_images if still else decode_video)(clip, settings):
             if image is not last:  # A frame may be shown at several of the chosen times.
@@ -195,6 +199,8 @@ def decode_clip(
                 frames, timestamps = [], []
     except BadClipError as error:
         reason, is_damaged = str(error), error.is_damaged
+    except OSError as error:
+        reason = f"cannot be opened ({error.strerror})"
     except MemoryError:
         reason = f"takes more than {MAX_MEMORY_BYTES // 2**20} MiB to decode"
     if frames:
@@ -225,10 +231,12 @@ def _serve() -> None:
         settings = FrameSettings.from_json(request["settings"])
         signal.setitimer(signal.ITIMER_REAL, settings.timeout)  # Its signal ends the process.
         for part in decode_clip(request["path"], settings, request["start"], request["end"]):
+            left, _ = signal.setitimer(signal.ITIMER_REAL, 0)  # Waiting for the reader is not decoding.
             if isinstance(part, Segment):
                 _write(answers, {"timestamps": part.timestamps}, part.frames)
             else:
                 _write(answers, asdict(part))
+            signal.setitimer(signal.ITIMER_REAL, left)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

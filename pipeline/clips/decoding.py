@@ -8,6 +8,9 @@ full.
 
 from __future__ import annotations
 
+import math
+import struct
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,13 +18,15 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
 
-from pipeline.clips.errors import BadClipError
+from pipeline.clips.cut_off import is_cut_off
+from pipeline.clips.errors import BadClipError, reason_of
 from pipeline.clips.fitting import FrameFitter, Image
 from pipeline.clips.frame_settings import MAX_PIXELS, MAX_SIDE, MAX_SOURCE_FRAMES, FrameSettings
+from pipeline.clips.presentation_times import PresentationTimes
 from pipeline.clips.sampling import Sampler, chosen, end_of
-from pipeline.command_line.errors import one_line
 
 # Demuxers of files that hold their frames themselves. Others (playlists, concatenations, patterns of names)
 # would open further files.
@@ -46,6 +51,7 @@ class Facts:
         codec: name of the codec.
         width, height: size of a frame as it is shown, turned and with square pixels.
         rotation: degrees counterclockwise by which frames are turned.
+        is_mirrored: whether frames are mirrored left to right before they are turned.
         num_frames: number of frames of the source.
         seconds: from the first frame to the end of the last one.
     """
@@ -54,6 +60,7 @@ class Facts:
     width: int = 0
     height: int = 0
     rotation: int = 0
+    is_mirrored: bool = False
     num_frames: int = 0
     seconds: float = 0.0
 
@@ -80,6 +87,10 @@ class Clip:
 
 class _OtherFramesError(Exception):
     """Decoding without unused frames did not give the frames that the packets announce."""
+
+
+class _DamageError(Exception):
+    """A file is damaged from here on: what is wrong, and why, to be written around the frame's number."""
 
 
 def decode_video(clip: Clip, settings: FrameSettings) -> Iterator[tuple[int, Image]]:
@@ -126,6 +137,9 @@ class _Plan:
         """The plan; None if the packets' times do not tell those of the frames."""
         with _open(clip.path) as container:
             stream = _video_stream(container)
+            are_stored = PresentationTimes(container, stream).are_stored
+            if not are_stored or is_cut_off(clip.path, container.format.name):
+                return None
             stamps: list[int] = []
             try:
                 for packet in container.demux(stream):
@@ -147,11 +161,11 @@ class _Plan:
 
 
 def _decode_planned(clip: Clip, settings: FrameSettings, plan: _Plan) -> Iterator[tuple[int, Image]]:
-    found: set[int] = set()
+    expected = deque(sorted(plan.needed))
     last = None
     with _open(clip.path) as container:
         stream, decoder = _decoder(container)
-        fitter = _fitter(stream, settings)
+        fitter = FrameFitter(settings, _aspect(stream))
         for packet in container.demux(stream):
             is_needed = not packet.size or packet.pts in plan.needed
             decoder.skip_frame = "DEFAULT" if is_needed else "NONREF"
@@ -162,58 +176,52 @@ def _decode_planned(clip: Clip, settings: FrameSettings, plan: _Plan) -> Iterato
             for frame in frames:
                 if frame.pts is None or frame.is_corrupt or (last is not None and frame.pts <= last):
                     raise _OtherFramesError
-                last = frame.pts
-                if not found:
-                    if frame.pts != min(plan.needed):
+                # A frame that is missing is noticed before a later one is given.
+                if expected and frame.pts > expected[0]:
+                    raise _OtherFramesError
+                _check_size(frame.width, frame.height)
+                if last is None:
+                    if frame.pts != expected[0]:
                         raise _OtherFramesError
-                    _check_size(frame.width, frame.height)
                     _note(clip, stream, frame)
                     clip.facts.num_frames, clip.facts.seconds = plan.num_frames, plan.seconds
-                if frame.pts in plan.needed:
-                    found.add(frame.pts)
-                    # In order, so a chosen frame that is missing is noticed before a later one is given.
-                    if any(stamp < frame.pts for stamp in plan.needed - found):
-                        raise _OtherFramesError
+                last = frame.pts
+                if expected and frame.pts == expected[0]:
+                    expected.popleft()
                     if frame.pts in plan.numbers:
-                        image = fitter.fit(frame, clip.facts.rotation)
+                        image = _fit(fitter, frame, clip)
                         yield from ((number, image) for number in plan.numbers[frame.pts])
-    if found != plan.needed:
+    if expected:
         raise _OtherFramesError
 
 
 def _decode_all(clip: Clip, settings: FrameSettings) -> Iterator[tuple[int, Image]]:
     sampler = clip.sampler(settings)
-    first = previous = before = None
+    clip.facts.num_frames = 0
     held = None
     damage = None
+    begins: list[Fraction] = []  # Of the last two frames.
     with _open(clip.path) as container:
         stream, _ = _decoder(container)
-        fitter = _fitter(stream, settings)
-        rate = stream.guessed_rate or stream.average_rate
-        frames = _frames(container, stream)
-        while True:
-            try:
-                frame = next(frames, None)
-            except BadClipError as error:
-                frame, damage = None, error
-            if frame is None:
-                break
-            stamp = _time(frame, previous, rate)
-            if first is None:
-                _note(clip, stream, frame)
-                first = stamp
-            elif previous is not None and stamp <= previous:
-                continue  # Frames of one moment, or out of order: the one that came first is shown.
-            if held is not None and (numbers := sampler.before(stamp - first)):
-                image = fitter.fit(held, clip.facts.rotation)
-                yield from ((number, image) for number in numbers)
-            before, previous, held = previous, stamp, frame
-            clip.facts.num_frames += 1
-        if held is not None and first is not None and previous is not None:
-            end = end_of(None if before is None else before - first, previous - first)
+        fitter = FrameFitter(settings, _aspect(stream))
+        try:
+            for frame, begin in _frames(clip, container, stream):
+                if held is None:
+                    _note(clip, stream, frame)
+                elif numbers := sampler.before(begin):
+                    image = _fit(fitter, held, clip)
+                    yield from ((number, image) for number in numbers)
+                begins, held = [*begins[-1:], begin], frame
+                clip.facts.num_frames += 1
+        except BadClipError as error:
+            damage = error
+        if held is not None:
+            # Of a damaged file, nothing is known of the time after the last whole frame begins.
+            is_known = len(begins) == 2 and damage is None
+            end = end_of(begins[0] if is_known else None, begins[-1])
             clip.facts.seconds = float(end)
             if numbers := sampler.before(end):
-                image = fitter.fit(held, clip.facts.rotation)
+                image = _fit(fitter, held, clip)
                 yield from ((number, image) for number in numbers)
     if damage is not None:
         raise damage
@@ -221,30 +229,64 @@ def _decode_all(clip: Clip, settings: FrameSettings) -> Iterator[tuple[int, Imag
         raise BadClipError("has no frames")
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """All decoded frames; damage ends them with an error after those before it."""
+def _frames(
+    clip: Clip, container: InputContainer, stream: VideoStream
+) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+    """All frames, and when each begins, in seconds from the first one's beginning.
+
+    Raises:
+        BadClipError: after the frames before damage.
+    """
+    times = PresentationTimes(container, stream)
+    first = None
     number = 0
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            if packet.size and packet.is_corrupt:
-                raise BadClipError(f"is cut off or damaged at frame {number}", is_damaged=number > 0)
-            frames = stream.codec_context.decode(packet if packet.size else None)
-        except av.FFmpegError as error:
-            reason = f"cannot be decoded at frame {number} ({_reason(error)})"
-            raise BadClipError(reason, is_damaged=number > 0) from error
-        for frame in frames:
-            if frame.is_corrupt:
-                raise BadClipError(f"is damaged at frame {number}", is_damaged=number > 0)
+    try:
+        for frame in _decoded(container, stream, times, is_cut_off(clip.path, container.format.name)):
+            _check_size(frame.width, frame.height)
             if number >= MAX_SOURCE_FRAMES:
                 raise BadClipError(f"has more than {MAX_SOURCE_FRAMES} frames")
-            if number == 0:
-                _check_size(frame.width, frame.height)
-            yield frame
-            number += 1
+            time = times.time(frame)
+            if time is not None:  # Of frames of one moment, the one that came first is shown.
+                first = time if first is None else first
+                yield frame, time - first
+                number += 1
+    except _DamageError as error:
+        what, why = error.args
+        raise BadClipError(f"{what} at frame {number}{why}", is_damaged=number > 0) from error
+
+
+def _decoded(
+    container: InputContainer, stream: VideoStream, times: PresentationTimes, is_cut: bool
+) -> Iterator[av.VideoFrame]:
+    decoder, has_key = stream.codec_context, False
+    waiting: av.Packet[VideoStream] | None = None
+    try:
+        for read in container.demux(stream):
+            packet = waiting if is_cut else read
+            if is_cut:  # The last packet may not be whole, and frames before the very last ones be missing.
+                if not read.size:
+                    raise _DamageError("is cut off", "")
+                waiting = read
+            if packet is None:
+                continue
+            if packet.size and packet.is_corrupt:
+                raise _DamageError("is cut off or damaged", "")
+            has_key = has_key or packet.is_keyframe
+            times.note(packet)
+            try:
+                frames = decoder.decode(packet if packet.size else None)
+            except av.FFmpegError as error:
+                if has_key or not packet.size:
+                    raise _DamageError("cannot be decoded", f" ({reason_of(error)})") from error
+                # A recording that begins within a group of pictures: what these depend on is missing.
+                decoder.flush_buffers()
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    raise _DamageError("is damaged", "")
+                yield frame
+    except av.FFmpegError as error:
+        raise _DamageError("cannot be read", f" ({reason_of(error)})") from error
 
 
 def _open(path: str) -> InputContainer:
@@ -252,12 +294,8 @@ def _open(path: str) -> InputContainer:
         # "file:" keeps names such as "concat:a" from being read as protocols.
         container: InputContainer = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
-        raise BadClipError(f"cannot be opened ({_reason(error)})") from error
+        raise BadClipError(f"cannot be opened ({reason_of(error)})") from error
     return container
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", "")) or one_line(error)
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
@@ -284,30 +322,37 @@ def _decoder(container: InputContainer) -> tuple[VideoStream, Any]:
     return stream, decoder
 
 
-def _fitter(stream: VideoStream, settings: FrameSettings) -> FrameFitter:
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    return FrameFitter(settings, aspect if aspect > 0 else Fraction(1), _is_mirrored(stream))
-
-
-def _is_mirrored(stream: VideoStream) -> bool:
-    return False
+def _aspect(stream: VideoStream) -> Fraction:
+    """Width of a pixel divided by its height."""
+    aspect = stream.sample_aspect_ratio
+    return aspect if aspect is not None and aspect > 0 else Fraction(1)
 
 
 def _note(clip: Clip, stream: VideoStream, frame: av.VideoFrame) -> None:
     facts = clip.facts
     facts.codec = stream.codec_context.codec.name
-    facts.rotation = round(frame.rotation / 90) * 90 % 360
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    size = [round(frame.width * aspect) if aspect > 0 else frame.width, frame.height]
+    facts.rotation, facts.is_mirrored = _orientation(frame)
+    size = round(frame.width * _aspect(stream)), frame.height
     facts.width, facts.height = size if facts.rotation % 180 == 0 else size[::-1]
 
 
-def _time(frame: av.VideoFrame, previous: Fraction | None, rate: Fraction | None) -> Fraction:
-    """Presentation time of a frame in seconds; for a file without times, from its rate of frames."""
-    if frame.pts is not None and frame.time_base:
-        return Fraction(frame.time_base) * int(frame.pts)
-    step = 1 / rate if rate else Fraction(1, 25)
-    return Fraction(0) if previous is None else previous + step
+def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
+    """By how many degrees a frame is turned counterclockwise, and whether it is mirrored before that."""
+    try:
+        found = frame.side_data.get(Type.DISPLAYMATRIX)
+    except ValueError:  # PyAV has no name for other data of this frame.
+        return round(frame.rotation / 90) * 90 % 360, False
+    if found is None:
+        return 0, False
+    # A pixel at (x, y) is shown at (a x + c y, b x + d y), y pointing down.
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(found))
+    is_mirrored = a * d < b * c
+    degrees = math.degrees(math.atan2(b, -a) if is_mirrored else math.atan2(-b, a))
+    return round(degrees / 90) * 90 % 360, is_mirrored
+
+
+def _fit(fitter: FrameFitter, frame: av.VideoFrame, clip: Clip) -> Image:
+    return fitter.fit(frame, clip.facts.rotation, clip.facts.is_mirrored)
 
 
 def _check_size(width: int, height: int) -> None:

@@ -31,17 +31,14 @@ class FrameFitter:
     Args:
         settings: size and fit of the stored frames.
         aspect: width of a source's pixel divided by its height.
-        is_mirrored: whether the source is shown mirrored left to right, before it is turned.
     """
 
-    def __init__(
-        self, settings: FrameSettings, aspect: Fraction = Fraction(1), is_mirrored: bool = False
-    ) -> None:
-        self._settings, self._aspect, self._is_mirrored = settings, aspect, is_mirrored
+    def __init__(self, settings: FrameSettings, aspect: Fraction = Fraction(1)) -> None:
+        self._settings, self._aspect = settings, aspect
         self._reformatter = VideoReformatter()
         self._fields: tuple[tuple[int, int, str], Graph] | None = None
 
-    def fit(self, frame: VideoFrame, degrees: int = 0) -> Image:
+    def fit(self, frame: VideoFrame, degrees: int = 0, is_mirrored: bool = False) -> Image:
         """A stored frame, uint8 (height, width, 3).
 
         Of an interlaced frame, the top field is taken: both together would show two moments as a comb. Alpha
@@ -50,6 +47,7 @@ class FrameFitter:
         Args:
             frame: a decoded frame.
             degrees: how far it is turned counterclockwise to be shown: 0, 90, 180 or 270.
+            is_mirrored: whether it is mirrored left to right before it is turned.
 
         Raises:
             BadClipError: if its shape is so extreme that scaling would take too much memory.
@@ -63,7 +61,7 @@ class FrameFitter:
             raise BadClipError(f"a shape of {frame.width}x{frame.height} cannot be fitted")
         size = (width, height) if is_upright else (height, width)
         image = self._to_rgb(frame, *size)
-        if self._is_mirrored:
+        if is_mirrored:
             image = image[:, ::-1]
         return self._cut(np.rot90(image, degrees // 90))
 

@@ -10,6 +10,7 @@ MAX_SIDE = 2**14
 # Nothing that a camera makes has more pixels a frame; a small damaged file can ask for any number.
 MAX_PIXELS = 2**26
 MAX_SOURCE_FRAMES = 2**22
+MAX_CHOSEN_FRAMES = 2**20
 MAX_MEMORY_BYTES = 4 * 2**30
 
 

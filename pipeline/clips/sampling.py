@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+from pipeline.clips.errors import BadClipError
+from pipeline.clips.frame_settings import MAX_CHOSEN_FRAMES
+
 
 class Sampler:
     """Chooses, for every time k / fps, the frame that is shown then: the last one that begins by that time.
@@ -27,11 +30,16 @@ class Sampler:
 
         Args:
             time: seconds from the clip's first frame to the next frame, or to the clip's end.
+
+        Raises:
+            BadClipError: if there are too many, as of a file with a frame that is shown for days.
         """
         if self._end is not None:
             time = min(time, self._end)
         # The smallest k whose time, start + k / fps, is not before `time`.
         stop = max(self._next, math.ceil((time - self._start) * self._fps))
+        if stop > MAX_CHOSEN_FRAMES:
+            raise BadClipError(f"gives more than {MAX_CHOSEN_FRAMES} frames at {float(self._fps):g} a second")
         found = list(range(self._next, stop))
         self._next = stop
         return found

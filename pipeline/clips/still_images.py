@@ -8,14 +8,13 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps
+from PIL import ImageOps, UnidentifiedImageError
 
 from pipeline.clips.decoding import Clip
-from pipeline.clips.errors import BadClipError
+from pipeline.clips.errors import BadClipError, reason_of
 from pipeline.clips.fitting import FrameFitter, Image, flatten
 from pipeline.clips.frame_settings import MAX_PIXELS, MAX_SIDE, FrameSettings
 from pipeline.clips.media_files import folder_images
-from pipeline.command_line.errors import one_line
 
 # Only these: Pillow's other readers include ones that start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -39,12 +38,12 @@ def decode_images(clip: Clip, settings: FrameSettings) -> Iterator[tuple[int, Im
     sampler = clip.sampler(settings)
     for place, path in enumerate(paths):
         try:
-            image = _read(path)
+            image, codec = _read(path)
         except BadClipError as error:
             where = f"its image {os.path.basename(path)} " if len(paths) > 1 else ""
             raise BadClipError(f"{where}{error}", is_damaged=place > 0) from error
         if place == 0:
-            facts.codec, facts.height, facts.width = _codec(path), *image.shape[:2]
+            facts.codec, facts.height, facts.width = codec, *image.shape[:2]
         facts.num_frames, facts.seconds = place + 1, float((place + 1) / settings.fps)
         fitted = fitter.fit_rgb(image)
         yield from ((number, fitted) for number in sampler.before((place + 1) / settings.fps))
@@ -52,13 +51,8 @@ def decode_images(clip: Clip, settings: FrameSettings) -> Iterator[tuple[int, Im
         raise BadClipError("has no images")
 
 
-def _codec(path: str) -> str:
-    with Pillow.open(path) as image:
-        return str(image.format).lower()
-
-
-def _read(path: str) -> Image:
-    """An image as it is shown, uint8 (h, w, 3): turned as its EXIF data says, alpha over black."""
+def _read(path: str) -> tuple[Image, str]:
+    """An image as it is shown, and its format: uint8 (h, w, 3), turned by its EXIF data, alpha over black."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -68,11 +62,13 @@ def _read(path: str) -> Image:
                         f"asks for {image.width}x{image.height} pixels: at most {MAX_PIXELS} are decoded"
                     )
                 image.load()
-                return _rgb(ImageOps.exif_transpose(image))
-    except BadClipError:
+                return _rgb(ImageOps.exif_transpose(image)), str(image.format).lower()
+    except (BadClipError, MemoryError):
         raise
+    except UnidentifiedImageError as error:  # Its message has the path.
+        raise BadClipError("cannot be decoded (it is no image of a known format)") from error
     except Exception as error:  # Pillow raises many kinds for damaged files.
-        raise BadClipError(f"cannot be decoded ({one_line(error)})") from error
+        raise BadClipError(f"cannot be decoded ({reason_of(error)})") from error
 
 
 def _rgb(image: Pillow.Image) -> Image:
