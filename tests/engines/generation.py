@@ -97,6 +97,14 @@ class Generation:
         """How many shards have their report."""
         return len(list((self.directory / ".generation" / "reports").glob("*.json")))
 
+    def wait_for_clips(self, count: int, seconds: float) -> None:
+        """Wait until so many clips of a data set of clips are decoded, while others are not."""
+        index, deadline = self.directory / ".generation" / "index", time.monotonic() + seconds
+        while len(list(index.glob("*.entry"))) < count:
+            assert self.process.poll() is None, self.errors
+            assert time.monotonic() < deadline, self.errors
+            time.sleep(0.05)
+
     def wait_for_shards(self, count: int, seconds: float) -> None:
         """Wait until so many shards are finished, while others are not."""
         deadline = time.monotonic() + seconds

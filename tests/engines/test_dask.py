@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.conftest import Clips
 from tests.engines.generation import BALLS, BALLS_PATH, Generation, Made
 from tests.engines.local_dask import DaskCluster, dask_cluster
 from tests.processes import environment
@@ -73,6 +74,30 @@ def test_a_kind_of_ones_own(tmp_path: Path, balls: Made) -> None:
         cluster.workers[0].kill()
         generation.finish(seconds=180)
     assert Made.of(tmp_path / "d") == balls
+
+
+def test_clips(tmp_path: Path, clips: Clips, cluster: DaskCluster) -> None:
+    before = [_cpu_seconds(worker.pid) for worker in cluster.workers]
+    with Generation(tmp_path / "d", cluster.flags, clips.request) as generation:
+        output = generation.finish(seconds=180)
+    assert clips.made.fingerprint in output
+    assert Made.of(tmp_path / "d") == clips.made
+    spent = [_cpu_seconds(worker.pid) - start for worker, start in zip(cluster.workers, before, strict=True)]
+    assert min(spent) > max(spent) / 4, "one worker did nearly all of it"
+
+
+@pytest.mark.parametrize("job", ["index", "generation"])
+def test_a_worker_is_killed_that_makes_clips(
+    tmp_path: Path, clips: Clips, cluster: DaskCluster, job: str
+) -> None:
+    with Generation(tmp_path / "d", cluster.flags, clips.request) as generation:
+        if job == "index":
+            generation.wait_for_clips(50, seconds=180)
+        else:
+            generation.wait_for_shards(5, seconds=180)
+        cluster.workers[0].kill()
+        generation.finish(seconds=180)
+    assert Made.of(tmp_path / "d") == clips.made
 
 
 def test_a_cluster_without_the_project_is_one_line(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.engines.beam_workers import boot_script, booted_processes, worker_pools
+from tests.engines.conftest import Clips
 from tests.engines.generation import BALLS, BALLS_PATH, Generation, Made
 from tests.engines.local_flink import FLINK_VERSION, FlinkCluster, flink_cluster
 from tests.processes import descendants, environment, listening_addresses, wait_until_gone
@@ -84,6 +85,13 @@ def test_embedded(tmp_path: Path, reference: Made, scratch: dict[str, str]) -> N
     assert reference.fingerprint in output
     assert Made.of(tmp_path / "d") == reference
     wait_until_gone(servers, seconds=30)
+
+
+def test_embedded_clips(tmp_path: Path, clips: Clips, scratch: dict[str, str]) -> None:
+    with Generation(tmp_path / "d", EMBEDDED, clips.request, **scratch) as generation:
+        output = generation.finish(seconds=240)
+    assert clips.made.fingerprint in output
+    assert Made.of(tmp_path / "d") == clips.made
 
 
 def test_embedded_stopped_by_a_signal(tmp_path: Path, reference: Made, scratch: dict[str, str]) -> None:
