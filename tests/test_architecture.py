@@ -20,7 +20,9 @@ FORBIDDEN = {
 }
 PACKAGES = {
     "pipeline": {
+        "PIL",
         "apache_beam",
+        "av",
         "google",
         "google_crc32c",
         "grpc",
@@ -42,6 +44,8 @@ PICTURES = {
     "pipeline.pictures.sequences",
     "pipeline.pictures.text",
 }
+# What decodes media; of `pipeline`, only clips need it.
+MEDIA_PACKAGES = {"PIL", "av"}
 # The package of every built-in kind of data set: ``pipeline.moving_line``.
 KIND_PACKAGES = sorted({target.partition(":")[0].rpartition(".")[0] for target in KINDS.values()})
 
@@ -106,6 +110,8 @@ def test_rooms_import_the_packages_that_are_theirs(room: str) -> None:
         found = {_room(imported) for imported in IMPORTS[name]}
         assert found <= known, name
         assert "matplotlib" not in found or name in PICTURES, name
+        if room == "pipeline":
+            assert not found & MEDIA_PACKAGES or name.startswith("pipeline.clips."), name
 
 
 @pytest.mark.parametrize("package", KIND_PACKAGES)

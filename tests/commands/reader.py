@@ -33,7 +33,7 @@ NAMES = {
     "frames": "import numpy; frames = numpy.load('frames.npz')['frames']",
 }
 # Flags that name what a program writes.
-OUTPUTS = ("output", "output_dir", "model_dir", "statistics", "plots")
+OUTPUTS = ("output", "output_dir", "model_dir", "statistics", "contact_sheet", "plots")
 # Of make's targets these are run; the others are expanded only.
 TARGETS = {"demo", "help"}
 # Programs that serve until they are stopped, and what they say when they are ready.
@@ -62,6 +62,7 @@ class Reader:
         (directory / "clips").mkdir(exist_ok=True)
         first, *more = [Image.fromarray(np.eye(IMAGE_SIZE, k=k, dtype=np.uint8) * 255) for k in range(9)]
         first.save(directory / "clips" / "line.gif", save_all=True, append_images=more)
+        _write_videos(directory / "videos")
 
     def __enter__(self) -> "Reader":
         self._servers.__enter__()
@@ -162,6 +163,18 @@ class Reader:
         if written not in self._ports:
             (self._ports[written],) = free_ports(1)
         return self._ports[written]
+
+
+def _write_videos(directory: Path) -> None:
+    """Clips of two classes, no two alike; there may be some already."""
+    random = np.random.default_rng(0)
+    for label in ("clap", "wave"):
+        (directory / label).mkdir(parents=True, exist_ok=True)
+        for number in range(10):
+            pattern = random.integers(0, 256, (8, 8, 3), np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+            first, *more = [Image.fromarray(np.roll(pattern, 2 * time, axis=1)) for time in range(9)]
+            path = directory / label / f"{number:02}.gif"
+            first.save(path, save_all=True, append_images=more, duration=120)
 
 
 def made_small(text: str) -> str:
