@@ -32,6 +32,7 @@ SET = (
     "16 MiB of windows",
     "(32 MiB)",
     "(32 KiB)",
+    "up to 4 GiB of memory",
     "10 seconds' wait",
     "8 bytes a sequence",
     "51 bytes a sequence",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -115,14 +116,17 @@ def read_clips(sources: Sequence[Source], reader: ClipReader, cache: Cache, run_
     if missing:
 
         def build(pipeline: Any) -> Any:
+            # Beam is imported only where a job is made or run.
             import apache_beam as beam
+
+            from pipeline.clips.read_clips_fn import ReadClips
 
             files.make_directory(cache.path)
             return (
                 pipeline
                 | "Clips" >> beam.Create(missing)
                 | "Spread clips" >> beam.Reshuffle()
-                | "Read clips" >> beam.ParDo(_read_clips_fn(reader, cache))
+                | "Read clips" >> beam.ParDo(ReadClips(partial(read_batch, reader=reader, cache=cache)))
                 | "Wait" >> beam.combiners.Count.Globally()
             )
 
@@ -137,14 +141,7 @@ def read_clips(sources: Sequence[Source], reader: ClipReader, cache: Cache, run_
     return entries
 
 
-def _read_clips_fn(reader: ClipReader, cache: Cache) -> Any:
-    """The step of the job; Beam is imported only where a job is made or run."""
-    from pipeline.clips.read_clips_fn import ReadClips
-
-    return ReadClips(reader, cache)
-
-
-def read_batch(batch: Sequence[Source], reader: ClipReader, cache: Cache, decoder: Decoder) -> int:
+def read_batch(batch: Sequence[Source], decoder: Decoder, reader: ClipReader, cache: Cache) -> int:
     """Read the clips of a batch that were not read before, and write its entries; returns their number."""
     entries = []
     for source in batch:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import apache_beam as beam
 
-from pipeline.clips.clip_reader import ClipReader
 from pipeline.clips.decoder_process import Decoder
-from pipeline.clips.index_job import Cache, read_batch
 from pipeline.clips.sources import Source
 from pipeline.clips.versions import library_versions
 from pipeline.command_line.errors import WorkError
 
 
 class ReadClips(beam.DoFn):
-    """Reads batches of clips; see `pipeline.clips.index_job.read_batch`."""
+    """Reads batches of clips.
 
-    def __init__(self, reader: ClipReader, cache: Cache) -> None:
-        self._reader, self._cache = reader, cache
+    Args:
+        read_batch: reads the clips of a batch with a decoder, and returns their number.
+    """
+
+    def __init__(self, read_batch: Callable[[Sequence[Source], Decoder], int]) -> None:
+        self._read_batch = read_batch
         self._versions = library_versions()
 
     def setup(self) -> None:
@@ -39,7 +41,7 @@ class ReadClips(beam.DoFn):
 
     def process(self, batch: Sequence[Source]) -> Iterable[int]:
         """Yield the number of clips read."""
-        yield read_batch(batch, self._reader, self._cache, self._decoder)
+        yield self._read_batch(batch, self._decoder)
 
     def teardown(self) -> None:
         """See `beam.DoFn.teardown`."""
