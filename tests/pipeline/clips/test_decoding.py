@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.clips.decoder_process import Segment, decode_clip
+from pipeline.clips.frame_files import Looks, decode_frame
 from tests.pipeline.clips import container_files, picture_files, timing_files
 from tests.pipeline.clips.files import Good, Result, Video, choose, decode, matches, settings
 
@@ -96,8 +99,6 @@ def test_frames_are_fitted(fit: str, width: int, height: int, tmp_path: Path) ->
 
 
 def test_frames_are_cut_into_segments(tmp_path: Path) -> None:
-    from pipeline.clips.decoder_process import Segment, decode_clip
-
     Video()(tmp_path / "a.mp4")
 
     parts = list(decode_clip(str(tmp_path / "a.mp4"), settings(max_frames=4), None, None))
@@ -112,22 +113,17 @@ def test_frames_are_cut_into_segments(tmp_path: Path) -> None:
 
 
 def test_findings_describe_the_chosen_frames(tmp_path: Path) -> None:
-    import hashlib
-
-    from pipeline.clips.frame_files import Looks, decode_frame
-
     Video()(tmp_path / "a.mp4")
 
     result = decode(tmp_path / "a.mp4", settings())
 
-    looks = []
-    for place in (1, 3, 6, 8):  # 1/8, 3/8, 5/8 and 7/8 of the ten frames.
-        looks.append(Looks())
-        looks[-1].add(decode_frame(result.frames[place], (48, 64, 3)))
     images = [decode_frame(frame, (48, 64, 3)) for frame in result.frames]
+    looks = [Looks() for _ in range(4)]
+    for look, place in zip(looks, (1, 3, 6, 8), strict=True):  # 1/8, 3/8, 5/8 and 7/8 of the ten frames.
+        look.add(images[place])
+    grays = [(image @ [0.299, 0.587, 0.114]).mean() for image in images]
     assert result.found.frames_sha256 == hashlib.sha256(b"".join(result.frames)).hexdigest()
     assert result.found.hashes == [look.hashes()[0] for look in looks]
     assert len(set(result.found.hashes)) > 1
-    grays = [(image @ [0.299, 0.587, 0.114]).mean() for image in images]
     assert result.found.brightness == pytest.approx(sum(grays) / 10, abs=1)
     assert result.found.facts["seconds"] == 1.2
