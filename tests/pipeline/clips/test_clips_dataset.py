@@ -110,6 +110,7 @@ def test_every_clip_is_in_one_split_with_its_class_and_frames(source: Path, made
     assert manifest.sources == {
         **{"clips": 10, "used": 10, "seconds": 5.0, "bad": {}, "trimmed": {}, "ignored": {}},
         **{"same": [], "num_same": 0, "num_same_across": 0},
+        "facts": manifest.sources["facts"],
     }
     assert manifest.splits["train"].statistics["frames"] == {"cat": 12, "dog": 12}
     assert {path.name for path in made.iterdir()} == manifest.file_names() | {
