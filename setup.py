@@ -12,7 +12,7 @@ _TRAIN = [
     "pyyaml>=6",
     "tensorboard>=2.20",
 ]
-_CLIPS = ["av>=14", "pillow>=10.1"]
+_CLIPS = ["av>=18,<19", "pillow>=10.1"]
 _DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]
 # Of backports.strenum, which LiteRT needs, later versions are for Python before 3.11; uv overlooks that.
 _EXPORT = [
