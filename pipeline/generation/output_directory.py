@@ -128,7 +128,7 @@ def claim(target: Target, definition: Definition, sources: bytes | None = None) 
     try:
         is_new = not _is_claimed_for(work_folder, request)
         if is_new and target.directory != target.output_dir:
-            _remove_replacement(target.output_dir)  # It belongs to another request.
+            _clear_replacement(work_folder)  # It belongs to another request.
         work_folder.make()
         if is_new:
             work_folder.write_request(request)
@@ -268,6 +268,18 @@ def _exchange(output_dir: str) -> None:
     files.rename({files.join(replacement, MANIFEST_NAME): manifest_path})
     atomic_files.sync(output_dir)
     _remove_replacement(output_dir)
+
+
+def _clear_replacement(work_folder: WorkFolder) -> None:
+    """Remove a data set and the work on it from the replacement, but not what was found in the sources."""
+    names = files.list_names(work_folder.directory)
+    for name in sorted(names - {WORK_FOLDER_NAME}, key=lambda name: name != MANIFEST_NAME):
+        files.delete_file(files.join(work_folder.directory, name))
+        if name == MANIFEST_NAME:
+            atomic_files.sync(work_folder.directory)
+    for directory in (work_folder.reports_directory, work_folder.hashes_directory):
+        if files.directory_exists(directory):
+            files.delete_tree(directory)
 
 
 def _remove_replacement(output_dir: str) -> None:
