@@ -100,6 +100,23 @@ def test_a_worker_is_killed_that_makes_clips(
     assert Made.of(tmp_path / "d") == clips.made
 
 
+def test_a_cluster_without_a_decoder_is_one_line(tmp_path: Path, clips: Clips) -> None:
+    """Clips that it cannot decode are not taken for bad ones."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "av.py").write_text("raise ModuleNotFoundError('none here', name='av')\n")
+    lacking = environment()
+    lacking["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "hidden"), lacking["PYTHONPATH"]])
+    with (
+        dask_cluster(tmp_path / "dask", lacking, workers=1) as cluster,
+        Generation(tmp_path / "d", cluster.flags, clips.request) as generation,
+    ):
+        assert generation.process.wait(180) == 1
+        (line,) = [line for line in generation.errors.splitlines() if "error" in line]
+        assert "this worker has av not installed, not " in line
+        assert "install the same versions everywhere" in line
+    assert not list((tmp_path / "d").rglob("*.entry"))
+
+
 def test_a_cluster_without_the_project_is_one_line(tmp_path: Path) -> None:
     foreign = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     # An editable install would make this project known to every process of the environment.
