@@ -301,6 +301,12 @@ def _resolve(
             names = folder_images(os.listdir(full))
             if not names:
                 raise RequestError(f"{where}: is a folder without images")
+            for name in names:
+                image = os.path.realpath(os.path.join(full, name))
+                if not allow_outside and not is_below(image, real_root):
+                    raise RequestError(
+                        f"{where}: its image {name} lies outside of {root}; move it, or add --allow_outside"
+                    )
             return os.path.relpath(full, root), sum(
                 os.stat(os.path.join(full, each)).st_size for each in names
             )

@@ -95,6 +95,18 @@ def test_paths_out_of_the_root_need_a_flag(tmp_path: Path) -> None:
         assert len(_list(source, allow_outside=True)) == 1
 
 
+def test_links_in_a_folder_of_images_do_not_lead_out(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"x")
+    folder = tmp_path / "S" / "frames"
+    folder.mkdir(parents=True)
+    (folder / "1.png").symlink_to(tmp_path / "secret.png")
+    source = tmp_path / "S" / "clips.csv"
+    source.write_text("path,label\nframes,a\n")
+    with pytest.raises(RequestError, match=r"line 2: frames: its image 1.png lies outside of"):
+        _list(source)
+    assert len(_list(source, allow_outside=True)) == 1
+
+
 def test_a_folder_of_images_and_a_still(tmp_path: Path) -> None:
     names = ("walk/1.png", "walk/2.png", "walk/._1.png", "walk/notes.txt", "still.jpg", "empty/x.txt")
     source = _csv(tmp_path, "path,label\nwalk,x\nwalk/,y\n", *names)
