@@ -57,7 +57,7 @@ def measure(directory: Path, quick: bool) -> list[Row]:
 def _round(
     scratch: Path, source: Path, number: int, ours: Sequence[str], others: str | None
 ) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Our jobs, an encoding each, and the other: for each of ours, clips a second and bytes a clip of both."""
+    """Our jobs, an encoding each, and the other: for each of ours, clips a second and bytes a clip."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         data, theirs = Path(folder) / "ours", Path(folder) / "theirs"
         mine = []
