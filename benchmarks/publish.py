@@ -110,7 +110,7 @@ def _machine(name: str) -> str:
 
 
 _TABLES: dict[str, Callable[[], str]] = {
-    **{name: partial(_rows_table, name) for name in ("bench", "data-side", "training")},
+    **{name: partial(_rows_table, name) for name in ("bench", "clips", "data-side", "training")},
     "highlights": lambda: table([_row(key) for key in _HIGHLIGHTS]),
     "seeds": lambda: seeds.table(results("seeds")),
     "observations": lambda: observations.table(results("observations")),
