@@ -44,11 +44,6 @@ class Sampler:
         self._next = stop
         return found
 
-    @property
-    def is_done(self) -> bool:
-        """Whether no later frame can be chosen."""
-        return self._end is not None and self._start + self._next / self._fps >= self._end
-
 
 def chosen(times: Sequence[Fraction], end: Fraction, sampler: Sampler) -> list[list[int]]:
     """For every frame, the numbers of the chosen times at which it is shown.
