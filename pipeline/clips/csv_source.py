@@ -10,16 +10,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pipeline.clips.media_files import is_text
+from pipeline.clips.split_choice import SPLIT_NAMES
 from pipeline.command_line.errors import RequestError
 
 COLUMNS = ("path", "label", "start", "end", "split", "group", "caption")
-_SPLITS = {
-    "train": "train",
-    "validation": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "test": "test",
-}
 # Times beyond this are a mistake of the unit; 12 days.
 _MAX_SECONDS = Decimal(10**6)
 
@@ -93,11 +87,11 @@ def _rows(reader: Any, where: str) -> Iterator[Row]:
         if path is None:
             raise RequestError(f"--source {where}: line {line}: has no path")
         if (split := values.get("split")) is not None:
-            if split not in _SPLITS:
+            if split not in SPLIT_NAMES:
                 raise RequestError(
                     f"--source {where}: line {line}: split {split}; give train, validation or test"
                 )
-            values["split"] = _SPLITS[split]
+            values["split"] = SPLIT_NAMES[split]
         for name in ("start", "end"):
             values[name] = _seconds(values.get(name), name, f"--source {where}: line {line}")
         start, end = values["start"], values["end"]

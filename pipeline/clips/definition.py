@@ -24,8 +24,8 @@ from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_cl
 from pipeline.clips.near_duplicates import find_pairs
 from pipeline.clips.records import SEQUENCE_EXAMPLE, TFDS, RecordFormat
 from pipeline.clips.source_facts import SourceFacts, facts_lines
-from pipeline.clips.sources import SPLITS, Listing, is_below, list_sources
-from pipeline.clips.split_choice import choose_splits
+from pipeline.clips.sources import Listing, is_below, list_sources
+from pipeline.clips.split_choice import SPLITS, choose_splits
 from pipeline.clips.statistics import ClipStatistics
 from pipeline.clips.versions import library_versions
 from pipeline.command_line.arguments import non_negative_int, positive_int
@@ -59,7 +59,7 @@ class Clips(Definition):
         "mean_bytes",
         "directory",
     )
-    places = ("source", "root", "clip_timeout", "directory")
+    places = ("source", "root", "clip_timeout")
 
     source: str = setting("", "folder of a folder a class, or of train, validation and test; or a .csv")
     root: str = setting("", "folder that a .csv's paths are relative to (default: the .csv's)")
@@ -432,7 +432,8 @@ class Clips(Definition):
 
     def to_json(self) -> dict[str, Any]:
         """See `Definition.to_json`."""
-        return {**super().to_json(), "classes": list(self.classes), "num_records": self.num_sequences}
+        settings = {name: value for name, value in super().to_json().items() if name != "directory"}
+        return {**settings, "classes": list(self.classes), "num_records": self.num_sequences}
 
     def sources_summary(self) -> dict[str, Any]:
         """See `Definition.sources_summary`: every clip that is not used whole, with its reason, and leaks."""

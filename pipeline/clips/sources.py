@@ -21,12 +21,10 @@ from typing import Any
 
 from pipeline.clips import csv_source
 from pipeline.clips.media_files import folder_images, is_hidden, is_image, is_media, is_text
+from pipeline.clips.split_choice import SPLIT_NAMES
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.storage import files
 from pipeline.storage.canonical_json import json_sha256
-
-SPLITS = ("train", "validation", "test")
-SPLIT_NAMES = {**{name: name for name in SPLITS}, "val": "validation", "valid": "validation"}
 
 
 @dataclass(frozen=True, slots=True)

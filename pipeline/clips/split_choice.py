@@ -6,6 +6,10 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+SPLITS = ("train", "validation", "test")
+# How folders and CSVs name them.
+SPLIT_NAMES = {**{name: name for name in SPLITS}, "val": "validation", "valid": "validation"}
+
 
 def choose_splits(
     groups: Mapping[str, Sequence[str]], shares: Mapping[str, int], seed: int

@@ -115,5 +115,5 @@ def _finish(counts: list[Duplicates], definition: Definition, directory: str) ->
         "apache_beam": beam.__version__,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
-    environment |= {name: str(getattr(definition, name)) for name in definition.places if name != "directory"}
+    environment |= {name: str(getattr(definition, name)) for name in definition.places}
     work_folder.finish(definition, sum(counts, Duplicates.zero(definition.num_sequences)), environment)
