@@ -66,6 +66,8 @@ def add_setting_flags(parser: Any, kind: type[Definition], *, of_examples: bool 
         if each.default is not None:
             text += f" (default: {each.default})"
         try:
+            # argparse formats the text.
+            text = text.replace("%", "%%")
             parser.add_argument(f"--{each.name}", **flag, default=argparse.SUPPRESS, help=text)
         except argparse.ArgumentError as error:
             if of_examples:

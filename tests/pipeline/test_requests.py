@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.definition import KINDS
+from pipeline.generate import main
 from tests.conftest import Program
 
 SETS = "--num_train=600 --num_validation=70 --num_test=150 --image_size=8"
@@ -163,3 +165,11 @@ def test_help_shows_an_example(program: Program, name: str) -> None:
     assert f"python -m {name}" in done.stdout
     assert "default" in done.stdout or name == "pipeline.verify"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_help_shows_the_settings_of_every_kind(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--dataset", kind, "--help"])
+    assert ended.value.code == 0
+    assert "--sequences_per_shard" in capsys.readouterr().out
