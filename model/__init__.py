@@ -6,7 +6,7 @@ saved ``model.keras``.
 """
 
 from model.architectures import ARCHITECTURES, build_classifier, logits_of
-from model.every_frame import answers_by_frame, without_cudnn
+from model.every_frame import answers_by_frame, copy_weights, without_cudnn
 from model.observation import LINES, FlipPixels, Observation, RandomWindow, SaltAndPepper
 from model.polyphase import PolyphaseConv2D, PolyphaseFlatten, PolyphaseMaxPool2D
 from model.recurrent import ProjectedLSTM
@@ -24,6 +24,7 @@ __all__ = [
     "SaltAndPepper",
     "answers_by_frame",
     "build_classifier",
+    "copy_weights",
     "logits_of",
     "without_cudnn",
 ]

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from model.frames.over_time import LastState, MeanOverTime
+
 
 def answers_by_frame(classifier: keras.Model) -> keras.Model:
     """Make a model that gives, for each frame, the classifier's answer to the sequence up to that frame.
@@ -13,15 +15,18 @@ def answers_by_frame(classifier: keras.Model) -> keras.Model:
     The layers after the LSTM are applied to its states of all timesteps instead of the last one.
 
     Args:
-        classifier: as `model.build_classifier` returns it, in any architecture.
+        classifier: as `model.build_classifier` or `model.frames.build_video_classifier` returns it, in any
+            architecture.
 
     Returns:
-        A model with a copy of the weights, from (batch, timesteps, S, S, 1) to probabilities of "right",
-        float32 (batch, timesteps, 1). At the last timestep they equal the classifier's.
+        A model with a copy of the weights and the classifier's inputs, to its answers after every timestep,
+        float32 (batch, timesteps, answers). At the last timestep they equal the classifier's.
 
     Raises:
         ValueError: if the classifier has no LSTM.
     """
+    if any(isinstance(layer, LastState | MeanOverTime) for layer in classifier.layers):
+        return _with_options(classifier, (LastState, MeanOverTime), every_frame=True)
     if not any(isinstance(layer, keras.layers.LSTM) for layer in classifier.layers):
         raise ValueError("the classifier has no LSTM whose states could be looked at")
     return _with_lstm(classifier, return_sequences=True)
@@ -41,13 +46,30 @@ def without_cudnn(classifier: keras.Model) -> keras.Model:
 
 def _with_lstm(classifier: keras.Model, **options: Any) -> keras.Model:
     """Copy a classifier with other options of its LSTM."""
+    return _with_options(classifier, (keras.layers.LSTM,), **options)
+
+
+def _with_options(
+    classifier: keras.Model, kinds: tuple[type[keras.layers.Layer], ...], **options: Any
+) -> keras.Model:
+    """Copy a classifier with other options of its layers of these kinds."""
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, keras.layers.LSTM):
-            config |= {"use_cudnn": layer.use_cudnn, **options}
+            config |= {"use_cudnn": layer.use_cudnn}
+        if isinstance(layer, kinds):
+            config |= options
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(classifier, clone_function=clone)
-    copy.set_weights(classifier.get_weights())
+    copy_weights(classifier, copy)
     return copy
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Give a model the weights of another of the same architecture."""
+    target.set_weights(source.get_weights())
+    for layer in target._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # It computes with what it made of its weights before.
