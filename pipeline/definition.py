@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
@@ -95,6 +96,7 @@ class Definition(ABC):
         examples_per_leaf: number of examples in a leaf; see `pipeline.dataset.content_digest`.
         palette: colours of pictures; see `pipeline.pictures.sequences.draw_sequences`.
         is_tfds: whether the records are laid out as TFDS reads them.
+        sequence_keys: keys of the features by name, if records are ``tf.train.SequenceExample`` messages.
         derived: names of fields that are no flags: `prepare` fills them from the sources.
         places: names of settings that say where the sources are; no part of the data set's identity.
         sequences_per_shard: largest number of examples in a shard; None: chosen automatically.
@@ -112,6 +114,7 @@ class Definition(ABC):
     examples_per_leaf: ClassVar[int] = 1
     palette: ClassVar[Sequence[str] | None] = None
     is_tfds: ClassVar[bool] = True
+    sequence_keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     derived: ClassVar[Sequence[str]] = ()
     places: ClassVar[Sequence[str]] = ()
     sequences_per_shard: int | None = None

@@ -22,7 +22,7 @@ from pipeline.clips.index import Entry, Index, checksum, load_index, read_index
 from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules, check_classes
 from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_clips
 from pipeline.clips.near_duplicates import find_pairs
-from pipeline.clips.records import SEQUENCE_EXAMPLE, TFDS, RecordFormat
+from pipeline.clips.records import SEQUENCE_EXAMPLE, SEQUENCE_KEYS, TFDS, RecordFormat
 from pipeline.clips.source_facts import SourceFacts, facts_lines
 from pipeline.clips.sources import Listing, is_below, list_sources
 from pipeline.clips.split_choice import SPLITS, choose_splits
@@ -100,7 +100,7 @@ class Clips(Definition):
         super().__post_init__()
         if not 0 < self.fps <= 1000:
             raise RequestError(f"--fps {self.fps:g}: give a number above 0, up to 1000")
-        _ = self._frame_settings
+        _ = self.frame_settings
         if self.channels not in (1, 3):
             raise RequestError(f"--channels {self.channels}: give 3 or 1")
         if not 1 <= self.jpeg_quality <= 100:
@@ -121,6 +121,11 @@ class Clips(Definition):
         return self.records == TFDS
 
     @property
+    def sequence_keys(self) -> Mapping[str, str]:  # type: ignore[override]  # A class variable of other kinds.
+        """See `Definition`."""
+        return {} if self.is_tfds else SEQUENCE_KEYS
+
+    @property
     def description(self) -> str:  # type: ignore[override]  # A class variable of other kinds.
         """See `Definition`."""
         return (
@@ -128,7 +133,8 @@ class Clips(Definition):
         )
 
     @property
-    def _frame_settings(self) -> FrameSettings:
+    def frame_settings(self) -> FrameSettings:
+        """How the frames of clips are made."""
         width, height = _parse_size(self.frame_size)
         return FrameSettings(
             Fraction(str(self.fps)),
@@ -155,7 +161,7 @@ class Clips(Definition):
 
     @property
     def _record_format(self) -> RecordFormat:
-        settings = self._frame_settings
+        settings = self.frame_settings
         shape = settings.height, settings.width, self.channels
         return RecordFormat(
             self.records, shape, self.image_encoding, self.fps, self.classes, self.has_captions
@@ -265,7 +271,7 @@ class Clips(Definition):
         return ", ".join(changes[:_MOST_PRINTED]) + more
 
     def _cache(self, directory: str) -> Cache:
-        settings = self._frame_settings.to_json()
+        settings = self.frame_settings.to_json()
         del settings["timeout"]
         identity = json_sha256(
             [
@@ -283,7 +289,7 @@ class Clips(Definition):
         root = self.root
         if not root and self.source.lower().endswith(".csv"):
             root = self.source.rpartition("/")[0] or "."
-        return ClipReader(root or self.source, self._frame_settings, self._record_format)
+        return ClipReader(root or self.source, self.frame_settings, self._record_format)
 
     def prepare(self, directory: str, run_job: JobRunner) -> tuple[Self, bytes | None]:
         """See `Definition.prepare`: read every clip once, choose splits, and make the index."""

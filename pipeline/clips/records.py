@@ -16,6 +16,17 @@ from pipeline.storage.tf_example import decode_sequence_example, encode_sequence
 
 TFDS, SEQUENCE_EXAMPLE = "tfds", "sequence_example"
 
+# Keys of features in a ``tf.train.SequenceExample``.
+SEQUENCE_KEYS = {
+    "video": "image/encoded",
+    "label": "clip/label/index",
+    "clip": "clip/media_id",
+    "segment": "clip/segment",
+    "timestamp": "image/timestamp",
+    "group": "clip/group",
+    "caption": "caption/string",
+}
+
 # The end of the name of a part of a clip; see `pipeline.clips.sources.Source.name`.
 _PART = re.compile(r"#[0-9.]+-[0-9.]*$")
 

@@ -145,15 +145,20 @@ def _from_folder(source: str, allow_outside: bool) -> Listing:
             f"--source {source}: {stray} lies in no folder of a class; move it, or name clips by a .csv"
         )
     sources = []
-    for path, size in _clips(media, depth).items():
+    for path, size in clips_of(media, depth).items():
         parts = path.split("/")
         split = SPLIT_NAMES[parts[0]] if by_split else None
         sources.append(Source(path, size, parts[depth - 1], split))
     return Listing(root, sources, {_shown(path): reason for path, reason in ignored.items()})
 
 
-def _clips(media: dict[str, int], depth: int) -> dict[str, int]:
-    """Sizes by path of clips: of files, and of folders that hold only images."""
+def clips_of(media: dict[str, int], depth: int) -> dict[str, int]:
+    """Sizes by path of clips: of files, and of folders that hold only images.
+
+    Args:
+        media: sizes by path of videos and images.
+        depth: number of folders above a folder that can be a clip.
+    """
     folders: dict[str, dict[str, int]] = defaultdict(dict)
     for path, size in media.items():
         folders[path.rpartition("/")[0]][path] = size

@@ -18,8 +18,9 @@ import itertools
 
 import tensorflow as tf
 
-from trainer.dataset_kinds import kind_of
+from trainer.dataset_kinds import records_of
 from trainer.input.data_service import DataService
+from trainer.input.records import Numbering
 from trainer.input.shuffle_order import SHUFFLE_WINDOW, WindowOrder
 from trainer.input.split_files import SplitFiles
 
@@ -40,6 +41,7 @@ def training_batches(
     first_step: int = 0,
     shuffle_window: int = SHUFFLE_WINDOW,
     service: DataService | None = None,
+    numbering: Numbering | None = None,
 ) -> tf.data.Dataset:
     """Endless shuffled batches for training; see the module's docstring.
 
@@ -49,20 +51,26 @@ def training_batches(
         seed, readers, shuffle_window: see `WindowOrder`.
         first_step: batches to pass over, counted from the first batch of the first epoch.
         service: reads the windows; None reads them here.
+        numbering: of the run's examples from its very first batch on; None counts them.
 
     Returns:
         Batches (features, labels) as `sequential_batches` gives, all of ``batch_size``.
     """
     order = WindowOrder(files, seed, readers, shuffle_window)
     read = service.windows(order) if service is not None else order.windows
-    first_epoch, step = divmod(first_step, steps_per_pass(files, batch_size))
+    steps = steps_per_pass(files, batch_size)
+    first_epoch, step = divmod(first_step, steps)
+    numbering = numbering or Numbering(0, batch_size)
+    passed_steps = tf.constant(step, tf.int64)
     passed = tf.constant(step * batch_size, tf.int64)  # Of the first epoch; it may begin in its middle.
 
     def batches(epoch: tf.Tensor) -> tf.data.Dataset:
         first, within = order.locate(epoch, tf.where(epoch == first_epoch, passed, 0))
         whole = read(epoch, first).enumerate()
         left = whole.map(lambda number, rows: rows[tf.where(number == 0, within, 0) :])
-        return order.records.batches(left, batch_size, drop_remainder=True)
+        steps_before = epoch * steps + passed_steps * tf.cast(epoch == first_epoch, tf.int64)
+        numbers = Numbering(numbering.first + steps_before * numbering.stride, numbering.stride)
+        return order.records.batches(left, batch_size, drop_remainder=True, numbering=numbers)
 
     return _untuned(tf.data.Dataset.range(first_epoch, _MANY_EPOCHS).flat_map(batches))
 
@@ -80,10 +88,10 @@ def sequential_batches(files: SplitFiles, *, batch_size: int, first: int = 0) ->
     left = [(path, end, count) for path, end, count in shards if end > first]
     paths, ends, counts = zip(*left, strict=True)
     passed = tf.constant(first - ends[0] + counts[0], tf.int64)
-    records = kind_of(files.spec.name).records(files.spec)
+    records = records_of(files)
     chunks = records.chunks(tf.constant(paths), tf.constant(counts, tf.int64), passed, records.chunk_size)
     num_batches = -(-(files.num_sequences - first) // batch_size)
-    batches = records.batches(chunks, batch_size)
+    batches = records.batches(chunks, batch_size, numbering=Numbering(first, batch_size))
     return _untuned(batches.apply(tf.data.experimental.assert_cardinality(num_batches)))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.command_line.errors import RequestError
-from pipeline.dataset.features import ClassLabel, Feature, Tensor
+from pipeline.dataset.features import ClassLabel, Feature, Tensor, Video
 from pipeline.dataset.manifest import Manifest
+from pipeline.definition import KINDS
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class DatasetSpec:
         name: of the kind of data set.
         features: of every record, by name; at least one is a tensor.
         counts: number of examples, by split.
+        keys: keys of the features in ``tf.train.SequenceExample`` messages; empty if records are
+            ``tf.train.Example`` messages.
 
     Raises:
         RequestError: if no feature is a tensor, or one has the name of a length that is added.
@@ -26,6 +29,7 @@ class DatasetSpec:
     name: str
     features: Mapping[str, Feature]
     counts: Mapping[str, int]
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.tensors:
@@ -41,7 +45,9 @@ class DatasetSpec:
     def of(cls, manifest: Manifest) -> DatasetSpec:
         """The data set of a manifest."""
         counts = {name: split.num_sequences for name, split in manifest.splits.items()}
-        return cls(manifest.dataset, manifest.features, counts)
+        # Only built-in kinds have keys; the module of another kind need not be there.
+        keys = manifest.definition.sequence_keys if manifest.kind in KINDS else {}
+        return cls(manifest.dataset, manifest.features, counts, keys)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -50,14 +56,36 @@ class DatasetSpec:
 
     @property
     def input(self) -> str:
-        """Name of the feature that a model looks at: the first tensor."""
-        return next(iter(self.tensors))
+        """Name of the feature that a model looks at: the first video or tensor."""
+        return next(name for name, each in self.features.items() if isinstance(each, Video | Tensor))
 
     @property
     def num_frames(self) -> int | None:
         """Frames of every example: the first dimension of the input; None where it varies."""
-        shape = self.tensors[self.input].shape
-        return shape[0] if shape else None
+        found = self.features[self.input]
+        return found.shape[0] if isinstance(found, Tensor) and found.shape else None
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether the input is frames: a video, or uint8 (T, H, W, 1 or 3) with only T that may vary."""
+        found = self.features[self.input]
+        return isinstance(found, Video) or (
+            isinstance(found, Tensor)
+            and found.dtype == "uint8"
+            and len(found.shape) == 4
+            and None not in found.shape[1:]
+            and found.shape[3] in (1, 3)
+        )
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a frame, where the input `has_frames`."""
+        found = self.features[self.input]
+        if isinstance(found, Video):
+            return found.shape
+        assert isinstance(found, Tensor)
+        height, width, channels = (int(size or 0) for size in found.shape[1:])
+        return height, width, channels
 
     @property
     def lengths(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from trainer.input.batches import sequential_batches, training_batches
 from trainer.input.data_service import DataService
+from trainer.input.records import Numbering
 from trainer.input.split_files import SplitFiles
 from trainer.training.settings import TrainingSettings
 
@@ -61,6 +62,7 @@ def training_part(
             readers=readers,
             first_step=first_step,
             service=service,
+            numbering=Numbering(feed * feed_size, settings.batch_size),
         )
         for feed in feeds
     ]

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from pipeline.command_line.errors import WorkError, one_line
 from pipeline.storage.tfrecord import CorruptRecordError, read_records
-from trainer.dataset_kinds import kind_of
+from trainer.dataset_kinds import records_of
 from trainer.distributed.device_errors import library_message
 from trainer.input.split_files import SplitFiles, remedy
 
@@ -83,7 +83,7 @@ def _first_damage(files: SplitFiles, deadline: float) -> str | None:
 
 def _num_whole(files: SplitFiles, deadline: float) -> int:
     """How many shards the trainer's own, quick way of reading gets through before it stops."""
-    records = kind_of(files.spec.name).records(files.spec)
+    records = records_of(files)
     counts, first = tf.constant(files.counts, tf.int64), tf.constant(0, tf.int64)
     read = 0
     with suppress(tf.errors.OpError):
@@ -98,7 +98,7 @@ def _num_whole(files: SplitFiles, deadline: float) -> int:
 
 def _damage(files: SplitFiles, path: str, count: int, deadline: float) -> str | None:
     """What is damaged in a shard."""
-    check, records = kind_of(files.spec.name).records(files.spec).check, 0
+    check, records = records_of(files).check, 0
     try:
         with tf.io.gfile.GFile(path, "rb") as stream:
             for payload in read_records(stream):

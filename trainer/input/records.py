@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -21,6 +22,19 @@ _CORES_A_COPIER = 12
 
 # Of these, TensorFlow makes no tensor from bytes: it makes one of the signed type, of the same bits.
 _SIGNED = {tf.uint32: tf.int32, tf.uint64: tf.int64}
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """Numbers of examples, where batches are parts of larger ones.
+
+    Attributes:
+        first: number of the first example of the first batch, int64 ().
+        stride: from the first example of a batch to that of the next.
+    """
+
+    first: tf.Tensor | int
+    stride: int
 
 
 class Records(Protocol):
@@ -45,9 +59,16 @@ class Records(Protocol):
         """
 
     def batches(
-        self, chunks: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
+        self,
+        chunks: tf.data.Dataset,
+        batch_size: int,
+        *,
+        drop_remainder: bool = False,
+        numbering: Numbering | None = None,
     ) -> tf.data.Dataset:
         """Batches (features, labels) from chunks.
+
+        What is random of an example is a function of its number.
 
         Features: tensors by name, (batch, ...). Labels: number of the class, float32 (batch, 1), as Keras'
         losses compute with it.
@@ -89,9 +110,14 @@ class ExampleRecords:
         return records.apply(counted).batch(size)
 
     def batches(
-        self, chunks: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
+        self,
+        chunks: tf.data.Dataset,
+        batch_size: int,
+        *,
+        drop_remainder: bool = False,
+        numbering: Numbering | None = None,
     ) -> tf.data.Dataset:
-        """See `Records.batches`."""
+        """See `Records.batches`; nothing is random."""
         # Decode before batching: all cores work on one batch, and few decoded examples are held twice. By
         # tf.data.AUTOTUNE there would be 16 calls at most where tuning is off.
         cores = usable_cores()
@@ -109,7 +135,7 @@ class ExampleRecords:
     def _decode(self, message: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         spec = self._spec
         stored = tf.io.parse_single_example(message, _schema(spec))
-        features = {name: _array(tensor, stored[name]) for name, tensor in spec.tensors.items()}
+        features = {name: stored_array(tensor, stored[name]) for name, tensor in spec.tensors.items()}
         for name, length in spec.lengths.items():
             features[length] = tf.shape(features[name])[spec.tensors[name].shape.index(None)]
         labels = tf.zeros([0]) if spec.target is None else tf.cast(stored[spec.target], tf.float32)[None]
@@ -118,13 +144,14 @@ class ExampleRecords:
 
 def _schema(spec: DatasetSpec) -> Mapping[str, Any]:
     """How TensorFlow parses the features that are read."""
-    schema = {name: _stored(tensor) for name, tensor in spec.tensors.items()}
+    schema = {name: stored_schema(tensor) for name, tensor in spec.tensors.items()}
     if spec.target is not None:
         schema[spec.target] = tf.io.FixedLenFeature([], tf.int64)
     return schema
 
 
-def _stored(tensor: Tensor) -> Any:
+def stored_schema(tensor: Tensor) -> Any:
+    """How TensorFlow parses a tensor's feature."""
     if tensor.encoding != NONE:
         return tf.io.FixedLenFeature([], tf.string)
     dtype = tf.float32 if tf.as_dtype(tensor.dtype).is_floating else tf.int64
@@ -133,7 +160,7 @@ def _stored(tensor: Tensor) -> Any:
     return tf.io.FixedLenFeature([_num_values(tensor)], dtype)
 
 
-def _array(tensor: Tensor, stored: tf.Tensor) -> tf.Tensor:
+def stored_array(tensor: Tensor, stored: tf.Tensor) -> tf.Tensor:
     """The array that was stored, in its dtype and shape."""
     dtype = tf.as_dtype(tensor.dtype)
     if tensor.encoding == NONE:

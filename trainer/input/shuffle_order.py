@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from trainer.dataset_kinds import kind_of
+from trainer.dataset_kinds import records_of
 from trainer.input.split_files import SplitFiles
 from trainer.run.tensorflow_files import absolute_path
 
@@ -46,7 +46,7 @@ class WindowOrder:
     def __init__(
         self, files: SplitFiles, seed: int, readers: int, shuffle_window: int = SHUFFLE_WINDOW
     ) -> None:
-        self.records = kind_of(files.spec.name).records(files.spec)
+        self.records = records_of(files)
         window = min(shuffle_window, WINDOW_BYTES * files.num_sequences // files.num_bytes)
         self._per_reader = max(1, window // readers)
         self.window_bytes = self._per_reader * readers * files.num_bytes // files.num_sequences

@@ -14,6 +14,7 @@ from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
 from pipeline.dataset.reader import Dataset
 from trainer.input.dataset_spec import DatasetSpec
+from trainer.input.frame_view import FrameView
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class SplitFiles:
         spec: of the data set.
         left_out: by shard, how many of its sequences are damaged and left out.
         numbers: of the sequences in the split, int64 (n,), where some are left out; else None.
+        view: how they are shown, for kinds that choose while they read; None reads everything.
     """
 
     paths: tuple[str, ...]
@@ -35,11 +37,16 @@ class SplitFiles:
     spec: DatasetSpec
     left_out: Mapping[str, int] = field(default_factory=dict)
     numbers: npt.NDArray[np.int64] | None = field(default=None, compare=False)
+    view: FrameView | None = None
 
     @property
     def num_sequences(self) -> int:
         """Sequences in all shards."""
         return sum(self.counts)
+
+    def shown(self, view: FrameView | None) -> SplitFiles:
+        """The same files, read as a view says."""
+        return replace(self, view=view)
 
     def dealt(self, hand: int, hands: int) -> SplitFiles:
         """Every ``hands``-th shard, from number ``hand`` on, as if they were all."""
