@@ -1,11 +1,11 @@
-"""The document of ``metrics.json``: its numbers, and their names in checks.
+"""The document of ``metrics.json``: the numbers of lines, and the names of all numbers in checks.
 
 ``docs/metrics.schema.json`` is its JSON Schema.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from pipeline.moving_line.lines import CLASS_NAMES
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.intervals import LEVEL
 from trainer.evaluation.metrics import binary_metrics
+from trainer.evaluation.n_classes import document as of_n_classes
+from trainer.evaluation.number_names import named_row
 from trainer.evaluation.slices import Slicing
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.tasks.trainable_kind import trainable_kind
+from trainer.tasks.trainable_kind import traced_kind
 
 SCHEMA_VERSION = 3
 
@@ -78,34 +80,26 @@ def named_numbers(document: Mapping[str, Any]) -> dict[str, float | None]:
     (``slices.turns.few.accuracy``, ``accuracy_by_frame.10.accuracy``, ``robustness.0.05.loss``). The ends of
     an interval have the suffixes ``.low`` and ``.high``.
     """
+    if "classes" in document:
+        return of_n_classes.named_numbers(document)
     found: dict[str, float | None] = {}
     metrics = {name: value for name, value in document["metrics"].items() if name != "reliability"}
     matrix = metrics.pop("confusion_matrix")
-    found.update(_named("", metrics))
-    # The document does not name the classes: of this version, all are of lines.
+    found.update(named_row("", metrics))
+    # A document that does not name its classes is of lines.
     for label, row in zip(CLASS_NAMES, matrix, strict=True):
         for predicted, count in zip(CLASS_NAMES, row, strict=True):
             found[f"confusion_matrix.{label}.{predicted}"] = count
     by_frame = document["accuracy_by_frame"]
     found["accuracy_by_frame.first_frame_at_99_percent"] = by_frame["first_frame_at_99_percent"]
     for row in by_frame["frames"]:
-        found.update(_named(f"accuracy_by_frame.{row['num_frames']}.", row))
+        found.update(named_row(f"accuracy_by_frame.{row['num_frames']}.", row))
     for name, groups in document["slices"].items():
         for group, row in groups.items():
-            found.update(_named(f"slices.{name}.{group}.", row))
+            found.update(named_row(f"slices.{name}.{group}.", row))
     for row in document["robustness"]:
-        found.update(_named(f"robustness.{row['flipped']:g}.", row))
+        found.update(named_row(f"robustness.{row['flipped']:g}.", row))
     return found
-
-
-def _named(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    for name, value in row.items():
-        if name.endswith("_interval"):
-            low, high = value or (None, None)
-            yield f"{prefix}{name}.low", low
-            yield f"{prefix}{name}.high", high
-        elif not isinstance(value, bool):
-            yield f"{prefix}{name}", value
 
 
 def number_names(
@@ -120,6 +114,6 @@ def number_names(
         flips: its shares of flipped pixels.
     """
     example = Evidence(1, num_frames, spec, slicings)
-    trace = np.zeros((1, *trainable_kind(spec).trace_shape(spec)), np.uint8)
+    trace = np.zeros((1, *traced_kind(spec).trace_shape(spec)), np.uint8)
     example.add(np.zeros(1, np.int64), np.full((1, num_frames), 0.5, np.float32), np.ones(1, np.int64), trace)
     return list(named_numbers(results(example, dict.fromkeys(flips, example))))

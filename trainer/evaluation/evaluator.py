@@ -6,10 +6,9 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
-from model import Observation
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.manifest import Manifest
 from pipeline.storage.files import check_output
@@ -18,17 +17,18 @@ from trainer.distributed.device_errors import device_errors_explained
 from trainer.evaluation import lineage
 from trainer.evaluation.checks import Gate
 from trainer.evaluation.document import SCHEMA_VERSION
-from trainer.evaluation.evidence import Evidence
-from trainer.evaluation.scoring import Scorer
-from trainer.evaluation.slices import Slicing, load_slicings
+from trainer.evaluation.slices import load_slicings
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.skip_damaged_records import open_split
 from trainer.input.split_files import SplitFiles, read_manifest
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import file_sha256, save_json
-from trainer.run.trained_model import TrainedModel, check_image_size, load_trained_model
-from trainer.tasks.registry import check_trainable, task_of
+from trainer.run.trained_model import TrainedModel, load_trained_model
+from trainer.tasks.judging import Judge, JudgingRequest
 from trainer.tasks.trainable_kind import trainable_kind
+from trainer.training.settings import TrainingSettings
+
+_OF_CLIPS = ("views", "crops", "single_frame")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class EvaluationRequest:
         batch_size: number of sequences in a batch; changes results by float32 rounding only.
         flips: shares of pixels to flip, from 0 to 1; the model is also evaluated under each.
         seed: seed of the flipped pixels, from 0 to 2**32 - 1.
+        views, crops, single_frame: see `trainer.tasks.judging.JudgingRequest`.
         on_corrupt: how to treat damaged records; see `trainer.input.skip_damaged_records.open_split`.
         slices: a Python file with more slicings; see `trainer.evaluation.slices`.
         checkpoint: a file of the run to evaluate instead of its ``model.keras``.
@@ -56,6 +57,9 @@ class EvaluationRequest:
     batch_size: int = 64
     flips: tuple[float, ...] = ()
     seed: int = 0
+    views: int | None = None
+    crops: int | None = None
+    single_frame: bool = False
     on_corrupt: str = "fail"
     slices: str | None = None
     checkpoint: str | None = None
@@ -67,6 +71,10 @@ class EvaluationRequest:
             )
         if type(self.batch_size) is not int or self.batch_size < 1:
             raise RequestError(f"--batch_size {self.batch_size}: give a whole number of at least 1")
+        for name in ("views", "crops"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise RequestError(f"--{name} {value}: give a whole number of at least 1")
         if self.on_corrupt not in ON_CORRUPT:
             raise RequestError(f"--on_corrupt {self.on_corrupt}: give one of {', '.join(ON_CORRUPT)}")
         for rate in self.flips:
@@ -77,6 +85,12 @@ class EvaluationRequest:
         if type(self.seed) is not int or not 0 <= self.seed < 2**32:
             raise RequestError(f"--seed {self.seed}: give a whole number from 0 to {2**32 - 1}")
 
+    @property
+    def judging(self) -> JudgingRequest:
+        """What is asked of the kind of data set."""
+        names = (each.name for each in fields(JudgingRequest))
+        return JudgingRequest(**{name: getattr(self, name) for name in names})
+
     def to_json(self) -> dict[str, Any]:
         """The part ``request`` of ``metrics.json``; with model and data set, all to repeat it."""
         slices = None
@@ -86,6 +100,7 @@ class EvaluationRequest:
             "batch_size": self.batch_size,
             "flips": list(self.flips),
             "seed": self.seed,
+            **{name: getattr(self, name) for name in _OF_CLIPS if getattr(self, name)},
             "on_corrupt": self.on_corrupt,
             "slices": slices,
         }
@@ -101,7 +116,7 @@ class Evaluation:
     """
 
     document: dict[str, Any]
-    evidence: Evidence
+    evidence: Any
 
 
 def _is_below(path: str, directory: str) -> bool:
@@ -116,7 +131,7 @@ class Evaluator:
         request: the request.
         files: the opened split.
         manifest: manifest of the data set.
-        slicings: the slicings to count by, by name.
+        judge: judges the models on the split.
         gate: checks of the numbers.
         device: description of the device, for the document.
 
@@ -129,13 +144,13 @@ class Evaluator:
         request: EvaluationRequest,
         files: SplitFiles,
         manifest: Manifest,
-        slicings: Mapping[str, Slicing],
+        judge: Judge,
         gate: Gate,
         device: str,
     ) -> None:
         self._request = request
         self._files = files
-        self._slicings = slicings
+        self._judge = judge
         self._gate = gate
         self._device = device
         self._run = RunDirectory(request.model_dir)
@@ -146,7 +161,6 @@ class Evaluator:
             "dataset": lineage.dataset_part(request.data_dir, manifest, request.split, files.left_out),
         }
         gate.check_baseline(self._origin["dataset"], self._origin["request"])
-        self._scorers: dict[float, Scorer] = {}
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -164,27 +178,20 @@ class Evaluator:
         Raises:
             WorkError: if a shard is damaged, the device fails or the answers are not finite.
         """
-        request = self._request
         start = time.perf_counter()
-        evidence = self._score(trained, 0, f"evaluating {request.split}")
-        under_flips = {
-            rate: self._score(trained, rate, f"evaluating {request.split}, {rate:g} of pixels flipped")
-            if rate
-            else evidence
-            for rate in request.flips
-        }
+        judgement = self._judge.judge(trained)
         seconds = time.perf_counter() - start
-        passes = 1 + sum(rate > 0 for rate in request.flips)
+        num_sequences = self._files.num_sequences * judgement.passes
         document = {
             "schema_version": SCHEMA_VERSION,
             "model": lineage.model_part(self._run, path, trained.sha256, trained.step),
             **self._origin,
-            **task_of(self._files.spec).results(evidence, under_flips),
+            **judgement.results,
             "checks": [],
             "passed": None,
             "throughput": {
                 "seconds": round(seconds, 3),
-                "sequences_per_second": round(self._files.num_sequences * passes / seconds, 1),
+                "sequences_per_second": round(num_sequences / seconds, 1),
                 "device": self._device,
             },
             "environment": lineage.environment_part(),
@@ -192,30 +199,23 @@ class Evaluator:
         if self._gate.checks:
             document["checks"] = self._gate.results(document)
             document["passed"] = all(row["passed"] for row in document["checks"])
-        return Evaluation(document, evidence)
-
-    def _score(self, trained: TrainedModel, flips: float, progress_label: str) -> Evidence:
-        """Collect the answers to sequences as shown in training, with this share of pixels flipped too."""
-        scorer = self._scorers.get(flips)
-        if scorer is None:
-            observation = replace(trained.observation, flips=flips, flip_seed=self._request.seed)
-            scorer = Scorer(trained, self._files.spec, observation)
-            self._scorers[flips] = scorer
-        else:
-            scorer.set_weights(trained.classifier)
-        return scorer.score(self._files, self._request.batch_size, self._slicings, progress_label)
+        return Evaluation(document, judgement.evidence)
 
 
 @contextmanager
 def open_evaluator(
-    request: EvaluationRequest, image_size: int, observation: Observation, gate: Gate, device: str
+    request: EvaluationRequest,
+    settings: TrainingSettings,
+    trained_on: Mapping[str, Any],
+    gate: Gate,
+    device: str,
 ) -> Iterator[Evaluator]:
     """Open the split of a request and yield its evaluator.
 
     Args:
         request: the request.
-        image_size: S of the models.
-        observation: how sequences were shown to the models in training.
+        settings: of the models' training.
+        trained_on: what ``config.json`` says of the training's data set.
         gate: checks of the numbers.
         device: description of the device, for the document.
 
@@ -225,15 +225,16 @@ def open_evaluator(
     """
     manifest = read_manifest(request.data_dir)
     spec = DatasetSpec.of(manifest)
-    check_trainable(spec, request.data_dir)
+    kind = trainable_kind(spec)
+    kind.check_trainable(spec, request.data_dir)
     spec.check_split(request.split)
-    check_image_size(image_size, trainable_kind(spec).image_size(spec))
+    kind.check_fits(trained_on, spec)
     lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
-    slicings = load_slicings(request.slices, trainable_kind(spec).slicings())
-    names = task_of(spec).number_names(observation.window or image_size, slicings, request.flips)
-    gate.check_names(names)
+    slicings = load_slicings(request.slices, kind.slicings(settings, spec))
     with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:
-        yield Evaluator(request, files, manifest, slicings, gate, device)
+        judge = kind.judge(settings, files, request.judging, slicings)
+        gate.check_names(judge.number_names())
+        yield Evaluator(request, files, manifest, judge, gate, device)
 
 
 def evaluate(
@@ -255,7 +256,8 @@ def evaluate(
     run = RunDirectory(request.model_dir)
     path = request.checkpoint or run.model_path
     trained = load_trained_model(run, path)
-    with open_evaluator(request, trained.image_size, trained.observation, gate, device) as evaluator:
+    trained_on = run.training_data() or {"image_size": trained.image_size}
+    with open_evaluator(request, trained.settings, trained_on, gate, device) as evaluator:
         return evaluator.evaluate(trained, path)
 
 

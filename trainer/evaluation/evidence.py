@@ -12,7 +12,7 @@ import numpy.typing as npt
 from trainer.evaluation.by_frame import FrameTally
 from trainer.evaluation.slices import SliceTally, Slicing
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.tasks.trainable_kind import Labels, trainable_kind
+from trainer.tasks.trainable_kind import Labels, traced_kind
 
 NUM_WORST = 16
 
@@ -25,7 +25,7 @@ class WorstSequences:
         numbers: numbers of the sequences in the split, int64 (k,), k at most `NUM_WORST`.
         labels: int64 (k,).
         right: probability of "right", float64 (k,).
-        traces: of the sequences, uint8 (k, ...); see `trainer.tasks.trainable_kind.TrainableKind`.
+        traces: of the sequences, uint8 (k, ...); see `trainer.tasks.trainable_kind.TracedKind`.
     """
 
     numbers: npt.NDArray[np.int64]
@@ -71,7 +71,7 @@ class Evidence:
         self.by_frame = FrameTally(num_frames)
         self.slices = SliceTally(slicings)
         nothing = np.empty(0, np.int64)
-        no_traces = np.empty((0, *trainable_kind(spec).trace_shape(spec)), np.uint8)
+        no_traces = np.empty((0, *traced_kind(spec).trace_shape(spec)), np.uint8)
         self.worst = WorstSequences(nothing, nothing, np.empty(0), no_traces)
         self.num_sequences = 0
 

@@ -1,22 +1,29 @@
-"""Draws pictures of an evaluation."""
+"""Draws pictures of an evaluation of lines."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from trainer.evaluation.evidence import Evidence, WorstSequences
+from trainer.evaluation.figures import BAD, GOOD, png, reliability, square
 from trainer.evaluation.ranking import Ranking
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.tasks.trainable_kind import trainable_kind
+from trainer.tasks.trainable_kind import traced_kind
 
-_DARK, _GOOD, _BAD = "#12203a", "#2a6f97", "#c1121f"
+CAPTIONS = {
+    "confusion_matrix": "Labels against predictions, with shares of each label.",
+    "accuracy_by_frame": "What the model would say if sequences ended after so many frames; 95 % intervals.",
+    "reliability": "Of the sequences that are given a probability of “right”, the share that is.",
+    "roc": "At every threshold, the share of each class that is called “right”.",
+    "robustness": "The same sequences, with pixels flipped from 0 to 1 and from 1 to 0; 95 % intervals.",
+    "worst": "Those whose label was given the least probability, by number, drawn as lines; red: wrong.",
+}
+
 _STRIP_FRAMES = 6
 
 
@@ -34,18 +41,18 @@ def draw_pictures(document: Mapping[str, Any], evidence: Evidence) -> dict[str, 
     figures = {
         "confusion_matrix": _confusion_matrix(metrics["confusion_matrix"], evidence.spec.class_names),
         "accuracy_by_frame": _accuracy_by_frame(document["accuracy_by_frame"]),
-        "reliability": _reliability(metrics),
+        "reliability": reliability(metrics, "share that is right", 'probability of "right"'),
     }
     if metrics["roc_auc"] is not None:
         figures["roc"] = _roc(metrics, Ranking.of(evidence.right, evidence.labels == 1))
     if document["robustness"]:
         figures["robustness"] = _robustness(document["robustness"])
     figures["worst"] = _worst(evidence.worst, evidence.spec)
-    return {name: _png(figure) for name, figure in figures.items()}
+    return {name: png(figure) for name, figure in figures.items()}
 
 
 def _confusion_matrix(matrix: list[list[int]], class_names: Sequence[str]) -> Figure:
-    figure, axes = _square("Confusion matrix")
+    figure, axes = square("Confusion matrix")
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -61,12 +68,12 @@ def _confusion_matrix(matrix: list[list[int]], class_names: Sequence[str]) -> Fi
 
 
 def _accuracy_by_frame(by_frame: Mapping[str, Any]) -> Figure:
-    figure, axes = _square("Accuracy by frame")
+    figure, axes = square("Accuracy by frame")
     rows = by_frame["frames"]
     frames = [row["num_frames"] for row in rows]
     for name, label, color in (
-        ("accuracy", "accuracy", _GOOD),
-        ("mean_confidence", "mean confidence", _BAD),
+        ("accuracy", "accuracy", GOOD),
+        ("mean_confidence", "mean confidence", BAD),
     ):
         axes.plot(frames, [row[name] for row in rows], label=label, color=color)
         ends = [row[f"{name}_interval"] or (row[name], row[name]) for row in rows]
@@ -81,31 +88,12 @@ def _accuracy_by_frame(by_frame: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _reliability(metrics: Mapping[str, Any]) -> Figure:
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    rows = [row for row in metrics["reliability"] if row["num_sequences"]]
-    upper.plot((0, 1), (0, 1), color="gray", linestyle=":", label="perfectly calibrated")
-    scores, shares = [row["mean_score"] for row in rows], [row["share_of_right"] for row in rows]
-    upper.plot(scores, shares, "o-", color=_GOOD, label="the model, in 15 bins")
-    upper.set(ylabel="share that is right", ylim=(-0.03, 1.03))
-    upper.set_title(f"Reliability: expected calibration error {metrics['expected_calibration_error']:.4f}")
-    upper.legend(loc="upper left")
-    upper.grid(alpha=0.3)
-    centers = [(row["from"] + row["to"]) / 2 for row in rows]
-    lower.bar(centers, [row["num_sequences"] for row in rows], width=1 / 16, color=_DARK)
-    most = max(row["num_sequences"] for row in rows)
-    lower.set(xlabel='probability of "right"', ylabel="sequences", yscale="log", ylim=(0.7, 3 * most))
-    lower.set_xlim(-0.03, 1.03)
-    return figure
-
-
 def _roc(metrics: Mapping[str, Any], ranking: Ranking) -> Figure:
     interval = metrics["roc_auc_interval"]
     ends = f", 95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
-    figure, axes = _square(f"ROC: area {metrics['roc_auc']:.4f}{ends}")
+    figure, axes = square(f"ROC: area {metrics['roc_auc']:.4f}{ends}")
     axes.plot((0, 1), (0, 1), color="gray", linestyle=":", label="chance")
-    axes.plot(*ranking.curve(), color=_GOOD, label="the model", linewidth=2)
+    axes.plot(*ranking.curve(), color=GOOD, label="the model", linewidth=2)
     axes.set(xlabel="share of left called right", ylabel="share of right called right")
     axes.legend(loc="lower right")
     axes.grid(alpha=0.3)
@@ -113,13 +101,13 @@ def _roc(metrics: Mapping[str, Any], ranking: Ranking) -> Figure:
 
 
 def _robustness(rows: list[dict[str, Any]]) -> Figure:
-    figure, axes = _square("Accuracy under flipped pixels")
+    figure, axes = square("Accuracy under flipped pixels")
     rows = sorted(rows, key=lambda row: row["flipped"])
     shares = [100 * row["flipped"] for row in rows]
     accuracies = [row["accuracy"] for row in rows]
     ends = np.array([row["accuracy_interval"] for row in rows])
     errors = np.abs(ends.T - np.array(accuracies))
-    axes.errorbar(shares, accuracies, errors, fmt="o-", color=_GOOD, capsize=4)
+    axes.errorbar(shares, accuracies, errors, fmt="o-", color=GOOD, capsize=4)
     axes.axhline(0.5, color="gray", linestyle=":", label="chance")
     axes.set(xlabel="pixels flipped, %", ylabel="accuracy", ylim=(min(0.45, *ends[:, 0]), 1.02))
     axes.legend(loc="lower left")
@@ -130,7 +118,7 @@ def _robustness(rows: list[dict[str, Any]]) -> Figure:
 def _worst(worst: WorstSequences, spec: DatasetSpec) -> Figure:
     """A strip of frames per sequence, one above the other, to fit a phone's screen."""
     count = len(worst.labels)
-    kind = trainable_kind(spec)
+    kind = traced_kind(spec)
     frames = kind.frames(worst.traces, worst.labels)[..., 0]
     shown = np.unique(np.linspace(0, frames.shape[1] - 1, _STRIP_FRAMES).round().astype(int))
     figure = Figure(figsize=(0.95 * len(shown), 1.3 * count), layout="constrained")
@@ -140,7 +128,7 @@ def _worst(worst: WorstSequences, spec: DatasetSpec) -> Figure:
     ):
         is_wrong = (right > 0.5) != label
         title = f"{number}: {spec.class_names[label]}, P(right) = {right:.4f}"
-        strip.suptitle(title, fontsize=9, color=_BAD if is_wrong else "black")
+        strip.suptitle(title, fontsize=9, color=BAD if is_wrong else "black")
         for axes, frame in zip(strip.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
             axes.imshow(
                 sequence[frame],
@@ -152,16 +140,3 @@ def _worst(worst: WorstSequences, spec: DatasetSpec) -> Figure:
             axes.set_xticks([])
             axes.set_yticks([])
     return figure
-
-
-def _square(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title, fontsize=11)
-    return figure, axes
-
-
-def _png(figure: Figure) -> bytes:
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=130)
-    return picture.getvalue()

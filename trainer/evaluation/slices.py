@@ -1,6 +1,8 @@
 """Accuracy over groups of sequences.
 
-A **slicing** assigns each sequence to one of its groups, by its trace (of moving lines, the path) and label:
+A **slicing** assigns each sequence to one of its groups, by its example and label. An example is a trace (of
+moving lines, the path), or of data sets of other kinds the columns that
+`trainer.evaluation.n_classes.slicings` lists:
 
     @slicing("start_row", "top", "middle", "bottom")
     def start_row(paths, labels):
@@ -15,6 +17,7 @@ from __future__ import annotations
 import re
 import runpy
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +30,11 @@ from trainer.evaluation.intervals import proportion
 # With fewer sequences, the interval of an accuracy of 0.5 is at least 0.2 wide.
 SMALL = 100
 
-# The index of each sequence's group, integers (n,); a function to it from traces, uint8 (n, ...), and labels,
-# int64 (n,).
+# Of a batch of sequences: traces, uint8 (n, ...), or columns by name, each (n,).
+Examples = npt.NDArray[np.uint8] | Mapping[str, npt.NDArray[Any]]
+# The index of each sequence's group, integers (n,); a function to it from examples and labels, int64 (n,).
 Groups = npt.NDArray[np.integer[Any]]
-Assign = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.int64]], Groups]
+Assign = Callable[[Any, npt.NDArray[np.int64]], Groups]
 
 _NAME = re.compile(r"\w[\w -]*")
 
@@ -41,7 +45,7 @@ class Slicing:
 
     Attributes:
         groups: names of the groups, by the index that ``assign`` returns.
-        assign: maps traces, uint8 (n, ...), and labels, int64 (n,), to indices of groups, integers (n,).
+        assign: maps `Examples` and labels, int64 (n,), to indices of groups, integers (n,).
     """
 
     groups: tuple[str, ...]
@@ -110,30 +114,38 @@ class SliceTally:
         self._slicings = dict(slicings)
         self._counts = {name: np.zeros((len(each.groups), 2), np.int64) for name, each in slicings.items()}
 
-    def add(
-        self, traces: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], correct: npt.NDArray[np.bool_]
-    ) -> None:
+    def add(self, examples: Examples, labels: npt.NDArray[np.int64], correct: npt.NDArray[np.bool_]) -> None:
         """Add sequences.
 
         Args:
-            traces: uint8 (n, ...).
+            examples: of n sequences.
             labels: int64 (n,).
             correct: whether each answer is correct, bool (n,).
 
         Raises:
             RequestError: if a slicing fails, or does not return an index for each sequence.
         """
+        self.count(self.assign(examples, labels), correct)
+
+    def assign(self, examples: Examples, labels: npt.NDArray[np.int64]) -> dict[str, Groups]:
+        """The index of each sequence's group, by slicing; arguments and errors as for `add`."""
+        assigned = {}
         for name, each in self._slicings.items():
             try:
                 # Copy: a slicing may change its arguments.
-                groups = np.asarray(each.assign(traces.copy(), labels.copy()))
-                groups = _checked(groups, len(labels), len(each.groups))
+                groups = np.asarray(each.assign(deepcopy(examples), labels.copy()))
+                assigned[name] = _checked(groups, len(labels), len(each.groups))
             except (Exception, SystemExit) as error:  # A user's slicing may raise anything.
                 raise RequestError(
                     f"slicing {name}: {type(error).__name__}: {one_line(error)[:200]}"
                 ) from error
+        return assigned
+
+    def count(self, assigned: Mapping[str, Groups], correct: npt.NDArray[np.bool_]) -> None:
+        """Count sequences whose groups are known: those of `assign`, and whether each answer is correct."""
+        for name, groups in assigned.items():
             for column, counted in enumerate((groups, groups[correct])):
-                self._counts[name][:, column] += np.bincount(counted, minlength=len(each.groups))
+                self._counts[name][:, column] += np.bincount(counted, minlength=len(self._counts[name]))
 
     def document(self) -> dict[str, Any]:
         """The part ``slices``: number of sequences and accuracy, by slicing and group."""

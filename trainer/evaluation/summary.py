@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainer.evaluation.n_classes.summary import summary_rows
+
 _BOUNDS = {
     "min": "at least {limit:g}",
     "max": "at most {limit:g}",
@@ -15,13 +17,29 @@ _BOUNDS = {
 
 def summary_text(document: Mapping[str, Any]) -> str:
     """The main numbers of a document, a line each."""
-    metrics, dataset, throughput = document["metrics"], document["dataset"], document["throughput"]
+    dataset, throughput = document["dataset"], document["throughput"]
     lost = dataset["left_out"]["num_sequences"]
     lines = [
         f"{dataset['num_sequences']:,} sequences of split {dataset['split']}"
         f"{f' ({lost:,} damaged ones left out)' if lost else ''},"
         f" model after {document['model']['step']} steps",
     ]
+    if "classes" in document:
+        lines += [_line(*row[:3]) + row[3] for row in summary_rows(document)]
+        slices = {name: groups for name, groups in document["slices"].items() if name != "class"}
+    else:
+        lines += _of_lines(document)
+        slices = document["slices"]
+    if (worst := _worst_slice(slices)) is not None:
+        name, row = worst
+        lines.append(_line("worst slice", row["accuracy"], row["accuracy_interval"]) + f" {name}")
+    rate, device = throughput["sequences_per_second"], throughput["device"]
+    lines.append(f"  {'throughput':<27}{rate:,.0f} sequences/s on {device}")
+    return "\n".join(lines)
+
+
+def _of_lines(document: Mapping[str, Any]) -> list[str]:
+    metrics, lines = document["metrics"], []
     for name in ("accuracy", "precision", "recall", "roc_auc"):
         lines.append(_line(name, metrics[name], metrics[f"{name}_interval"]))
     for name in ("f1", "loss", "brier_score", "expected_calibration_error"):
@@ -35,12 +53,7 @@ def summary_text(document: Mapping[str, Any]) -> str:
     for row in document["robustness"]:
         name = f"accuracy, {row['flipped']:g} flipped"
         lines.append(_line(name, row["accuracy"], row["accuracy_interval"]))
-    if (worst := _worst_slice(document["slices"])) is not None:
-        name, row = worst
-        lines.append(_line("worst slice", row["accuracy"], row["accuracy_interval"]) + f" {name}")
-    rate, device = throughput["sequences_per_second"], throughput["device"]
-    lines.append(f"  {'throughput':<27}{rate:,.0f} sequences/s on {device}")
-    return "\n".join(lines)
+    return lines
 
 
 def checks_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -34,11 +34,15 @@ from trainer.run.tensorflow_files import (
     save_json,
     temporary_copy,
 )
-from trainer.run.trained_model import NotFiniteError, load_trained_model, trained_observation
+from trainer.run.trained_model import NotFiniteError, load_trained_model, trained_settings
 from trainer.training.checkpoints import copy_checkpoint
 from trainer.training.tensorboard import remove_events_after
 
 POLL_SECONDS = 1.0
+
+# Numbers that TensorBoard does not show: too many, or the same as others.
+_LEFT_OUT = ("accuracy_by_frame.",)
+_LEFT_OUT_OF_N_CLASSES = ("accuracy_by_share.", "confusion_matrix.", "slices.class.")
 
 
 def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float | None) -> Mapping[str, Any]:
@@ -63,8 +67,8 @@ def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float |
     # Fail now, not when the training starts, if the path or the split is wrong.
     DatasetSpec.of(read_manifest(request.data_dir)).check_split(request.split)
     new = _NewCheckpoints(run, patience)
-    image_size = new.wait_for_training()["image_size"]
-    with open_evaluator(request, image_size, trained_observation(run), gate, device) as evaluator:
+    trained_on = new.wait_for_training()
+    with open_evaluator(request, trained_settings(run), trained_on, gate, device) as evaluator:
         tf.io.gfile.makedirs(run.evaluations_path)
         with locked(run.evaluations_path):
             remove_temporary_files(run.evaluations_path)
@@ -203,9 +207,10 @@ class _EvaluationLog:
             save_json(self._best_document_path, {**document, "model": kept})
         if step in self.steps:  # Evaluated again, for the files of the best only.
             return
+        left_out = _LEFT_OUT_OF_N_CLASSES if "classes" in document else _LEFT_OUT
         with self._events.as_default(step):
             for name, value in named_numbers(document).items():
-                if value is not None and not name.startswith("accuracy_by_frame."):
+                if value is not None and not name.startswith(left_out):
                     tf.summary.scalar(name.replace(" ", "_"), value)
         self._events.flush()
         self._lines.append(json.dumps(document, allow_nan=False))

@@ -13,8 +13,11 @@ from selenium import webdriver
 from pipeline.command_line.errors import RequestError
 from pipeline.moving_line.lines import sample_sequences
 from tests.conftest import make_dataset
+from tests.trainer.evaluation.n_classes.answers import document_of, evidence_of, made_up_answers
 from trainer.evaluate import main
 from trainer.evaluation.evidence import WorstSequences
+from trainer.evaluation.n_classes.plots import CAPTIONS as CAPTIONS_OF_N_CLASSES
+from trainer.evaluation.report import write_report
 
 PICTURES = ["accuracy_by_frame", "confusion_matrix", "reliability", "robustness", "roc", "worst"]
 PHONE, DESK = (390, 844), (1280, 900)
@@ -34,6 +37,20 @@ def plots(path_dataset_dir: Path, run_dir: Path, tmp_path_factory: pytest.TempPa
     ]
     assert main([*flags, *more]) == 1
     return directory / "made" / "plots"
+
+
+@pytest.fixture(scope="module")
+def plots_of_100_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A judgement of many classes, some with long names, with everything on its page."""
+    names = [f"class {number}" for number in range(98)] + ["long" * 30, "<i>&$_$ 播放" * 5]
+    clips = [f"{'folder/' * 20}{number // 2}.mp4" for number in range(600)]
+    evidence = evidence_of(made_up_answers(600, 100, skill=4, clips=clips), names)
+    document = document_of(evidence, evidence)
+    check = {"bound": "min", "limit": 0.5, "value": 0.25, "baseline": 0.75, "passed": False}
+    document |= {"passed": False, "checks": [{"name": f"per_class.{names[98]}.recall", **check}]}
+    directory = tmp_path_factory.mktemp("of_100_classes") / "plots"
+    write_report(document, evidence, str(directory))
+    return directory
 
 
 @pytest.fixture(scope="module", params=[PHONE, DESK], ids=["phone", "desk"])
@@ -59,8 +76,8 @@ def browser(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
 def test_the_page_is_readable(browser: webdriver.Chrome, plots: Path) -> None:
     browser.get(f"file://{plots / 'report.html'}")
     assert browser.get_log("browser") == []
-    width, inner = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-    assert width == inner, "the page scrolls sideways"
+    _assert_nothing_scrolls_sideways(browser)
+    inner = browser.execute_script("return innerWidth")
     pictures = browser.execute_script(
         "return [...document.images].map(i => [i.complete, i.naturalWidth, i.getBoundingClientRect().width])"
     )
@@ -81,10 +98,44 @@ def test_the_page_is_readable(browser: webdriver.Chrome, plots: Path) -> None:
     assert text.count("sha256:") == 3
 
 
+def _assert_nothing_scrolls_sideways(browser: webdriver.Chrome) -> None:
+    """Neither the page nor a table in it, whatever is unfolded."""
+    # The screen's width: a page that is too wide makes `innerWidth` larger.
+    width, screen, tables = browser.execute_script(
+        "document.querySelectorAll('details').forEach(each => each.open = true);"
+        "return [document.documentElement.scrollWidth, screen.width,"
+        " [...document.querySelectorAll('.wide')].map(each => each.scrollWidth - each.clientWidth)]"
+    )
+    assert width <= screen
+    assert max(tables) == 0
+
+
+def test_the_page_of_100_classes_is_readable(browser: webdriver.Chrome, plots_of_100_classes: Path) -> None:
+    browser.get(f"file://{plots_of_100_classes / 'report.html'}")
+    assert browser.get_log("browser") == []
+    _assert_nothing_scrolls_sideways(browser)
+    assert len(browser.find_elements("tag name", "img")) == len(CAPTIONS_OF_N_CLASSES)
+    text = browser.find_element("tag name", "body").text
+    for named in ("of whole clips", "groups drawn", "label in the top 10", "class 97", "<i>&$_$ 播放"):
+        assert named in text
+    assert "class: " not in text, "slices by class repeat the table of classes"
+
+
 def test_the_page_needs_nothing_else(plots: Path) -> None:
     page = (plots / "report.html").read_text()
     assert not re.findall(r"(?:src|href)=\"(?!data:)|url\(|@import|<script|https?:", page)
     assert sorted(path.stem for path in plots.glob("*.png")) == PICTURES
+
+
+def test_pictures_of_another_judgement_go(tmp_path: Path) -> None:
+    names = ["a", "b"]
+    evidence = evidence_of(made_up_answers(30, 2), names)
+    (tmp_path / "roc.png").write_bytes(b"of lines")
+    (tmp_path / "confused_pairs.png").write_bytes(b"of many classes")
+    (tmp_path / "mine.png").write_bytes(b"not of a report")
+    write_report(document_of(evidence, None), evidence, str(tmp_path))
+    expected = {*CAPTIONS_OF_N_CLASSES, "mine"} - {"confused_pairs"}
+    assert {path.stem for path in tmp_path.glob("*.png")} == expected
 
 
 @pytest.mark.parametrize("name", PICTURES)
