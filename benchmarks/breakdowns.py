@@ -34,11 +34,11 @@ from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import paths_from_words, random_words, words_per_sequence
 from pipeline.moving_line.statistics import LineStatistics
 from trainer.evaluation.evidence import Evidence
-from trainer.evaluation.scoring import Scorer
 from trainer.input.batches import sequential_batches
 from trainer.input.shuffle_order import SHUFFLE_WINDOW
 from trainer.input.split_files import read_manifest, split_files
 from trainer.moving_line.records import image_size_of, line_records
+from trainer.moving_line.scoring import Scorer
 from trainer.moving_line.slicings import LINE_SLICINGS
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model

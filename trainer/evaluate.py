@@ -20,7 +20,8 @@ _MOST_LINES = 40
 _OF_ONE_MODEL = ("checkpoint", "output", "plots")
 _REQUEST = (
     *_OF_ONE_MODEL,
-    *("split", "batch_size", "on_corrupt", "flips", "seed", "checks", "baseline", "watch", "watch_timeout"),
+    *("split", "batch_size", "on_corrupt", "flips", "seed", "views", "crops", "single_frame"),
+    *("checks", "baseline", "watch", "watch_timeout"),
 )
 
 
@@ -69,6 +70,9 @@ def _parser() -> ArgumentParser:
         metavar="SHARE,...",
         help="judge again with so many of the pixels flipped, as in 0,0.01,0.05",
     )
+    add("--views", type=positive_int, help="of clips: average so many windows, spread over every clip")
+    add("--crops", type=positive_int, help="of clips, trained with --crop: average so many crops of a window")
+    add("--single_frame", action="store_true", default=None, help="of clips: judge again, shown one frame")
     add("--noise", type=_not_noise, help=argparse.SUPPRESS)
     add("--seed", type=non_negative_int, help="which pixels are flipped (default: 0)")
     add("--slices", type=path_text, metavar="FILE", help="a Python file that registers more slicings")
@@ -162,6 +166,9 @@ def _evaluate(flags: argparse.Namespace, device: str) -> int:
         batch_size=flags.batch_size or EvaluationRequest.batch_size,
         flips=flags.flips or (),
         seed=flags.seed or 0,
+        views=flags.views,
+        crops=flags.crops,
+        single_frame=bool(flags.single_frame),
         on_corrupt=flags.on_corrupt or EvaluationRequest.on_corrupt,
         slices=flags.slices,
         checkpoint=flags.checkpoint,

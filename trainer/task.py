@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         cluster = find_cluster(execution.distribution)
         flags.feeds = cluster.size if cluster else 1
     settings = TrainingSettings(
-        **{field.name: getattr(flags, field.name) for field in fields(TrainingSettings)}
+        **{each.name: getattr(flags, each.name) for each in fields(TrainingSettings) if each.name in flags}
     )
     result = train(settings, flags.data_dir, flags.model_dir, execution)
     if result.resumed_from == result.step:
@@ -69,7 +69,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _parser() -> ArgumentParser:
     from model import ARCHITECTURES
     from model.execution import COMPILERS
+    from model.frames import ARCHITECTURES as FRAME_ARCHITECTURES
+    from model.frames import TEMPORAL
+    from trainer.input.frame_view import SAMPLINGS
     from trainer.training.settings import (
+        CLASS_WEIGHTS,
         DEFAULT_CHECKPOINT_STEPS,
         DISTRIBUTIONS,
         PRECISIONS,
@@ -78,7 +82,6 @@ def _parser() -> ArgumentParser:
     )
 
     default, execution = TrainingSettings(), Execution()
-    *architectures, last_architecture = ARCHITECTURES
     parser = ArgumentParser(
         PROGRAM,
         "Train a classifier on a data set. The same command again goes on at the last checkpoint.",
@@ -113,8 +116,8 @@ def _parser() -> ArgumentParser:
     )
     add(
         "--architecture",
-        default=default.architecture,
-        help=f"{', '.join(architectures)} or {last_architecture}",
+        help=f"of moving lines: {', '.join(ARCHITECTURES)}; of clips: {', '.join(FRAME_ARCHITECTURES)}, or a"
+        " name of keras.applications",
     )
     add("--precision", default=default.precision, help=f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
     add(
@@ -127,7 +130,27 @@ def _parser() -> ArgumentParser:
         help="only operations that give the same bits every time, on GPUs too",
     )
 
-    add = parser.add_argument_group("what the model sees").add_argument
+    add = parser.add_argument_group("of clips, and of other data sets with frames").add_argument
+    add("--num_frames", type=positive_int, help="frames that are shown of a clip (default: 16)")
+    add(
+        "--sampling",
+        default=default.sampling,
+        help=f"{' or '.join(SAMPLINGS)}: consecutive frames from a random one on, or one of every equal part",
+    )
+    add("--frame_step", type=positive_int, default=1, help="take every so many-th frame of a window")
+    add("--crop", metavar="SIZE", help="show a part of the frame, at a random place: a side, or WIDTHxHEIGHT")
+    switch = argparse.BooleanOptionalAction
+    add("--flip", action=switch, default=False, help="mirror half of the clips left to right")
+    add("--brightness", type=float, default=0.0, metavar="SHARE", help="of white that is added or taken away")
+    add("--contrast", type=float, default=0.0, metavar="SHARE", help="by which contrast rises or falls")
+    add("--temporal", default=default.temporal, help=f"over time: {' or '.join(TEMPORAL)} of the features")
+    add("--units", type=positive_int, default=default.units, help="of the LSTM")
+    add("--backbone_weights", type=path_text, metavar="FILE", help="weights of a keras.applications network")
+    add("--freeze_backbone", action=switch, default=False, help="keep the weights of the encoder of frames")
+    add("--class_weights", help=f"{CLASS_WEIGHTS[0]}: all classes weigh alike in the loss, however rare")
+    add("--label_smoothing", type=float, default=0.0, metavar="SHARE", help="of labels, spread over classes")
+
+    add = parser.add_argument_group("what the model sees of moving lines").add_argument
     add("--line", default=default.line, help="line: all pixels so far; dot: only the newest")
     add(
         "--window",

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from tests.conftest import ROOT, make_dataset
 from tests.processes import environment
+from tests.trainer.frames import data_sets
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 from trainer.training.history import read_history
@@ -23,6 +25,10 @@ pytestmark = pytest.mark.storm
 # What a process is asked for; two feeds whether one process reads them or two.
 FLAGS = ["--epochs=2", "--steps_per_epoch=120", "--checkpoint_every=20", "--batch_size=16", "--feeds=2"]
 SEEN = ["--line=dot", "--window=6", "--noise=0.02", "--learning_rate=0.005"]
+SEEN_OF_FRAMES = [
+    *("--num_frames=6", "--crop=28x20", "--flip", "--brightness=0.1", "--units=8", "--learning_rate=0.002"),
+    *("--class_weights=balanced", "--epochs=1", "--steps_per_epoch=80", "--keep_checkpoints=9"),
+]
 BACKENDS = ["tensorflow", "jax"]
 DIVIDED = {
     "tensorflow": (
@@ -43,13 +49,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _start(
-    run: Path, data: Path, backend: str, *more: str, config: str | None = None, before: str = ""
+    run: Path,
+    data: Path,
+    backend: str,
+    *more: str,
+    config: str | None = None,
+    before: str = "",
+    seen: Sequence[str] = SEEN,
 ) -> Process:
     cluster = {} if config is None else {"TF_CONFIG": config}
     run_task = (
         "import runpy, sys; sys.argv[0] = 'task'; runpy.run_module('trainer.task', run_name='__main__')"
     )
-    flags = [f"--data_dir={data}", f"--model_dir={run}", *FLAGS, *SEEN, *more]
+    flags = [f"--data_dir={data}", f"--model_dir={run}", *FLAGS, *seen, *more]
     return subprocess.Popen(
         [sys.executable, "-c", before + run_task, *flags],
         cwd=ROOT,
@@ -74,8 +86,8 @@ def _configs() -> list[str]:
     return [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}) for i in range(2)]
 
 
-def _start_two(run: Path, data: Path, backend: str, *more: str) -> list[Process]:
-    return [_start(run, data, backend, *more, config=config) for config in _configs()]
+def _start_two(run: Path, data: Path, backend: str, *more: str, seen: Sequence[str] = SEEN) -> list[Process]:
+    return [_start(run, data, backend, *more, config=config, seen=seen) for config in _configs()]
 
 
 def _end(processes: list[Process], seconds: float = 180) -> list[tuple[int, str, str]]:
@@ -138,8 +150,12 @@ def together(backend: str, data: Path, tmp_path_factory: pytest.TempPathFactory)
     return run, digests.pop()
 
 
-def _assert_alike(run: Path, other: Path) -> None:
-    weights = [load_trained_model(RunDirectory(str(each))).classifier.get_weights() for each in (run, other)]
+def _assert_alike(run: Path, other: Path, step: int | None = None) -> None:
+    """Compare the weights of two runs, those that are kept or those after a step."""
+    weights = []
+    for each in map(RunDirectory, map(str, (run, other))):
+        path = None if step is None else each.checkpoint_path(step)
+        weights.append(load_trained_model(each, path).classifier.get_weights())
     for mine, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=2e-5)
 
@@ -180,6 +196,25 @@ def test_several_steps_an_execution_train_alike(
         [float(row["val_loss"]) for row in read_history(str(each / "history.csv"))] for each in (run, alone)
     ]
     np.testing.assert_allclose(validated[0], validated[1], rtol=1e-4)
+
+
+def test_frames_are_trained_on_by_two_processes_as_by_one(tmp_path: Path, backend: str) -> None:
+    """And go on after one of them was killed, to the same weights."""
+    data = data_sets.balls(tmp_path / "data")
+    ends = _end([_start(tmp_path / "alone", data, backend, seen=SEEN_OF_FRAMES)])
+    assert [code for code, _, _ in ends] == [0], ends
+    together = _end(_start_two(tmp_path / "together", data, backend, seen=SEEN_OF_FRAMES))
+    assert [code for code, _, _ in together] == [0, 0], together
+    # Later, pooling has made much of the differences in rounding.
+    _assert_alike(tmp_path / "together", tmp_path / "alone", step=20)
+
+    processes = _start_two(tmp_path / "killed", data, backend, seen=SEEN_OF_FRAMES)
+    _wait_for_checkpoint(tmp_path / "killed", 40, processes)
+    processes[1].kill()
+    assert _end(processes, seconds=60)[0][0] == 1
+    again = _end(_start_two(tmp_path / "killed", data, backend, seen=SEEN_OF_FRAMES))
+    assert "resuming after step" in again[0][1]
+    assert {_digest(output) for _, output, _ in [*together, *again]} == {_digest(together[0][1])}
 
 
 @pytest.mark.parametrize("devices", [2, 4])

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +15,44 @@ import pytest
 
 from tests.conftest import ROOT, make_dataset
 from tests.processes import environment
+from tests.trainer.frames import data_sets
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 
 pytestmark = pytest.mark.storm
 
-NUM_KILLS, NUM_TERMS = 20, 5
 EPOCHS, STEPS = 3, 80
+# By what is trained on: flags, and how many kills and terminations.
+CASES = {
+    "lines": (["--batch_size=16", "--line=dot", "--window=6", "--noise=0.02"], 20, 5),
+    "frames": (
+        [
+            *("--batch_size=8", "--num_frames=6", "--crop=28x20", "--flip", "--brightness=0.1"),
+            *("--contrast=0.1", "--units=8", "--class_weights=balanced", "--label_smoothing=0.05"),
+        ],
+        10,
+        2,
+    ),
+}
 FLAGS = [
     f"--epochs={EPOCHS}",
     f"--steps_per_epoch={STEPS}",
     "--checkpoint_every=7",
-    "--batch_size=16",
     "--learning_rate=0.005",
     "--warmup_steps=20",
-    "--line=dot",
-    "--window=6",
-    "--noise=0.02",
 ]
 TIMED = {"seconds", "sequences_per_second", "input_wait"}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_dataset(tmp_path_factory.mktemp("kills") / "data")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    directory = tmp_path_factory.mktemp("kills")
+    return {"lines": make_dataset(directory / "lines"), "frames": data_sets.balls(directory / "frames")}
 
 
-def _start(run: Path, data: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "trainer.task", f"--data_dir={data}", f"--model_dir={run}", *FLAGS]
+def _start(run: Path, data: dict[str, Path], case: str) -> "subprocess.Popen[str]":
+    flags = [f"--data_dir={data[case]}", f"--model_dir={run}", *FLAGS, *CASES[case][0]]
+    command = [sys.executable, "-m", "trainer.task", *flags]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=pipe, stderr=pipe, text=True)
 
@@ -52,29 +64,43 @@ def _result(run: Path) -> tuple[list[np.ndarray], list[dict[str, str]]]:
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    run = tmp_path_factory.mktemp("reference") / "run"
-    process = _start(run, data)
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
-    return run
+def references(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) -> Callable[[str], Path]:
+    """The run of a case that nothing interrupted."""
+
+    @cache
+    def made(case: str) -> Path:
+        run = tmp_path_factory.mktemp("reference") / "run"
+        process = _start(run, data, case)
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+        return run
+
+    return made
 
 
 @pytest.mark.parametrize(
-    ("number", "name"),
+    ("case", "number", "name"),
     [
-        *((number, "SIGKILL") for number in range(NUM_KILLS)),
-        *((number, "SIGTERM") for number in range(NUM_TERMS)),
+        (case, number, name)
+        for case, (_, *counts) in CASES.items()
+        for name, count in zip(("SIGKILL", "SIGTERM"), counts, strict=True)
+        for number in range(count)
     ],
 )
 def test_a_killed_training_ends_as_if_nothing_had_happened(
-    tmp_path: Path, data: Path, reference: Path, number: int, name: str
+    tmp_path: Path,
+    data: dict[str, Path],
+    references: Callable[[str], Path],
+    case: str,
+    number: int,
+    name: str,
 ) -> None:
+    reference = references(case)
     run = tmp_path / "run"
     # From the first checkpoint to the last picture, anywhere between and within two checkpoints.
     generator = random.Random(f"{name} {number}")
     step, seconds = generator.randint(0, EPOCHS * STEPS), generator.uniform(0, 0.1)
-    process = _start(run, data)
+    process = _start(run, data, case)
     deadline = time.monotonic() + 120
     while process.poll() is None and max(RunDirectory(str(run)).checkpoints(), default=0) < step:
         assert time.monotonic() < deadline
@@ -86,7 +112,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
     if name == "SIGTERM" and process.returncode == 1:
         assert f"stopped by SIGTERM after step {newest}, which is saved" in errors
 
-    again = _start(run, data)
+    again = _start(run, data, case)
     output, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
     if newest < EPOCHS * STEPS:

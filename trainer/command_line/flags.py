@@ -12,6 +12,9 @@ from pipeline.command_line.errors import RequestError, one_line
 
 ON_CORRUPT = ("fail", "skip")
 
+# Settings in a run's ``config.json`` that are no flags.
+_FOUND_OUT = ("backbone_sha256",)
+
 
 def add_on_corrupt(parser: ArgumentParser, default: str | None = ON_CORRUPT[0]) -> None:
     """Add ``--on_corrupt``; see `trainer.input.skip_damaged_records.open_split`."""
@@ -61,6 +64,7 @@ def arguments_of_file(path: str) -> list[str]:
     if isinstance(document, dict):
         settings, dataset = document.get("settings"), document.get("dataset")
         if isinstance(settings, dict) and isinstance(dataset, dict):  # A run's config.json.
+            settings = {name: value for name, value in settings.items() if name not in _FOUND_OUT}
             document = {"data_dir": dataset.get("path"), **settings}
     if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
         raise RequestError(f"--config {path}: give a mapping from flags to values, as in batch_size: 64")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipeline.moving_line.encodings import ENCODINGS
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.input.records import ExampleRecords
+from trainer.input.records import ExampleRecords, Numbering
 from trainer.moving_line.path_blocks import BLOCK_RECORDS, path_blocks
 
 # Rows in batches that are ready before they are asked for, so that neither side waits for the other at each.
@@ -43,9 +43,14 @@ class PathRows:
         return tf.ensure_shape(rows, [None, self._image_size + 1])
 
     def batches(
-        self, chunks: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = False
+        self,
+        chunks: tf.data.Dataset,
+        batch_size: int,
+        *,
+        drop_remainder: bool = False,
+        numbering: Numbering | None = None,
     ) -> tf.data.Dataset:
-        """Batches (features, labels) from chunks of rows."""
+        """Batches (features, labels) from chunks of rows; nothing is random."""
         # Chunks, not batches, are turned into features: a call costs as much as dozens of sequences.
         batches = chunks.map(self._features).rebatch(batch_size, drop_remainder)
         return batches.prefetch(max(1, _ROWS_AHEAD // batch_size))

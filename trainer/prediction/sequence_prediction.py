@@ -19,15 +19,14 @@ from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.fetched_shards import tensorflow_reads
 from trainer.input.name_damaged_records import damage_named
 from trainer.input.split_files import read_manifest, split_files
+from trainer.moving_line.kind import MovingLineKind, verdict
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import (
     TrainedModel,
-    check_image_size,
     compile_for_inference,
     load_trained_model,
 )
-from trainer.tasks.registry import check_trainable, task_of
-from trainer.tasks.trainable_kind import Features, Labels, trainable_kind, trained_kind
+from trainer.tasks.trainable_kind import Features, Labels, trainable_kind
 
 # A split of its own, so that no training has seen these sequences.
 FRESH_SPLIT = "predict"
@@ -51,12 +50,13 @@ class Predictions:
 
     def verdicts(self) -> list[str]:
         """A line per sequence, with the probability of the predicted class."""
-        return list(map(task_of(self.spec).verdict, self.labels, self.right))
+        names = self.spec.class_names
+        return [verdict(names, *answer) for answer in zip(self.labels, self.right, strict=True)]
 
     @property
     def palette(self) -> Sequence[str]:
         """Colours of the pixels' values 0, 1, ..."""
-        return trainable_kind(self.spec).palette
+        return MovingLineKind.palette
 
 
 @device_errors_explained()
@@ -86,8 +86,9 @@ def predict(
     run = RunDirectory(model_dir)
     trained = load_trained_model(run)
     if data_dir is None:
-        kind = trained_kind(run)
-        spec, features, labels = kind.fresh(trained.image_size, seed, FRESH_SPLIT, first, num_sequences)
+        spec, features, labels = MovingLineKind().fresh(
+            trained.image_size, seed, FRESH_SPLIT, first, num_sequences
+        )
     else:
         spec, features, labels = _read(data_dir, split, first, num_sequences, trained)
     frames = _observe(spec, features, first, trained)
@@ -99,7 +100,7 @@ def _observe(
     spec: DatasetSpec, features: Features, first: int, trained: TrainedModel
 ) -> npt.NDArray[np.uint8]:
     """The frames that the model is shown of stored sequences: uint8 (n, timesteps, S, S, 1)."""
-    inputs, frames = trainable_kind(spec).observed_frames(spec, trained.observation)
+    inputs, frames = MovingLineKind().observed_frames(spec, trained.observation)
     count = len(next(iter(features.values())))
     numbers = np.array([number % 2**32 for number in range(first, first + count)], np.uint32)
     known = {**features, "number": numbers}
@@ -112,9 +113,9 @@ def _read(
 ) -> tuple[DatasetSpec, Features, Labels]:
     manifest = read_manifest(data_dir)
     spec = DatasetSpec.of(manifest)
-    check_trainable(spec, data_dir)
+    trainable_kind(spec).check_trainable(spec, data_dir)
     spec.check_split(split)
-    check_image_size(trained.image_size, trainable_kind(spec).image_size(spec))
+    trainable_kind(spec).check_fits({"image_size": trained.image_size}, spec)
     if not tensorflow_reads(data_dir):
         features = _decoded(Dataset(data_dir, manifest), spec, split, first, count)
         return spec, features, features[str(spec.target)].astype(np.int64)

@@ -29,12 +29,12 @@ def run_request(
         left_out: number of damaged sequences left out, by shard.
 
     Returns:
-        The settings by name, ``image_size``, ``dataset`` (its fingerprint) and ``left_out``.
+        The settings by name, what the kind of data set adds, ``dataset`` (its fingerprint) and ``left_out``.
     """
     spec = DatasetSpec.of(manifest)
     return {
         **settings.to_json(),
-        "image_size": trainable_kind(spec).image_size(spec),
+        **trainable_kind(spec).identity(spec),
         "dataset": manifest.fingerprint,
         "left_out": dict(left_out),
     }

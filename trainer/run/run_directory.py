@@ -113,10 +113,15 @@ class RunDirectory:
         try:
             config = json.loads(tf.io.gfile.GFile(self.config_path).read())
             dataset = config["dataset"]
-            _ = dataset["seed"], dataset["train_content_sha256"]
+            _ = dataset["train_content_sha256"]
+            if "frame_shape" in dataset:
+                identity = {name: dataset[name] for name in ("frame_shape", "class_names")}
+            else:
+                _ = dataset["seed"]
+                identity = {"image_size": dataset["image_size"]}
             return {
                 **config["settings"],
-                "image_size": dataset["image_size"],
+                **identity,
                 "dataset": dataset["fingerprint"],
                 "left_out": dataset["left_out"],
             }
@@ -131,8 +136,8 @@ class RunDirectory:
         """Read the description of the data set in ``config.json``.
 
         Returns:
-            ``path``, ``fingerprint``, ``seed``, ``image_size``, ``encoding``, ``num_train``,
-            ``train_content_sha256`` and ``left_out``; None if there is no such file.
+            ``path``, ``fingerprint``, ``num_train``, ``train_content_sha256``, ``left_out``, and what
+            `trainer.tasks.trainable_kind.TrainableKind.config` gave; None if there is no such file.
 
         Raises:
             RequestError: if the file is damaged or cannot be read.

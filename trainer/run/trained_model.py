@@ -1,4 +1,4 @@
-"""Loads a trained model, with its observation: how its training showed sequences to it."""
+"""Loads a trained model, with the settings of its training."""
 
 from __future__ import annotations
 
@@ -31,21 +31,37 @@ class TrainedModel:
     """A model of a run.
 
     Attributes:
-        classifier: maps frames, float32 or uint8 (batch, timesteps, S, S, 1), to probabilities of "right",
-            (batch, 1).
+        classifier: of moving lines, maps frames, float32 or uint8 (batch, timesteps, S, S, 1), to
+            probabilities of "right", (batch, 1); of others, see `model.frames.build_video_classifier`.
         step: number of steps it was trained for.
-        observation: how sequences were shown to it in training.
+        settings: of the run; the defaults if it has no ``config.json``.
         sha256: hexadecimal digest of its file.
     """
 
     classifier: keras.Model
     step: int
-    observation: Observation
+    settings: TrainingSettings
     sha256: str
 
     @property
+    def observation(self) -> Observation:
+        """How moving lines were shown to it in training."""
+        return self.settings.observation
+
+    @property
+    def is_of_lines(self) -> bool:
+        """Whether it classifies moving lines."""
+        return not _is_of_clips(self.classifier)
+
+    @property
     def image_size(self) -> int:
-        """Height and width of a frame in pixels, S."""
+        """Height and width of a frame of moving lines in pixels, S.
+
+        Raises:
+            RequestError: if the model is of another kind.
+        """
+        if not self.is_of_lines:
+            raise RequestError("the model was not trained on moving lines; name another --model_dir")
         return int(self.classifier.input_shape[2])
 
 
@@ -96,18 +112,13 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
             raise RequestError(f"{path}: no such file")
         reason = "has no model.keras" if tf.io.gfile.isdir(run.path) else "no such directory"
         raise RequestError(f"--model_dir {run.path}: {reason}; train with python -m trainer.task")
-    observation = trained_observation(run)
+    settings = trained_settings(run)
     # Copy first: a training may replace the file between loading and digest.
     with temporary_copy(path) as copy:
         try:
             with device_errors_explained():
                 classifier = keras.models.load_model(copy)
-            if len(classifier.input_shape) != len(("batch", "timestep", "row", "column", "channel")):
-                raise ValueError(f"takes inputs of shape {classifier.input_shape}, not frames")
-            if classifier.output_shape != (None, 1):
-                raise ValueError(
-                    f"answers with {classifier.output_shape}, not with a probability of one class"
-                )
+            _check_classifier(classifier)
             step = read_state(copy).step
         except WorkError:
             raise
@@ -115,19 +126,35 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
             reason = one_line(error).replace(copy, path)[:200]
             raise RequestError(f"{path} is damaged ({reason}); train again") from error
         classifier = without_cudnn(classifier) if by_xla() else classifier
-        return TrainedModel(classifier, step, observation, file_sha256(copy))
+        return TrainedModel(classifier, step, settings, file_sha256(copy))
 
 
-def trained_observation(run: RunDirectory) -> Observation:
-    """How a run's training showed sequences to its models; unchanged if there is no ``config.json``.
+def _is_of_clips(classifier: keras.Model) -> bool:
+    return {each.name for each in classifier.inputs} == {"frames", "length"}
+
+
+def _check_classifier(classifier: keras.Model) -> None:
+    """Raise ValueError for a model that is no classifier of frames."""
+    shape, answers = classifier.inputs[0].shape, classifier.output_shape
+    if len(shape) != len(("batch", "timestep", "row", "column", "channel")):
+        raise ValueError(f"takes inputs of shape {shape}, not frames")
+    if _is_of_clips(classifier):
+        if len(answers) != 2 or answers[1] < 2:
+            raise ValueError(f"answers with {answers}, not with probabilities of classes")
+    elif answers != (None, 1):
+        raise ValueError(f"answers with {answers}, not with a probability of one class")
+
+
+def trained_settings(run: RunDirectory) -> TrainingSettings:
+    """The settings of a run; the defaults if there is no ``config.json``.
 
     Raises:
         RequestError: if ``config.json`` is damaged.
     """
     config = run.read_config()
     if config is None:
-        return Observation()
+        return TrainingSettings()
     try:
-        return TrainingSettings.from_json(config).observation
+        return TrainingSettings.from_json(config)
     except LookupError as error:
         raise RequestError(f"{run.config_path} is damaged; restore it or train again") from error

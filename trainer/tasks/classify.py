@@ -1,78 +1,52 @@
-"""Classify: tell which of two classes an example is of."""
+"""Classify: tell which of N classes an example is of. Losses and metrics take logits (batch, N).
+
+Labels are numbers of classes, any dtype, (batch, 1), as `trainer.input.records.Records.batches` gives them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from model import logits_of
-from trainer.evaluation.document import number_names, results
-from trainer.evaluation.evidence import Evidence
-from trainer.evaluation.slices import Slicing
-from trainer.input.dataset_spec import DatasetSpec
 
-
-class Classify:
-    """Two classes by one number: a model gives the probability of class 1.
-
-    Losses and metrics take labels 0 and 1 and the logit of class 1, both (batch, 1).
+class CrossEntropy(keras.losses.Loss):
+    """Softmax cross-entropy in nats.
 
     Args:
-        spec: of a data set with a class label of two classes, the target.
+        class_weights: factor of the loss of every class; None weighs all by 1.
+        label_smoothing: share of every label that is spread evenly over all classes (Szegedy et al., 2016).
     """
 
-    def __init__(self, spec: DatasetSpec) -> None:
-        self._spec = spec
+    def __init__(self, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0) -> None:
+        super().__init__(name="cross_entropy")
+        self._class_weights = class_weights
+        self._label_smoothing = label_smoothing
 
-    def logits(self, classifier: keras.Model) -> keras.Model:
-        """The same classifier, with the same weights, up to its logit."""
-        return logits_of(classifier)
-
-    def loss(self) -> keras.losses.Loss:
-        """What a training makes small."""
-        return keras.losses.BinaryCrossentropy(from_logits=True)
-
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """What a training shows besides: the accuracy."""
-        return [keras.metrics.MeanMetricWrapper(is_correct, name="accuracy")]
-
-    def compile(self, classifier: keras.Model, optimizer: Any) -> None:
-        """Compile a classifier with the optimizer that trains it, so that its file contains both."""
-        classifier.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
-
-    def evidence(self, num_sequences: int, num_frames: int, slicings: Mapping[str, Slicing]) -> Evidence:
-        """A tally that answers are added to; arguments as for `Evidence`."""
-        return Evidence(num_sequences, num_frames, self._spec, slicings)
-
-    def results(self, evidence: Evidence, under_flips: Mapping[float, Evidence]) -> dict[str, Any]:
-        """Parts of ``metrics.json``; see `trainer.evaluation.document.results`."""
-        return results(evidence, under_flips)
-
-    def number_names(
-        self, num_frames: int, slicings: Mapping[str, Slicing], flips: tuple[float, ...]
-    ) -> list[str]:
-        """Names of the numbers of `results`; see `trainer.evaluation.document.number_names`."""
-        return number_names(num_frames, self._spec, slicings, flips)
-
-    def verdict(self, label: int, probability: float) -> str:
-        """A line about an answer: the class, and the predicted class with its probability."""
-        predicted = int(probability > 0.5)
-        expected, name = (self._spec.class_names[each].capitalize() for each in (label, predicted))
-        certainty = probability if predicted else 1 - probability
-        return f"Expected: {expected}, Predicted: {name} (probability {certainty:.4f})"
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Losses, (batch,), of labels and logits."""
+        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        log_probabilities = ops.log_softmax(y_pred)
+        # A product with zeros and ones: gathering has no deterministic gradient on every device.
+        is_label = ops.one_hot(labels, y_pred.shape[-1], dtype=log_probabilities.dtype)
+        losses = -ops.sum(is_label * log_probabilities, axis=-1)
+        if self._label_smoothing:
+            spread = -ops.mean(log_probabilities, axis=-1)
+            losses = (1 - self._label_smoothing) * losses + self._label_smoothing * spread
+        if self._class_weights is not None:
+            weights = ops.convert_to_tensor(self._class_weights, losses.dtype)
+            losses = losses * ops.sum(is_label * weights, axis=-1)
+        return losses
 
 
-def is_correct(labels: Any, logits: Any) -> Any:
-    """Whether the more probable class is the label.
+def is_top(labels: Any, logits: Any) -> Any:
+    """Whether the most probable class is the label, (batch,)."""
+    labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
+    return ops.equal(labels, ops.cast(ops.argmax(logits, axis=-1), "int32"))
 
-    Args:
-        labels: 0 or 1, any shape and dtype.
-        logits: of the class 1, in the same shape.
 
-    Returns:
-        bool, in the same shape.
-    """
-    return ops.equal(ops.cast(labels, "bool"), logits > 0)
+def balanced_weights(counts: Sequence[int]) -> list[float]:
+    """Weights of classes that make all of them count alike: n / (N * count), as in scikit-learn."""
+    return [sum(counts) / (len(counts) * count) for count in counts]

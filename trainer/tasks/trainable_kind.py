@@ -4,84 +4,119 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from model import Observation
 from pipeline.dataset.manifest import Manifest
 from trainer.dataset_kinds import DEFAULT, Kind, kind_of
 from trainer.evaluation.slices import Slicing
 from trainer.input.dataset_spec import DatasetSpec
+from trainer.input.frame_view import FrameView
+from trainer.input.split_files import SplitFiles
 from trainer.run.run_directory import RunDirectory
+from trainer.tasks.judging import Judge, JudgingRequest
+from trainer.training.settings import TrainingSettings
 
 Features = Mapping[str, npt.NDArray[Any]]
 Labels = npt.NDArray[np.int64]
 
 
-class TrainableKind(Kind, ABC):
-    """A kind whose examples stand for square frames of one channel, which a classifier sees.
-
-    Slicings and pictures take an example in the form that tells it in the fewest bytes, here called its
-    **trace**.
+@dataclass(frozen=True)
+class Networks:
+    """A classifier, and what is trained of it.
 
     Attributes:
-        palette: colours of the pixels' values 0, 1, ...
+        classifier: is saved; answers with probabilities.
+        inputs: symbolic inputs by name, as batches hold them.
+        logits: symbolic logits of the classifier for these inputs, with its weights.
+        metrics: what a training shows besides the loss.
+        loss: what a training makes small.
+        saved_loss: name of the loss with which the classifier is compiled, so that its file also contains the
+            optimizer.
     """
 
-    palette: ClassVar[Sequence[str]]
+    classifier: keras.Model
+    inputs: Any
+    logits: Any
+    metrics: list[keras.metrics.Metric]
+    loss: keras.losses.Loss
+    saved_loss: str
+
+
+class TrainableKind(Kind, ABC):
+    """A kind of data set that models are trained on.
+
+    `trainer.moving_line.kind` is that of moving lines, `trainer.frames.kind` that of all others.
+    """
 
     @abstractmethod
-    def image_size(self, spec: DatasetSpec) -> int:
-        """Height and width of the frames in pixels, S."""
+    def check_trainable(self, spec: DatasetSpec, data_dir: str) -> None:
+        """Check that models can be trained on a data set, and judged by it.
+
+        Raises:
+            RequestError: if not, with the reason.
+        """
 
     @abstractmethod
-    def stored_answers(
-        self, classifier: keras.Model, spec: DatasetSpec, observation: Observation
-    ) -> tuple[dict[str, Any], Any]:
-        """Symbolic inputs as batches hold them, and what a classifier of frames answers, with its weights."""
+    def settled(self, settings: TrainingSettings, spec: DatasetSpec) -> TrainingSettings:
+        """The settings with the defaults of the kind.
+
+        Raises:
+            RequestError: if one does not fit the kind or the data set, with its flag.
+        """
+
+    def view(self, settings: TrainingSettings) -> FrameView | None:
+        """What a training reads of every example; None: all of it."""
+        return None
 
     @abstractmethod
-    def observed_frames(self, spec: DatasetSpec, observation: Observation) -> tuple[dict[str, Any], Any]:
-        """Symbolic inputs as batches hold them, and the frames that a classifier sees of them."""
+    def networks(self, settings: TrainingSettings, files: SplitFiles) -> Networks:
+        """Make the network of a run.
+
+        Args:
+            settings: as `settled` gave them.
+            files: the training split.
+
+        Raises:
+            RequestError: if the network cannot be made.
+        """
 
     @abstractmethod
     def described(self, model: keras.Model) -> str:
-        """What a model of `stored_answers` looks at, for people."""
+        """What a model of `Networks.inputs` looks at, for people."""
 
     @abstractmethod
-    def trace_shape(self, spec: DatasetSpec) -> tuple[int, ...]:
-        """Shape of a trace, which is uint8."""
-
-    @abstractmethod
-    def traces(self, features: Features, labels: Labels) -> npt.NDArray[np.uint8]:
-        """Traces of a batch, (n, ...), from its features and labels (n,)."""
-
-    @abstractmethod
-    def frames(self, traces: npt.NDArray[np.uint8], labels: Labels) -> npt.NDArray[np.uint8]:
-        """Whole frames of traces, (n, T, S, S, 1)."""
-
-    @abstractmethod
-    def slicings(self) -> dict[str, Slicing]:
-        """The slicings of this kind, by name; they take traces and labels."""
-
-    @abstractmethod
-    def fresh(
-        self, image_size: int, seed: int, split: str, first: int, count: int
-    ) -> tuple[DatasetSpec, Features, Labels]:
-        """New examples from a seed.
+    def check_fits(self, trained_on: Mapping[str, Any], spec: DatasetSpec) -> None:
+        """Check that models can answer to the examples of a data set.
 
         Args:
-            image_size: S.
-            seed: decides them.
-            split: other names give other examples.
-            first: number of the first one.
-            count: how many.
+            trained_on: as `config` gave it.
+            spec: of the data set.
 
-        Returns:
-            A data set that would hold them, and their features and labels, (n,).
+        Raises:
+            RequestError: if not, with the difference.
+        """
+
+    @abstractmethod
+    def slicings(self, settings: TrainingSettings, spec: DatasetSpec) -> dict[str, Slicing]:
+        """The slicings of this kind, by name."""
+
+    @abstractmethod
+    def judge(
+        self,
+        settings: TrainingSettings,
+        files: SplitFiles,
+        request: JudgingRequest,
+        slicings: Mapping[str, Slicing],
+    ) -> Judge:
+        """What judges models of a run on a split.
+
+        Raises:
+            RequestError: if the request does not fit the kind.
         """
 
     @abstractmethod
@@ -95,13 +130,46 @@ class TrainableKind(Kind, ABC):
         """
 
     @abstractmethod
+    def identity(self, spec: DatasetSpec) -> dict[str, Any]:
+        """What a run's request names besides its settings and the data set's fingerprint."""
+
+    @abstractmethod
     def config(self, manifest: Manifest) -> dict[str, Any]:
-        """The settings that ``config.json`` names of a data set."""
+        """What ``config.json`` says of a data set besides its place and digests."""
+
+
+class TracedKind(TrainableKind):
+    """A kind of two classes whose slicings and pictures take an example in its smallest form, its **trace**.
+
+    Attributes:
+        palette: colours of the pixels' values 0, 1, ...
+    """
+
+    palette: ClassVar[Sequence[str]]
+
+    @abstractmethod
+    def trace_shape(self, spec: DatasetSpec) -> tuple[int, ...]:
+        """Shape of a trace, which is uint8."""
+
+    @abstractmethod
+    def traces(self, features: Features, labels: Labels) -> npt.NDArray[np.uint8]:
+        """Traces of a batch, (n, ...), from its features and labels (n,)."""
+
+    @abstractmethod
+    def frames(self, traces: npt.NDArray[np.uint8], labels: Labels) -> npt.NDArray[np.uint8]:
+        """Whole frames of traces, (n, T, S, S, 1)."""
 
 
 def trainable_kind(spec: DatasetSpec) -> TrainableKind:
-    """The kind of a data set; `trainer.tasks.registry.check_trainable` has found that it is one."""
+    """The kind of a data set."""
     return _trainable(spec.name)
+
+
+def traced_kind(spec: DatasetSpec) -> TracedKind:
+    """The kind of a data set that has traces."""
+    kind = _trainable(spec.name)
+    assert isinstance(kind, TracedKind)
+    return kind
 
 
 def trained_kind(run: RunDirectory) -> TrainableKind:

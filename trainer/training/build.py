@@ -7,11 +7,10 @@ from typing import Any
 
 import keras
 
-from model import build_classifier
 from model.execution import by_xla
+from pipeline.command_line.errors import RequestError
 from trainer.distributed.strategy import Distribution
 from trainer.input.split_files import SplitFiles
-from trainer.tasks.registry import task_of
 from trainer.tasks.trainable_kind import trainable_kind
 from trainer.training.checkpoints import restore_checkpoint
 from trainer.training.optimizer import make_optimizer
@@ -53,35 +52,49 @@ def build_training_model(
         distribution: the devices to train on.
         checkpoint: path of a checkpoint with weights and optimizer; None draws weights from the seed.
     """
-    settings, spec = plan.settings, files.spec
-    kind, task = trainable_kind(spec), task_of(spec)
+    settings, kind = plan.settings, trainable_kind(files.spec)
     keras.utils.set_random_seed(settings.seed)
     with distribution.scope():
-        classifier = build_classifier(
-            kind.image_size(spec),
-            settings.architecture,
-            precision=settings.dtype_policy,
-            use_cudnn=False if settings.deterministic else None,
-        )
-        inputs, answers = kind.stored_answers(task.logits(classifier), spec, settings.observation)
-        metrics = task.metrics()
+        networks = kind.networks(settings, files)
+        classifier, metrics = networks.classifier, networks.metrics
         optimizer = make_optimizer(settings, plan.num_steps)
-    if distribution.is_chief and checkpoint is None:
-        classifier.summary()
+    check_resumable(classifier, distribution)
     # Construct outside of `scope()`: Keras remembers the strategy at construction; without one it uses fit's.
-    model = distribution.model_class(inputs, answers, name="sequence_classifier")
+    model = distribution.model_class(networks.inputs, networks.logits, name="sequence_classifier")
     with distribution.scope():
         model.compile(
             optimizer,
-            task.loss(),
+            networks.loss,
             weighted_metrics=metrics,
             steps_per_execution=plan.execution.steps_per_execution,
             jit_compile=by_xla() and distribution.compiles_steps,
         )
         optimizer.build(model.trainable_variables)
-        task.compile(classifier, optimizer)
+        # So that its file contains the optimizer, too.
+        classifier.compile(optimizer, networks.saved_loss, metrics=["accuracy"])
         if checkpoint is not None:
             restore_checkpoint(checkpoint, classifier)
     losses = [metric for metric in model.metrics if metric.name == "loss"]
     totals = [variable for metric in [*losses, *metrics] for variable in metric.variables]
     return TrainingModel(model, classifier, totals, kind.described(model))
+
+
+def check_resumable(classifier: keras.Model, distribution: Distribution) -> None:
+    """Check that a training of a network keeps its promises.
+
+    Raises:
+        RequestError: if it has layers whose random state no checkpoint holds, or whose statistics would
+            differ between replicas.
+    """
+    found = [layer for layer in classifier._flatten_layers() if layer.trainable]
+    if any(isinstance(layer, keras.layers.Dropout) for layer in found):
+        raise RequestError(
+            "--architecture: this network has dropout, whose random state no checkpoint holds; add"
+            " --freeze_backbone, or choose another"
+        )
+    replicas = distribution.num_replicas * distribution.num_processes
+    if replicas > 1 and any(isinstance(layer, keras.layers.BatchNormalization) for layer in found):
+        raise RequestError(
+            f"--architecture: this network has BatchNormalization, whose statistics would differ between"
+            f" {replicas} replicas; add --freeze_backbone, or train on one device"
+        )

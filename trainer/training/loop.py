@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipeline.command_line.errors import WorkError
+from pipeline.command_line.errors import RequestError, WorkError
 from trainer.command_line.startup import reset_keras_settings
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.distributed.devices import choose_training_compiler, make_deterministic
@@ -25,7 +25,7 @@ from trainer.input.skip_damaged_records import open_split
 from trainer.input.split_files import SplitFiles, read_manifest
 from trainer.run.identity import check_same_run, run_request, write_config
 from trainer.run.run_directory import RunDirectory
-from trainer.tasks.registry import check_trainable
+from trainer.tasks.trainable_kind import trainable_kind
 from trainer.training.build import TrainingModel, build_training_model
 from trainer.training.callbacks import (
     Checkpoints,
@@ -101,7 +101,13 @@ def train(
     choose_training_compiler(execution.compile, settings.deterministic)
     cluster = find_cluster(execution.distribution)
     manifest = read_manifest(data_dir)
-    check_trainable(DatasetSpec.of(manifest), data_dir)
+    spec = DatasetSpec.of(manifest)
+    kind = trainable_kind(spec)
+    kind.check_trainable(spec, data_dir)
+    if missing := {"train", "validation"} - manifest.splits.keys():
+        raise RequestError(
+            f"--data_dir {data_dir}: has no split {min(missing)}; a training needs train and validation"
+        )
     run = RunDirectory(model_dir)
     with (
         open_split(data_dir, manifest, "train", execution.on_corrupt) as files,
@@ -124,6 +130,9 @@ def train(
             reading_through(execution.data_service, files, execution.connect_timeout, PROGRAM) as service,
         ):
             plan.check_replicas(distribution.num_replicas)
+            # Before anything is written: a network may not fit the data.
+            with damage_named(files):
+                model = build_training_model(plan, files, distribution, path)
             with run.claimed() if distribution.is_chief else contextlib.nullcontext():
                 if distribution.is_chief:
                     check_same_run(run, request)
@@ -131,8 +140,10 @@ def train(
                         raise WorkError(f"{run.path}: another process has just worked there; run this again")
                     write_config(run, plan.settings, execution, data_dir, manifest, left_out)
                     print(f"device: {distribution.device}{_shared_by(distribution)}")
-                job = _Job(plan, files, validation_files, run, state, distribution, service)
-                return _train(job, path)
+                view = kind.view(plan.settings)
+                shown = files.shown(view), validation_files.shown(view and view.judged())
+                job = _Job(plan, *shown, run, state, distribution, service)
+                return _train(job, model, path)
 
 
 @dataclass(frozen=True)
@@ -172,10 +183,11 @@ def _shared_by(distribution: Distribution) -> str:
     return f", {processes} processes with {replicas} replicas each" if replicas * processes > 1 else ""
 
 
-def _train(job: _Job, checkpoint: str | None) -> TrainingResult:
+def _train(job: _Job, model: TrainingModel, checkpoint: str | None) -> TrainingResult:
     plan, run, state, distribution = job.plan, job.run, job.state, job.distribution
     resumed_from = state.step
-    model = build_training_model(plan, job.files, distribution, checkpoint)
+    if checkpoint is None and distribution.is_chief:
+        model.classifier.summary()
     if checkpoint is not None and distribution.is_chief:
         print(f"resuming after step {state.step} from {checkpoint}")
     if distribution.is_chief:
@@ -233,7 +245,9 @@ def _fit(
         return clock.timed(training_part(job.files, settings, plan.readers, first_step, part, job.service))
 
     replicas = distribution.num_replicas
-    validation_size = -(-_VALIDATION_BATCH_SIZE // (replicas * part.count)) * replicas
+    # Of clips, a batch may take hundreds of megabytes.
+    whole = _VALIDATION_BATCH_SIZE if job.files.view is None else settings.batch_size
+    validation_size = -(-whole // (replicas * part.count)) * replicas
     validation_steps = num_validation_batches(job.validation_files, validation_size, part)
 
     def validation() -> tf.data.Dataset:

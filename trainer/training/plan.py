@@ -9,6 +9,7 @@ import keras
 from pipeline.command_line.errors import RequestError
 from trainer.input.batches import steps_per_pass
 from trainer.input.split_files import SplitFiles
+from trainer.tasks.trainable_kind import trainable_kind
 from trainer.training.settings import Execution, TrainingSettings
 from trainer.training.training_state import TrainingState, epochs_without_progress
 
@@ -101,6 +102,7 @@ def make_plan(
     Raises:
         RequestError: if a value does not fit the data, with its flag.
     """
+    settings = trainable_kind(files.spec).settled(settings, files.spec)
     feeds, shards, executions = settings.feeds, len(files.paths), execution.steps_per_execution
     if feeds % num_processes:
         raise RequestError(
@@ -123,9 +125,6 @@ def make_plan(
         raise RequestError(
             f"--batch_size {settings.batch_size}: the training split has only {files.num_sequences} sequences"
         )
-    frames = files.spec.num_frames
-    if settings.window is not None and frames is not None and settings.window > frames:
-        raise RequestError(f"--window {settings.window}: the sequences have only {frames} frames")
     steps = settings.steps_per_epoch
     if steps is None:
         steps = steps_per_pass(files, settings.batch_size) // executions * executions

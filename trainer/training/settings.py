@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from model import ARCHITECTURES, LINES, Observation
+from model import LINES, Observation
 from model.execution import COMPILERS
+from model.frames import TEMPORAL
 from pipeline.command_line.errors import RequestError
 from trainer.command_line.flags import check_dispatcher
+from trainer.input.frame_view import SAMPLINGS, WINDOW
 
 SCHEDULES = ("cosine", "constant")
 DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
 # TF32: float32, but GPUs round the factors of products to 10 mantissa bits.
 PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
 DEFAULT_CHECKPOINT_STEPS = 500
+
+CLASS_WEIGHTS = ("balanced",)
+
+# Settings of moving lines only, and of all other data sets of frames only.
+OF_LINES = ("line", "window", "noise")
+OF_FRAMES = (
+    *("num_frames", "sampling", "frame_step", "crop", "flip", "brightness", "contrast", "temporal", "units"),
+    *("backbone_weights", "backbone_sha256", "freeze_backbone", "class_weights", "label_smoothing"),
+)
 
 _MAX_PEER_TIMEOUT = 1_000_000  # `poll` takes milliseconds in 32 bits.
 
@@ -35,12 +47,26 @@ class TrainingSettings:
             "constant" stays.
         clip_norm: gradients with a larger global norm are scaled down to this norm.
         early_stopping: stop after this number of epochs without a lower validation loss; None never stops.
-        architecture: one of `model.ARCHITECTURES`.
+        architecture: name of the network; None chooses the default of the kind of data set.
         precision: one of `PRECISIONS`: a Keras dtype policy, or "tf32".
         deterministic: use only operations with bitwise reproducible results.
         line: what a frame shows; see `model.Observation`.
         window: number of consecutive frames taken from a random place of each sequence; None takes all.
         noise: share of pixels replaced by salt and pepper.
+        num_frames: number of frames of a clip that are shown; None chooses the default of the kind.
+        sampling: how they are chosen; see `trainer.input.frame_view.FrameView`.
+        frame_step: distance of consecutive frames of a window.
+        crop: part of every frame that is shown, in pixels: a side, or WIDTHxHEIGHT; None shows all of it.
+        flip: whether half of the clips are mirrored left to right.
+        brightness: largest share of white that is added or taken away.
+        contrast: largest share by which the contrast rises or falls.
+        temporal: what goes over time; see `model.frames.over_time.TEMPORAL`.
+        units: of the LSTM.
+        backbone_weights: file of weights for a network of `keras.applications`.
+        backbone_sha256: digest of that file.
+        freeze_backbone: whether the encoder of frames keeps its weights.
+        class_weights: "balanced" weighs every class by the inverse of its share; None weighs all alike.
+        label_smoothing: share of every label that is spread over all classes.
         feeds: number of inputs that the shards are divided among; a process reads one or several. Part of
             the order of the data.
         readers: number of shards that each feed reads in parallel; None means 16, or the number of shards if
@@ -59,19 +85,35 @@ class TrainingSettings:
     schedule: str = "cosine"
     clip_norm: float = 1.0
     early_stopping: int | None = None
-    architecture: str = "folded"
+    architecture: str | None = None
     precision: str = "float32"
     deterministic: bool = False
     line: str = "line"
     window: int | None = None
     noise: float = 0.0
+    num_frames: int | None = None
+    sampling: str = WINDOW
+    frame_step: int = 1
+    crop: str | None = None
+    flip: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    temporal: str = TEMPORAL[0]
+    units: int = 64
+    backbone_weights: str | None = None
+    backbone_sha256: str | None = None
+    freeze_backbone: bool = False
+    class_weights: str | None = None
+    label_smoothing: float = 0.0
     feeds: int = 1
     readers: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check_positive(
-            self, "epochs", "steps_per_epoch", "batch_size", "early_stopping", "window", "feeds", "readers"
+            self,
+            *("epochs", "steps_per_epoch", "batch_size", "early_stopping", "window", "feeds", "readers"),
+            *("num_frames", "frame_step", "units"),
         )
         if self.epochs * (self.steps_per_epoch or 1) >= 2**31:
             raise RequestError(f"--epochs {self.epochs}: give fewer, 2**31 steps are the most in a run")
@@ -85,9 +127,16 @@ class TrainingSettings:
             raise RequestError(f"--noise {self.noise}: give a share of the pixels, from 0 to below 1")
         if self.warmup_steps < 0:
             raise RequestError(f"--warmup_steps {self.warmup_steps}: give a whole number of at least 0")
+        for name in ("brightness", "contrast", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise RequestError(f"--{name} {getattr(self, name)}: give a number from 0 to below 1")
         _check_among(
-            self, schedule=SCHEDULES, architecture=tuple(ARCHITECTURES), precision=PRECISIONS, line=LINES
+            self, schedule=SCHEDULES, precision=PRECISIONS, line=LINES, sampling=SAMPLINGS, temporal=TEMPORAL
         )
+        if self.class_weights is not None:
+            _check_among(self, class_weights=CLASS_WEIGHTS)
+        if self.crop is not None:
+            _ = self.crop_size
         if self.batch_size % self.feeds:
             raise RequestError(
                 f"--batch_size {self.batch_size}: {self.feeds} feeds cannot share it evenly;"
@@ -101,12 +150,24 @@ class TrainingSettings:
 
     @property
     def observation(self) -> Observation:
-        """How a sequence is shown to the classifier."""
+        """How a moving line is shown to the classifier."""
         return Observation(self.line, self.window, self.noise, self.seed)
 
+    @property
+    def crop_size(self) -> tuple[int, int] | None:
+        """Height and width of the part of every frame that is shown; None shows all of it."""
+        if self.crop is None:
+            return None
+        match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", self.crop)
+        size = match and (int(match[2] or match[1]), int(match[1]))
+        if not size or not all(size):
+            raise RequestError(f"--crop {self.crop}: give a side in pixels, or WIDTHxHEIGHT")
+        return size
+
     def to_json(self) -> dict[str, Any]:
-        """The settings as stored in ``config.json``."""
-        return asdict(self)
+        """The settings as stored in ``config.json``: without those of other kinds of data sets."""
+        others = OF_LINES if self.num_frames is not None else OF_FRAMES
+        return {name: value for name, value in asdict(self).items() if name not in others}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> TrainingSettings:
@@ -116,7 +177,8 @@ class TrainingSettings:
             KeyError: if a setting is missing.
             RequestError: if a value is wrong.
         """
-        return cls(**{field.name: document[field.name] for field in fields(cls)})
+        others = OF_LINES if "num_frames" in document else OF_FRAMES
+        return cls(**{each.name: document[each.name] for each in fields(cls) if each.name not in others})
 
 
 @dataclass(frozen=True)

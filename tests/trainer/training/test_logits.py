@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.processes import environment, run_python
-from trainer.tasks.classify import is_correct
+from trainer.moving_line.kind import is_correct
 
 LOGITS = np.linspace(-30, 30, 61)
 

@@ -42,7 +42,7 @@ def test_a_run_leaves_everything_behind(run_dir: Path, path_dataset_dir: Path) -
     }
     config = json.loads((run_dir / "config.json").read_text())
     manifest = json.loads((path_dataset_dir / "manifest.json").read_text())
-    assert config["settings"] == SETTINGS.to_json()
+    assert config["settings"] == {**SETTINGS.to_json(), "architecture": "folded"}
     assert config["dataset"]["fingerprint"] == manifest["fingerprint"]
     assert config["versions"]["keras"] == keras.__version__
     assert [path.name for path in sorted((run_dir / "checkpoints").iterdir())] == [

@@ -1,0 +1,67 @@
+"""What judges models: the interface between the evaluator and a kind of data set."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from trainer.run.trained_model import TrainedModel
+
+
+@dataclass(frozen=True)
+class JudgingRequest:
+    """What is asked of a judge.
+
+    Attributes:
+        split: name of the split.
+        batch_size: number of sequences in a batch.
+        flips: shares of pixels to flip; of moving lines only.
+        seed: seed of the flipped pixels.
+        views: number of windows of every record that are averaged; None: one. Not of moving lines.
+        crops: number of crops of every window; None: one. Not of moving lines.
+        single_frame: whether the model is also shown one frame only. Not of moving lines.
+    """
+
+    split: str
+    batch_size: int
+    flips: tuple[float, ...] = ()
+    seed: int = 0
+    views: int | None = None
+    crops: int | None = None
+    single_frame: bool = False
+
+
+class Evidence(Protocol):
+    """Answers that were collected, from which pictures are drawn."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge found.
+
+    Attributes:
+        evidence: the answers.
+        results: parts of ``metrics.json``.
+        passes: how often the split was read.
+    """
+
+    evidence: Any
+    results: dict[str, Any]
+    passes: int
+
+
+class Judge(ABC):
+    """Judges models of one run on one split; what is built once serves all of them."""
+
+    @abstractmethod
+    def number_names(self) -> list[str]:
+        """Names of the numbers that `Judgement.results` will hold; see `named_numbers`."""
+
+    @abstractmethod
+    def judge(self, trained: TrainedModel) -> Judgement:
+        """Judge a model.
+
+        Raises:
+            WorkError: if a shard is damaged or the answers are not finite.
+        """
