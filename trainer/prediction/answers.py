@@ -1,4 +1,4 @@
-"""Writes a model's answers to sequences of files, as JSON lines or CSV."""
+"""Writes a model's answers to what files hold, as JSON lines or CSV; and the answers to moving lines."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import print_flushed
@@ -16,6 +17,18 @@ from pipeline.storage.atomic_files import write_atomically
 from pipeline.storage.files import check_output
 
 COLUMNS = ("file", "index", "num_frames", "predicted", "probability_right", "expected")
+JSON_LINES, CSV = ".jsonl", ".csv"
+ANSWER_TYPES = (JSON_LINES, CSV)
+
+
+class WrittenAnswer(Protocol):
+    """An answer that is written as a line."""
+
+    def to_json(self) -> Mapping[str, Any]:
+        """What a JSON line holds."""
+
+    def to_row(self) -> Mapping[str, Any]:
+        """Cells of CSV by column; a missing one is empty."""
 
 
 @dataclass(frozen=True)
@@ -48,67 +61,45 @@ class Answer:
             **expected,
         }
 
-
-@dataclass(frozen=True)
-class AnswerFormat:
-    """A text format of answers.
-
-    Attributes:
-        header: text before the first answer.
-        line: returns an answer as a line, with its newline.
-    """
-
-    header: str
-    line: Callable[[Answer], str]
-
-
-def _json_line(answer: Answer) -> str:
-    return json.dumps(answer.to_json(), allow_nan=False) + "\n"
-
-
-def _csv_row(cells: Iterable[object]) -> str:
-    row = io.StringIO()
-    csv.writer(row, lineterminator="\n").writerow(cells)
-    return row.getvalue()
-
-
-def _csv_line(answer: Answer) -> str:
-    document = answer.to_json()
-    return _csv_row(document.get(column, "") for column in COLUMNS)
-
-
-ANSWER_FORMATS = {".jsonl": AnswerFormat("", _json_line), ".csv": AnswerFormat(_csv_row(COLUMNS), _csv_line)}
+    def to_row(self) -> dict[str, str | int | float]:
+        """Values by name of `COLUMNS`."""
+        return self.to_json()
 
 
 def check_answers_path(path: str) -> None:
     """Check that answers can be written to a path.
 
     Raises:
-        RequestError: if the name does not end in one of `ANSWER_FORMATS`, or no file can be written there.
+        RequestError: if the name does not end in one of `ANSWER_TYPES`, or no file can be written there.
     """
-    if os.path.splitext(path)[1] not in ANSWER_FORMATS:
+    if os.path.splitext(path)[1] not in ANSWER_TYPES:
         raise RequestError(
-            f"--output {path}: with --input, name a file that ends in {' or '.join(ANSWER_FORMATS)}"
+            f"--output {path}: with --input, name a file that ends in {' or '.join(ANSWER_TYPES)}"
         )
     check_output(path)
 
 
-def write_answers(batches: Iterable[Sequence[Answer]], path: str) -> None:
+def write_answers(
+    batches: Iterable[Sequence[WrittenAnswer]], path: str, columns: Sequence[str] = COLUMNS
+) -> None:
     """Write answers to a file, which appears only when it is complete.
 
     Args:
         batches: batches of answers, in order.
         path: the file; see `check_answers_path`.
+        columns: of CSV.
     """
-    kind = ANSWER_FORMATS[os.path.splitext(path)[1]]
+    is_csv = os.path.splitext(path)[1] == CSV
     with write_atomically(path, os.path.dirname(path) or ".") as stream:
-        stream.write(kind.header.encode())
+        if is_csv:
+            stream.write(_csv_row(columns).encode())
         for answers in batches:
+            lines = (_csv_line(answer, columns) if is_csv else _json_line(answer) for answer in answers)
             # A file name may have bytes that are not UTF-8: write them as they are.
-            stream.write("".join(map(kind.line, answers)).encode(errors="surrogateescape"))
+            stream.write("".join(lines).encode(errors="surrogateescape"))
 
 
-def print_answers(batches: Iterable[Sequence[Answer]]) -> None:
+def print_answers(batches: Iterable[Sequence[WrittenAnswer]]) -> None:
     """Print answers as JSON lines, and flush after each batch.
 
     Raises:
@@ -116,3 +107,18 @@ def print_answers(batches: Iterable[Sequence[Answer]]) -> None:
     """
     for answers in batches:
         print_flushed("".join(map(_json_line, answers)))
+
+
+def _json_line(answer: WrittenAnswer) -> str:
+    return json.dumps(answer.to_json(), allow_nan=False) + "\n"
+
+
+def _csv_line(answer: WrittenAnswer, columns: Sequence[str]) -> str:
+    row = answer.to_row()
+    return _csv_row(row.get(column, "") for column in columns)
+
+
+def _csv_row(cells: Iterable[object]) -> str:
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\n").writerow(cells)
+    return row.getvalue()

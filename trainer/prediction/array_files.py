@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -12,7 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.command_line.errors import RequestError
-from trainer.prediction.array_header import MAX_HEADER_BYTES, read_array_header
+from trainer.prediction.array_header import (
+    MAX_HEADER_BYTES,
+    ArrayHeader,
+    line_sequences,
+    read_array_header,
+)
 from trainer.prediction.stored_sequences import StoredSequence, check_size, naming_file
 
 PREFERRED_MEMBER = "frames"
@@ -34,31 +39,24 @@ class ArrayFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        with naming_file(path), _opened_array(path) as (stream, size):
-            self._header = read_array_header(stream.read(MAX_HEADER_BYTES), size)
+        self._header = header_of(path, line_sequences)
         self.num_sequences: int | None = self._header.shape[0]
 
     def check(self, image_size: int) -> None:
         """See `SequenceFile.check`."""
-        check_size(self.path, *self._header.shape[2:], image_size)
+        rows, columns = self._header.shape[2:]
+        check_size(self.path, rows, columns, image_size)
 
     def sequences(self, image_size: int) -> Iterator[StoredSequence]:
         """See `SequenceFile.sequences`."""
-        header = self._header
-        with naming_file(self.path), _opened_array(self.path) as (stream, size):
-            if size != header.file_bytes or stream.read(len(header.content)) != header.content:
-                raise ValueError("was changed while it was read")
-            count, timesteps, *_ = header.shape
-            # Read booleans as bytes, so that a damaged one above 1 is found.
-            dtype = np.dtype(np.uint8) if header.dtype.kind == "b" else header.dtype
-            for index in range(count):
-                content = stream.read(header.sequence_bytes)
-                if len(content) < header.sequence_bytes:
-                    raise ValueError(f"ends inside sequence {index}")
-                values = np.frombuffer(content, dtype).reshape(timesteps, image_size, image_size, 1)
-                self._check_values(index, values)
-                frames = values.astype(np.float32)
-                yield StoredSequence(self.path, index, timesteps, {"frames": frames})
+        timesteps, dtype = self._header.shape[1], self._header.dtype
+        # Read booleans as bytes, so that a damaged one above 1 is found.
+        dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype
+        for index, content in enumerate(contents(self.path, self._header)):
+            values = np.frombuffer(content, dtype).reshape(timesteps, image_size, image_size, 1)
+            self._check_values(index, values)
+            frames = values.astype(np.float32)
+            yield StoredSequence(self.path, index, timesteps, {"frames": frames})
 
     def _check_values(self, index: int, values: npt.NDArray[Any]) -> None:
         low, high = values.min(), values.max()
@@ -71,6 +69,32 @@ class ArrayFile:
             raise RequestError(
                 f"{self.path}: sequence {index} has values from {low} to {high}, expected 0 to 1{advice}"
             )
+
+
+def header_of(path: str, as_sequences: Callable[[tuple[int, ...]], tuple[int, ...]]) -> ArrayHeader:
+    """The header of a file; see `read_array_header`.
+
+    Raises:
+        RequestError: if the array is damaged or cannot be sequences, with the path.
+    """
+    with naming_file(path), _opened_array(path) as (stream, size):
+        return read_array_header(stream.read(MAX_HEADER_BYTES), size, as_sequences)
+
+
+def contents(path: str, header: ArrayHeader) -> Iterator[bytes]:
+    """The bytes of all sequences of a file, with one at a time in memory.
+
+    Raises:
+        RequestError: if the file is damaged or not the one of the header, with the path.
+    """
+    with naming_file(path), _opened_array(path) as (stream, size):
+        if size != header.file_bytes or stream.read(len(header.content)) != header.content:
+            raise ValueError("was changed while it was read")
+        for index in range(header.shape[0]):
+            content = stream.read(header.sequence_bytes)
+            if len(content) < header.sequence_bytes:
+                raise ValueError(f"ends inside sequence {index}")
+            yield content
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,20 +22,19 @@ class ArrayHeader:
     """An array of sequences.
 
     Attributes:
-        shape: (n, T, S, S), each at least 1.
+        shape: (n, T, S, S), or what else was asked for that begins with n; each at least 1.
         dtype: of bool, integers or floats.
         content: the header's bytes.
     """
 
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     content: bytes
 
     @property
     def sequence_bytes(self) -> int:
         """Size of a sequence."""
-        _, timesteps, rows, columns = self.shape
-        return timesteps * rows * columns * self.dtype.itemsize
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
 
     @property
     def file_bytes(self) -> int:
@@ -41,12 +42,16 @@ class ArrayHeader:
         return len(self.content) + self.shape[0] * self.sequence_bytes
 
 
-def read_array_header(start: bytes, size: int) -> ArrayHeader:
+def read_array_header(
+    start: bytes, size: int, as_sequences: Callable[[tuple[int, ...]], tuple[int, ...]]
+) -> ArrayHeader:
     """Read the header.
 
     Args:
         start: of a ``.npy`` file, its first `MAX_HEADER_BYTES` or all it has.
         size: of the file in bytes.
+        as_sequences: gives the shape of sequences, the first dimension their number, of the array's shape;
+            raises ValueError if that is none of sequences.
 
     Raises:
         ValueError: if it is no such file, its values are not sequences of numbers in C order, or the file's
@@ -67,7 +72,7 @@ def read_array_header(start: bytes, size: int) -> ArrayHeader:
         raise ValueError("holds pickled Python objects, which are never loaded; save an array of numbers")
     if dtype.kind not in "biuf":
         raise ValueError(f"holds values of type {dtype}, expected bool, integers or floats")
-    array = ArrayHeader(_sequences(shape), dtype, start[: stream.tell()])
+    array = ArrayHeader(as_sequences(shape), dtype, start[: stream.tell()])
     if is_fortran:
         raise ValueError("is in Fortran order, which cannot be streamed; save np.ascontiguousarray(x)")
     if size != array.file_bytes:
@@ -75,8 +80,14 @@ def read_array_header(start: bytes, size: int) -> ArrayHeader:
     return array
 
 
-def _sequences(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """A shape as (n, T, S, S); a last dimension of 1 is a channel, for no image is as small as that."""
+def line_sequences(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape as (n, T, S, S), of moving lines.
+
+    A last dimension of 1 is a channel, for no image is as small as that.
+
+    Raises:
+        ValueError: if it is no shape of sequences.
+    """
     plain = shape[:-1] if len(shape) > 3 and shape[-1] == 1 else shape
     if len(plain) == 3:
         plain = (1, *plain)

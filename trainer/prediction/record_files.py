@@ -37,7 +37,7 @@ class RecordFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.num_sequences: int | None = None
-        first = next(self._payloads(), None)
+        first = next(payloads_of(path), None)
         if first is None:
             raise RequestError(f"{path}: holds no sequences")
         self._first = first
@@ -50,7 +50,7 @@ class RecordFile:
 
     def sequences(self, image_size: int) -> Iterator[StoredSequence]:
         """See `SequenceFile.sequences`."""
-        payloads = self._payloads()
+        payloads = payloads_of(self.path)
         if next(payloads, None) != self._first:
             raise RequestError(f"{self.path}: was changed while it was read")
         for index, payload in enumerate(chain([self._first], payloads)):
@@ -59,13 +59,19 @@ class RecordFile:
             features = {"path": path, "label": np.array(label, np.uint8)}
             yield StoredSequence(self.path, index, image_size, features, label)
 
-    def _payloads(self) -> Iterator[bytes]:
-        with naming_file(self.path), open(self.path, "rb") as file:
-            yield from read_records(_decompressed(file))
-
     def _decode(self, index: int, payload: bytes, image_size: int) -> tuple[Uint8Array, int]:
         with naming_file(f"{self.path}: record {index}"):
             return self._encoding.decode_record(payload, image_size)
+
+
+def payloads_of(path: str) -> Iterator[bytes]:
+    """The payloads of a shard, plain or compressed by gzip.
+
+    Raises:
+        RequestError: at the first record that is damaged, with the path.
+    """
+    with naming_file(path), open(path, "rb") as file:
+        yield from read_records(_decompressed(file))
 
 
 def _decompressed(file: BinaryIO) -> BinaryIO:
