@@ -16,9 +16,9 @@ _DESCRIPTION = """\
 Export a trained model.
 
 saved_model: a directory for TensorFlow Serving and tf.saved_model.load, with signatures for frames
-(serving_default), paths and serialized examples; onnx: model.onnx, for onnxruntime; litert: model.tflite.
-None needs this project's code. Each is compared with the Keras model on 256 sequences before it is put in
-place."""
+(serving_default), for paths of moving lines or windows of clips, and for serialized examples; onnx:
+model.onnx, for onnxruntime; litert: model.tflite. None needs this project's code. Each is compared with the
+Keras model on 256 sequences before it is put in place."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,11 +15,11 @@ import tensorflow as tf
 from pipeline.command_line.errors import RequestError, WorkError, one_line
 from pipeline.storage import atomic_files
 from pipeline.storage.directory_lock import locked
-from trainer.exporting.formats import EXPORT_FORMATS
-from trainer.exporting.samples import NUM_SAMPLES, Samples
+from trainer.exporting.exportable import NUM_SAMPLES, Exportable
+from trainer.exporting.formats import EXPORT_FORMATS, ExportFormat
+from trainer.exporting.kinds import exportable_of
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import save_json
-from trainer.run.trained_model import check_finite, load_trained_model
 from trainer.run.versions import versions
 
 _UNFINISHED_PREFIX, _REPLACED = ".moving_line-export-", "replaced"
@@ -60,19 +60,19 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
     """
     kind = EXPORT_FORMATS[format_name]
     kind.check_installed()
-    trained = load_trained_model(RunDirectory(model_dir))
-    samples = Samples.of(trained)
-    expected = np.asarray(trained.classifier.predict(samples.frames, verbose=0))[:, 0].astype(np.float64)
-    check_finite(expected)
-    half = any(layer.compute_dtype != "float32" for layer in trained.classifier.layers)
+    exportable = exportable_of(RunDirectory(model_dir))
+    trained = exportable.trained
+    half = any(layer.compute_dtype in ("bfloat16", "float16") for layer in trained.classifier.layers)
     path = os.path.join(output_dir, kind.name)
     if os.path.lexists(path) and not kind.is_export(path):
         raise RequestError(f"--output_dir {output_dir}: {path} is no export of this program; move it away")
     with _claimed(output_dir, path) as unfinished:
         made = os.path.join(unfinished, kind.name)
         try:
-            kind.write(trained, made)
-            answers = kind.answers(made, samples)
+            kind.write(exportable, made)
+            difference = _largest_difference(kind, made, exportable)
+        except WorkError:
+            raise
         except (OSError, tf.errors.OpError) as error:
             raise WorkError(f"{output_dir}: cannot be written ({_reason(error)})") from error
         except Exception as error:  # Keras, converters and runtimes raise errors of their own.
@@ -80,7 +80,6 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
             raise WorkError(
                 f"--format {format_name}: the model cannot be converted ({reason}); try another format"
             ) from error
-        difference = max(float(np.abs(probabilities - expected).max()) for probabilities in answers)
         # Negated, so that NaN fails too.
         if not difference <= (_HALF_PRECISION_TOLERANCE if half else _TOLERANCE):
             raise WorkError(
@@ -97,10 +96,25 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
         "model": {"sha256": trained.sha256, "step": trained.step},
         "largest_difference": difference,
         "num_sequences_compared": NUM_SAMPLES,
+        **exportable.facts(),
         "versions": versions(),
     }
     save_json(os.path.join(output_dir, f"export-{format_name}.json"), document)
     return Exported(path, difference)
+
+
+def _largest_difference(kind: ExportFormat, path: str, exportable: Exportable) -> float:
+    """The largest difference of an export's probabilities from the model's; NaN if one is not a number.
+
+    Raises:
+        WorkError: if other outputs do not agree with the probabilities.
+    """
+    answer, differences = kind.answers(path, exportable), list[float]()
+    for request in exportable.requests(every_signature=kind.has_signatures):
+        outputs = answer(request)
+        exportable.check(outputs)
+        differences.append(float(np.abs(outputs[exportable.output] - request.expected).max()))
+    return float(np.max(differences))
 
 
 @contextmanager

@@ -7,15 +7,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from pipeline.command_line.errors import RequestError
-from trainer.exporting.litert_file import litert_answers, write_litert
-from trainer.exporting.onnx_file import onnx_answers, write_onnx
-from trainer.exporting.samples import Samples
-from trainer.exporting.saved_model import saved_model_answers, write_saved_model
-from trainer.run.trained_model import TrainedModel
+from trainer.exporting.exportable import Arrays, Exportable, Request
+from trainer.exporting.litert_file import LiteRTAnswers, write_litert
+from trainer.exporting.onnx_file import OnnxAnswers, write_onnx
+from trainer.exporting.saved_model import SavedModelAnswers, write_saved_model
 
 
 @dataclass(frozen=True)
@@ -25,15 +21,16 @@ class ExportFormat:
     Attributes:
         name: name of the file or directory in the output directory.
         packages: packages needed to write and check it, besides those of training.
-        write: writes a trained model to a path.
-        answers: returns the probabilities that an export at a path gives for samples, float32 (n,) for each
-            of its signatures.
+        write: writes an exportable to a path.
+        answers: opens an export at a path of an exportable; what it returns answers requests, by the outputs.
+        has_signatures: whether exports have all signatures of an exportable, or one.
     """
 
     name: str
     packages: tuple[str, ...]
-    write: Callable[[TrainedModel, str], None]
-    answers: Callable[[str, Samples], list[npt.NDArray[np.float32]]]
+    write: Callable[[Exportable, str], None]
+    answers: Callable[[str, Exportable], Callable[[Request], Arrays]]
+    has_signatures: bool = False
 
     def is_export(self, path: str) -> bool:
         """Whether the file or directory at a path is an export of this format, which may be replaced."""
@@ -55,7 +52,7 @@ class ExportFormat:
 
 
 EXPORT_FORMATS = {
-    "saved_model": ExportFormat("saved_model", (), write_saved_model, saved_model_answers),
-    "onnx": ExportFormat("model.onnx", ("onnx", "onnxruntime", "tf2onnx"), write_onnx, onnx_answers),
-    "litert": ExportFormat("model.tflite", ("ai_edge_litert",), write_litert, litert_answers),
+    "saved_model": ExportFormat("saved_model", (), write_saved_model, SavedModelAnswers, has_signatures=True),
+    "onnx": ExportFormat("model.onnx", ("onnx", "onnxruntime", "tf2onnx"), write_onnx, OnnxAnswers),
+    "litert": ExportFormat("model.tflite", ("ai_edge_litert",), write_litert, LiteRTAnswers),
 }

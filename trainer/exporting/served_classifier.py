@@ -11,6 +11,7 @@ No GPU may be visible: else the LSTM would use cuDNN's operators, which run on G
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -27,21 +28,25 @@ def float32_copy(classifier: keras.Model) -> keras.Model:
     return _copy(classifier, timesteps=None, for_converters=False)
 
 
-def convertible_copy(classifier: keras.Model, timesteps: int | None = None) -> keras.Model:
+def convertible_copy(classifier: keras.Model, output: str, timesteps: int | None = None) -> keras.Model:
     """Copy a classifier with Keras' own layers, which converters support best.
 
     Args:
         classifier: maps frames to probabilities, as `trainer.run.trained_model.TrainedModel.classifier`.
+        output: name of the output.
         timesteps: fixed number of timesteps, over which loops are unrolled; None keeps loops, and the
             classifier's own number of timesteps.
 
     Returns:
-        A model from ``frames``, uint8 (batch, timesteps, S, S, 1), to ``{"right": float32 (batch, 1)}``. The
-        exported file has these names.
+        A model from ``frames``, uint8 (batch, timesteps, H, W, C), or from inputs by name as the classifier
+        has them, to probabilities by the output's name. The exported file has these names.
     """
     copy = _copy(classifier, timesteps, for_converters=True)
-    frames = layers.Input(copy.input_shape[1:], dtype="uint8", name="frames")
-    return keras.Model(frames, {"right": copy(frames)})
+    if isinstance(copy.input, Mapping):
+        inputs = _inputs_by_name(copy, None)
+    else:
+        inputs = layers.Input(copy.input_shape[1:], dtype="uint8", name="frames")
+    return keras.Model(inputs, {output: copy(inputs)})
 
 
 def _copy(classifier: keras.Model, timesteps: int | None, for_converters: bool) -> keras.Model:
@@ -68,11 +73,29 @@ def _copy(classifier: keras.Model, timesteps: int | None, for_converters: bool) 
             kind = ProjectedLSTM  # Unrolled, one input product for all timesteps is faster.
         return kind.from_config(exported_config(layer.get_config()))
 
-    _, any_timesteps, *shape = classifier.input_shape
-    frames = layers.Input((timesteps or any_timesteps, *shape))
-    copy = keras.models.clone_model(classifier, input_tensors=frames, clone_function=copied)
+    if isinstance(classifier.input, Mapping):
+        inputs = _inputs_by_name(classifier, timesteps)
+    else:
+        _, any_timesteps, *shape = classifier.input_shape
+        inputs = layers.Input((timesteps or any_timesteps, *shape))
+    copy = keras.models.clone_model(classifier, input_tensors=inputs, clone_function=copied)
     copy.set_weights(classifier.get_weights())
+    for layer in copy._flatten_layers():
+        if isinstance(layer, layers.Normalization):
+            # It computes with tensors that it derives from its weights. Of NumPy, they become constants.
+            layer.finalize_state()
+            layer.mean, layer.variance = map(ops.convert_to_numpy, (layer.mean, layer.variance))
     return copy
+
+
+def _inputs_by_name(classifier: keras.Model, timesteps: int | None) -> dict[str, Any]:
+    """Inputs as a classifier of clips has them; None for its own number of timesteps."""
+    shapes = {name: list(each.shape[1:]) for name, each in classifier.input.items()}
+    shapes["frames"][0] = timesteps or shapes["frames"][0]
+    return {
+        name: layers.Input(shapes[name], dtype=each.dtype, name=name)
+        for name, each in classifier.input.items()
+    }
 
 
 class _FramesAtOnce(layers.TimeDistributed):

@@ -1,4 +1,4 @@
-"""Sequences on which an export is compared with its model."""
+"""Moving lines on which an export is compared with its model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from model.moving_line import observed_frames
 from pipeline.moving_line.encodings import ENCODINGS
 from pipeline.moving_line.lines import Int64Array, Uint8Array, sample_sequences
 from pipeline.storage.tfrecord import read_records
+from trainer.exporting.exportable import NUM_SAMPLES
 from trainer.run.trained_model import TrainedModel
-
-NUM_SAMPLES = 256
 
 # A split of its own, so that no training has seen these sequences.
 _SPLIT, _SEED = "export", 0

@@ -1,0 +1,451 @@
+"""Exports of classifiers of clips, used in fresh processes that cannot import this project."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from model.frames import FrameEncoder, MeanOverTime, VideoClassifierOptions, build_video_classifier
+from pipeline.clips.definition import Clips
+from pipeline.command_line.errors import RequestError, WorkError
+from pipeline.dataset.features import ClassLabel, Feature, Tensor
+from pipeline.dataset.reader import Dataset
+from pipeline.definition import Definition
+from pipeline.generate import generate
+from tests.pipeline.clips.clip_folders import clip, write
+from tests.processes import environment
+from tests.runs import MULTIPLIES_BFLOAT16
+from tests.trainer.scenes_kind import Scenes
+from trainer.distributed.strategy import distributed
+from trainer.export import FORMAT_NAMES, main
+from trainer.exporting.formats import EXPORT_FORMATS
+from trainer.exporting.kinds import exportable_of
+from trainer.exporting.served_classifier import convertible_copy, float32_copy
+from trainer.input.split_files import read_manifest, split_files
+from trainer.run.identity import write_config
+from trainer.run.run_directory import RunDirectory
+from trainer.run.trained_model import load_trained_model
+from trainer.training.build import build_training_model
+from trainer.training.checkpoints import read_state, save_checkpoint
+from trainer.training.plan import make_plan
+from trainer.training.settings import Execution, TrainingSettings
+from trainer.training.training_state import TrainingState
+
+CLASSES = ("café au lait", "jump", "run", "swim")
+SCENES = ("day", "dusk", "night")
+
+# What a client of several exports has: arrays, and none of this project's packages.
+ALONE = """
+import json, re, sys
+for name in ("pipeline", "model", "trainer"):
+    sys.modules[name] = None
+import numpy as np
+given, answers = dict(np.load(sys.argv[1])), {}
+def inputs(run, *names):
+    return {name: given[f"{run} {name}"] for name in names}
+def keep(run, request, outputs):
+    answers.update({f"{run} {request} {name}": values for name, values in outputs.items()})
+"""
+TENSORFLOW = """
+import tensorflow as tf
+def records_of(run):
+    return [bytes(row[8 : 8 + int.from_bytes(row[:8], "little")]) for row in given[f"{run} records"]]
+for run, other in zip(sys.argv[3:], sys.argv[4:] + sys.argv[3:4]):
+    export = tf.saved_model.load(run + "/saved_model")
+    def ask(signature, **inputs):
+        outputs = export.signatures[signature](**{name: tf.constant(each) for name, each in inputs.items()})
+        return {name: each.numpy() for name, each in outputs.items()}
+    def written(request, outputs):
+        outputs["label"] = np.char.decode(outputs["label"].astype(bytes), "utf-8")
+        keep(run, request, outputs)
+    written("serving_default", ask("serving_default", **inputs(run, "frames")))
+    written("windows", ask("windows", **inputs(run, "frames", "length")))
+    frames = given[f"{run} frames"]
+    written("one frame", ask("serving_default", frames=frames[:2, :1]))
+    records, foreign = records_of(run), records_of(other)[0] if other != run else b"no record"
+    written("examples", ask("examples", examples=records))
+    names = [name.decode() for name in ask("class_names")["class_names"]]
+    assert open(run + "/saved_model/assets/class_names.txt", encoding="utf-8").read().splitlines() == names
+    answers[f"{run} class_names"] = np.array(names)
+    for signature, wrong, named in (
+        ("windows", {"frames": frames[:2], "length": np.array([0, 1], np.int32)}, "at least 1 real frame"),
+        ("windows", {"frames": frames[:1], "length": np.array([99], np.int32)}, "more than there are frames"),
+        ("examples", {"examples": [b"no record"]}, "parse|Invalid protocol"),
+        ("examples", {"examples": [b""]}, ""),  # An example without frames.
+        ("examples", {"examples": [records[0], foreign]}, ""),
+        ("examples", {"examples": [records[0][:-9]]}, ""),
+        ("serving_default", {"frames": frames[:1, :, 1:]}, "incompatible|shape"),
+        ("serving_default", {"frames": frames[:1].astype(np.float32)}, ""),
+    ):
+        try:
+            ask(signature, **wrong)
+        except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
+            assert re.search(named, str(error)), str(error)
+        else:
+            raise AssertionError(f"answered {signature} {named}")
+"""
+ONNX = """
+import onnxruntime
+for run in sys.argv[3:]:
+    session = onnxruntime.InferenceSession(run + "/model.onnx", providers=["CPUExecutionProvider"])
+    facts = {name: json.loads(fact) for name, fact in session.get_modelmeta().custom_metadata_map.items()}
+    types = {each.name: (each.type, each.shape) for each in (*session.get_inputs(), *session.get_outputs())}
+    assert types == {
+        "frames": ("tensor(uint8)", ["batch", "timesteps", *facts["frame_shape"]]),
+        "length": ("tensor(int32)", ["batch"]),
+        "probabilities": ("tensor(float)", ["batch", len(facts["class_names"])]),
+    }, types
+    frames, length = given[f"{run} frames"], given[f"{run} length"]
+    def ask(request, **inputs):
+        keep(run, request, {"probabilities": session.run(["probabilities"], inputs)[0]})
+    ask("windows", frames=frames, length=length)
+    ask("one frame", frames=frames[:2, :1], length=np.ones(2, np.int32))
+    answers[f"{run} class_names"] = np.array(facts["class_names"])
+assert not any(name.split(".")[0] in ("tensorflow", "keras") for name in sys.modules)
+"""
+LITERT = """
+from ai_edge_litert.interpreter import Interpreter
+for run in sys.argv[3:]:
+    facts = json.load(open(run + "/export-litert.json"))
+    classify = Interpreter(run + "/model.tflite").get_signature_runner()
+    shapes = {
+        name: (each["dtype"], list(each["shape_signature"]))
+        for name, each in {**classify.get_input_details(), **classify.get_output_details()}.items()
+    }
+    assert shapes == {
+        "frames": (np.uint8, [-1, facts["num_frames"], *facts["frame_shape"]]),
+        "length": (np.int32, [-1]),
+        "probabilities": (np.float32, [-1, len(facts["class_names"])]),
+    }, shapes
+    keep(run, "windows", classify(**inputs(run, "frames", "length")))
+    answers[f"{run} class_names"] = np.array(facts["class_names"])
+assert not any(name.split(".")[0] in ("tensorflow", "keras") for name in sys.modules)
+"""
+OTHERS = [name for name in FORMAT_NAMES if name != "onnx"]
+CLIENTS = {"saved_model": TENSORFLOW, "onnx": ONNX, "litert": LITERT}
+
+
+@dataclass(frozen=True)
+class LargeScenes(Scenes):
+    """Frames that are large enough for networks of `keras.applications`."""
+
+    name = "large_scenes"
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        return {"frames": Tensor("uint8", (2, 32, 32, 1), "zlib"), "scene": ClassLabel(SCENES)}
+
+    def example(self, split: str, index: int) -> Mapping[str, Any]:
+        frames = self.random(split, index).integers(0, 256, (2, 32, 32, 1), np.uint8)
+        return {"frames": frames, "scene": index % 3}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run.
+
+    Attributes:
+        settings: of the training.
+        data, directory: of the data set, and of the run.
+        classes: names of the classes.
+    """
+
+    settings: TrainingSettings
+    data: Path
+    directory: Path
+    classes: tuple[str, ...]
+
+    @cached_property
+    def classifier(self) -> keras.Model:
+        """In float32, whatever the run's precision."""
+        trained = load_trained_model(RunDirectory(str(self.directory))).classifier
+        shape = trained.input["frames"].shape[2:]
+        settings = self.settings
+        options = VideoClassifierOptions(settings.architecture or "conv", settings.temporal)
+        classifier = build_video_classifier(shape, len(self.classes), options)
+        classifier.set_weights(trained.get_weights())
+        return classifier
+
+    @cached_property
+    def records(self) -> list[bytes]:
+        dataset = Dataset.open(str(self.data))
+        return [
+            record
+            for split in ("train", "test")
+            for record in dataset.read(split, 0, min(12, dataset.num_sequences(split)))
+        ]
+
+    @cached_property
+    def windows(self) -> dict[str, npt.NDArray[Any]]:
+        """What is shown of the records, computed by NumPy and Pillow."""
+        definition = Dataset.open(str(self.data)).manifest.definition
+        stored = [_pixels(definition.decode(record)) for record in self.records]
+        pairs = [_window(frames, self.settings) for frames in stored]
+        assert len({length for _, length in pairs}) > 1
+        return {
+            "frames": np.stack([frames for frames, _ in pairs]),
+            "length": np.array([length for _, length in pairs], np.int32),
+        }
+
+    def answer(self, frames: npt.NDArray[np.uint8], length: Any = None) -> npt.NDArray[np.float32]:
+        """The Keras model's."""
+        if length is None:
+            length = np.full(len(frames), frames.shape[1], np.int32)
+        return np.asarray(self.classifier({"frames": frames, "length": length}))
+
+
+def _pixels(example: Any) -> npt.NDArray[np.uint8]:
+    if "frames" in example:
+        return np.asarray(example["frames"])
+    return np.stack([np.asarray(Image.open(io.BytesIO(image))) for image in example["video"]])
+
+
+def _window(stored: npt.NDArray[np.uint8], settings: TrainingSettings) -> tuple[npt.NDArray[np.uint8], int]:
+    """The middle frames, as many as there are; and of them the middle."""
+    assert settings.num_frames is not None
+    step = settings.frame_step
+    real = min(settings.num_frames, -(-len(stored) // step))
+    before = (len(stored) - (step * (real - 1) + 1)) // 2
+    shown = stored[before::step][:real]
+    if settings.crop_size:
+        height, width = settings.crop_size
+        top, left = (shown.shape[1] - height) // 2, (shown.shape[2] - width) // 2
+        shown = shown[:, top : top + height, left : left + width]
+    window = np.zeros((settings.num_frames, *shown.shape[1:]), np.uint8)
+    window[:real] = shown
+    return window, real
+
+
+def _initialize(settings: TrainingSettings, data: Path, directory: Path) -> None:
+    """Make a run that has a model without a training: its answers differ more from clip to clip."""
+    manifest, execution, run = read_manifest(str(data)), Execution(), RunDirectory(str(directory))
+    files = split_files(str(data), manifest, "train")
+    plan = make_plan(settings, execution, files, 1)
+    with distributed("test", execution, None, {}) as distribution:
+        classifier = build_training_model(plan, files, distribution, None).classifier
+    random = np.random.default_rng(0)
+    *weights, last, bias = classifier.get_weights()
+    classifier.set_weights([*weights, 2 * last, bias + random.normal(0, 0.1, bias.shape)])
+    directory.mkdir()
+    write_config(run, plan.settings, execution, str(data), manifest, {})
+    save_checkpoint(run.model_path, classifier, TrainingState())
+
+
+def _clips(source: Path, **settings: Any) -> Clips:
+    return Clips(source=str(source), frame_size="32x24", fps=12.0, splits="50,25,25", **settings)
+
+
+@pytest.fixture(scope="module")
+def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """Makes a run by its name, once; it has the weights of its first step."""
+    made: dict[str, Run] = {}
+    root = tmp_path_factory.mktemp("clip_exports")
+    lengths = (4, 30, 12, 44)
+    contents = {
+        f"{label}/{number}.mp4": clip(10 * place + number, lengths[number])
+        for place, label in enumerate(CLASSES)
+        for number in range(4)
+    }
+    source = write(root / "clips", contents)
+    kinds: dict[str, tuple[Callable[[], Definition], tuple[str, ...], dict[str, Any]]] = {
+        "tfds": (lambda: _clips(source), CLASSES, {"num_frames": 5, "crop": "20x12", "flip": True}),
+        "sequence_example": (
+            lambda: _clips(source, records="sequence_example", image_encoding="png"),
+            CLASSES,
+            {"num_frames": 6, "frame_step": 3, "temporal": "mean"},
+        ),
+        "own": (Scenes, SCENES, {"num_frames": 3, "precision": "mixed_bfloat16"}),
+        "application": (LargeScenes, SCENES, {"architecture": "MobileNetV2", "freeze_backbone": True}),
+    }
+
+    def make(name: str) -> Run:
+        if name not in made:
+            definition, classes, changes = kinds[name]
+            settings = TrainingSettings(batch_size=4, steps_per_epoch=1, **changes)
+            data, directory = root / name / "data", root / name / "run"
+            generate(definition(), str(data), direct_num_workers=1)
+            _initialize(settings, data, directory)
+            made[name] = Run(settings, data, directory, classes)
+        return made[name]
+
+    return make
+
+
+def _check_exports(runs: dict[str, Run], format_name: str, directory: Path) -> None:
+    """Exports of runs, used together in one fresh process, answer as the Keras models here do."""
+    given: dict[str, Any] = {}
+    for name, run in runs.items():
+        assert main(_flags(run.directory, directory / name, format_name)) == 0
+        given |= {f"{name} {each}": values for each, values in run.windows.items()}
+        rows = [len(record).to_bytes(8, "little") + record for record in run.records]
+        longest = max(map(len, rows))
+        padded = [np.frombuffer(row.ljust(longest, b"\0"), np.uint8) for row in rows]
+        given[f"{name} records"] = np.array(padded)
+    np.savez(directory / "given.npz", **given)
+    script = ALONE + CLIENTS[format_name] + "\nnp.savez(sys.argv[2], **answers)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "given.npz", "answers.npz", *runs],
+        cwd=directory,
+        env={**environment(), "PYTHONPATH": "", "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        errors="replace",  # TensorFlow logs what it could not parse.
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers = dict(np.load(directory / "answers.npz"))
+    for name, run in runs.items():
+        windows = run.windows
+        expected = {"windows": run.answer(**windows)}
+        if format_name != "litert":
+            expected["one frame"] = run.answer(windows["frames"][:2, :1])
+        if format_name == "saved_model":
+            expected |= {
+                "examples": expected["windows"],
+                "serving_default": run.answer(windows["frames"]),
+            }
+        assert tuple(answers[f"{name} class_names"]) == run.classes
+        assert expected["windows"].std(axis=0).max() > 1e-3  # Not the same for every clip.
+        for request, probabilities in expected.items():
+            found = answers[f"{name} {request} probabilities"]
+            np.testing.assert_allclose(found, probabilities, atol=2e-6, err_msg=f"{name} {request}")
+            if format_name == "saved_model":
+                tops = found.argmax(axis=-1)
+                assert answers[f"{name} {request} class"].tolist() == tops.tolist()
+                assert answers[f"{name} {request} label"].tolist() == [run.classes[top] for top in tops]
+
+
+def _flags(run: Path, output: Path, format_name: str = "saved_model") -> list[str]:
+    return [f"--model_dir={run}", f"--output_dir={output}", f"--format={format_name}"]
+
+
+def test_exports_answer_as_models_do_without_this_project(
+    tmp_path: Path, make_run: Callable[[str], Run]
+) -> None:
+    """Records of both layouts; a training with crops, one with a mean over time."""
+    runs = {name: make_run(name) for name in ("tfds", "sequence_example")}
+    _check_exports(runs, "saved_model", tmp_path)
+    document = json.loads((tmp_path / "tfds" / "export-saved_model.json").read_text())
+    assert document["class_names"] == list(runs["tfds"].classes)
+    assert document["frame_shape"] == [12, 20, 3]
+    assert (document["num_frames"], document["sampling"], document["frame_step"]) == (5, "window", 1)
+    assert document["num_sequences_compared"] == 256
+    assert document["largest_difference"] < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", FORMAT_NAMES[1:])
+def test_converters_take_both_networks(
+    tmp_path: Path, make_run: Callable[[str], Run], format_name: str
+) -> None:
+    _check_exports({name: make_run(name) for name in ("tfds", "sequence_example")}, format_name, tmp_path)
+
+
+@MULTIPLIES_BFLOAT16
+@pytest.mark.parametrize(
+    "format_name", ["onnx", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
+def test_a_model_of_half_precision_and_of_a_kind_of_ones_own_is_exported_in_float32(
+    tmp_path: Path, make_run: Callable[[str], Run], format_name: str
+) -> None:
+    _check_exports({"own": make_run("own")}, format_name, tmp_path)
+
+
+@pytest.mark.parametrize("is_converted", [False, True])
+def test_normalization_is_copied_with_its_weights(is_converted: bool) -> None:
+    """As in EfficientNet: the layer computes with tensors that it derives from its weights."""
+    frames = keras.Input((4, 4, 1))
+    normalized = keras.layers.Normalization(axis=-1, dtype="mixed_bfloat16")
+    encoder = keras.Model(frames, keras.layers.Flatten(dtype="float32")(normalized(frames)))
+    clips, length = keras.Input((None, 4, 4, 1), name="frames"), keras.Input((), dtype="int32", name="length")
+    inputs = {"frames": clips, "length": length}
+    classifier = keras.Model(inputs, MeanOverTime()(FrameEncoder(encoder)(clips), length))
+    normalized.adapt(np.array([3, 7.0] * 8).reshape(1, 4, 4, 1))
+    copy = convertible_copy(classifier, "x") if is_converted else float32_copy(classifier)
+    given = {"frames": np.full((2, 3, 4, 4, 1), 9.0), "length": np.array([1, 3])}
+    found = copy(given)["x"] if is_converted else copy(given)
+    np.testing.assert_allclose(found, np.full((2, 16), 2.0), rtol=1e-6)
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+def test_a_frozen_network_of_keras_applications_is_exported(
+    tmp_path: Path, make_run: Callable[[str], Run], format_name: str
+) -> None:
+    assert main(_flags(make_run("application").directory, tmp_path, format_name)) == 0
+    assert (tmp_path / EXPORT_FORMATS[format_name].name).exists()
+
+
+def test_one_class_name_is_one_line_of_the_asset(tmp_path: Path, make_run: Callable[[str], Run]) -> None:
+    changed = _with_config(make_run("tfds"), tmp_path, class_names=["a\nb", "run", "swim", "jump"])
+    export = exportable_of(RunDirectory(str(changed)))
+    assert export.assets() == {"class_names.txt": "a b\nrun\nswim\njump\n"}
+    assert export.facts()["class_names"][0] == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"class_names": ["cat", "dog"]}, "is of another model; restore it or train again"),
+        ({"frame_shape": None, "features": None}, "is damaged; restore it or train again"),
+        ({"features": {"video": {"kind": "smell"}}}, "is damaged; restore it or train again"),
+        ({"features": {}}, "is damaged; restore it or train again"),
+        ({"keys": 7}, "is damaged; restore it or train again"),
+    ],
+)
+def test_what_the_configuration_lacks_is_said(
+    tmp_path: Path, make_run: Callable[[str], Run], changes: dict[str, Any], named: str
+) -> None:
+    run = _with_config(make_run("tfds"), tmp_path, **changes)
+    with pytest.raises(RequestError, match=named):
+        main(_flags(run, tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_model_without_its_configuration_is_refused(tmp_path: Path, make_run: Callable[[str], Run]) -> None:
+    run = _with_config(make_run("tfds"), tmp_path)
+    (run / "config.json").unlink()
+    with pytest.raises(RequestError, match=r"config\.json: is missing, or of another run"):
+        main(_flags(run, tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("factor", "named"), [(np.nan, "are not finite numbers"), (4, "differs from the model by up to 0")]
+)
+@MULTIPLIES_BFLOAT16
+def test_a_model_that_answers_otherwise_or_not_at_all_is_not_exported(
+    tmp_path: Path, make_run: Callable[[str], Run], factor: float, named: str
+) -> None:
+    run = _with_config(make_run("own"), tmp_path)
+    path = str(run / "model.keras")
+    state, classifier = read_state(path), keras.models.load_model(path)
+    # Large features are rounded coarsely in bfloat16, in which this model computes, and its export does not.
+    classifier.set_weights([factor * weight for weight in classifier.get_weights()])
+    save_checkpoint(path, classifier, state)
+    with pytest.raises(WorkError, match=named):
+        main(_flags(run, tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+
+
+def _with_config(run: Run, directory: Path, **changes: Any) -> Path:
+    """A copy of a run, of whose data set the configuration says something else."""
+    copy = directory / "copy"
+    shutil.copytree(run.directory, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["dataset"] |= changes
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
