@@ -11,6 +11,9 @@ NUM_VALIDATION ?= 5000
 NUM_TEST ?= 10000
 EPOCHS ?= 4
 STEPS_PER_EPOCH ?= 200
+CLIPS_DIR ?= demo/clips
+NUM_CLIPS ?= 7200
+CLIPS_EPOCHS ?= 6
 
 FLINK := build/flink
 FLINK_VERSION := 1.19.3
@@ -22,7 +25,7 @@ EXTRAS := [$(if $(GPU),gpu,train)]
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo test test-slow coverage test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench breakdown figures scaling gpu seeds observations constraints clean
+.PHONY: help install install-dev demo demo-clips test test-slow coverage test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench breakdown figures scaling gpu seeds seeds-clips observations constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
@@ -40,6 +43,10 @@ $(VENV)/installed: $(VENV)/bin/python setup.py constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-demo: $(VENV)/installed
+	$(INSTALL) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/installed-gpu: $(VENV)/installed-dev
@@ -62,6 +69,27 @@ demo: install  ## Generate, train, evaluate, predict and draw; into demo/.
 	@echo "training     $(DEMO_DIR)/run/training.png, history.csv, tensorboard/"
 	@echo "metrics      $(DEMO_DIR)/metrics.json, report/report.html"
 	@echo "pictures     $(DEMO_DIR)/prediction.png, line.png, line.gif"
+
+demo-clips: $(VENV)/installed-demo  ## Write a folder of clips, then the same as demo from it; into demo/clips/.
+	@mkdir -p $(CLIPS_DIR)
+	$(RUN) examples.moving_digits --output_dir $(CLIPS_DIR)/source --num_clips $(NUM_CLIPS) --seed $(SEED)
+	$(RUN) pipeline.generate --dataset clips --source $(CLIPS_DIR)/source --output_dir $(CLIPS_DIR)/data \
+	    --frame_size 64 --channels 1 --fps 8
+	$(RUN) trainer.task --data_dir $(CLIPS_DIR)/data --model_dir $(CLIPS_DIR)/run --seed $(SEED) \
+	    --num_frames 16 --epochs $(CLIPS_EPOCHS) --batch_size 64 --learning_rate 0.002
+	$(RUN) trainer.evaluate --data_dir $(CLIPS_DIR)/data --model_dir $(CLIPS_DIR)/run --single_frame \
+	    --output $(CLIPS_DIR)/metrics.json --plots $(CLIPS_DIR)/report
+	$(RUN) trainer.predict --model_dir $(CLIPS_DIR)/run --input $(CLIPS_DIR)/source/test/clockwise --top_k 2 \
+	    --output $(CLIPS_DIR)/predictions.jsonl
+	$(RUN) trainer.predict --model_dir $(CLIPS_DIR)/run --data_dir $(CLIPS_DIR)/data --num_sequences 4 \
+	    --output $(CLIPS_DIR)/prediction.png
+	$(RUN) pipeline.preview --data_dir $(CLIPS_DIR)/data --split test --contact_sheet $(CLIPS_DIR)/contact_sheet.png
+	@echo "clips        $(CLIPS_DIR)/source/"
+	@echo "data set     $(CLIPS_DIR)/data/manifest.json"
+	@echo "model        $(CLIPS_DIR)/run/model.keras"
+	@echo "metrics      $(CLIPS_DIR)/metrics.json, report/report.html"
+	@echo "answers      $(CLIPS_DIR)/predictions.jsonl"
+	@echo "pictures     $(CLIPS_DIR)/prediction.png, contact_sheet.png"
 
 test: install-dev  ## Run the tests; under ten minutes.
 	$(RUN) pytest --numprocesses 2
@@ -118,7 +146,7 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	cp $(DEMO_DIR)/report/accuracy_by_frame.png $(DEMO_DIR)/report/robustness.png docs/images/
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
-bench: install-dev  ## Compare with TFDS, plain loops and the tutorial way; some 20 minutes, or QUICK=1.
+bench: install-dev  ## Compare with TFDS, plain loops and the tutorial way; some 40 minutes, or QUICK=1.
 	$(RUN) benchmarks.bench $(ONLY) --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
 	$(if $(QUICK)$(ONLY),,$(MAKE) figures)
 
@@ -137,6 +165,9 @@ gpu: install-dev $(if $(GPU),$(VENV)/installed-gpu)  ## Measure training, drawin
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
 	$(RUN) benchmarks.bench seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)
+
+seeds-clips: install-dev  ## Train and evaluate the demo of moving digits from several seeds; prints the accuracy of each.
+	$(RUN) benchmarks.bench clip_seeds --output_dir $(DEMO_DIR)/seeds --epochs $(CLIPS_EPOCHS) $(if $(QUICK),--quick)
 
 observations: install  ## Train and evaluate on dots, random windows and noise; prints the accuracy of each.
 	$(RUN) benchmarks.bench observations --output_dir $(DEMO_DIR)/observations

