@@ -23,7 +23,16 @@ from matplotlib.figure import Figure
 from benchmarks import sizing
 from benchmarks.results_file import results
 from benchmarks.rows import Row, rows_of, rows_to_json, table
-from benchmarks.tables import breakdown, engines, many_shards, observations, resuming, seeds, stages
+from benchmarks.tables import (
+    breakdown,
+    clip_seeds,
+    engines,
+    many_shards,
+    observations,
+    resuming,
+    seeds,
+    stages,
+)
 from pipeline.command_line.arguments import ArgumentParser
 from pipeline.command_line.program import run
 
@@ -36,6 +45,11 @@ SOURCE = "Source"
 
 FIGURE = re.compile(r"<!-- figure (?P<name>[^>]+?) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
 _OURS, _OTHERS = "#12203a", "#b3261e"
+# Results that are rows.
+_OF_ROWS = (
+    *("bench", "clips", "data-side", "training"),
+    *("clip-arrays", "clip-reading", "clip-training"),
+)
 # Rows for those who look at nothing else, by key.
 _HIGHLIGHTS = (
     *("generate-path-tfds", "generate-path-loop", "generate-frames-tfds", "read-frames"),
@@ -110,9 +124,10 @@ def _machine(name: str) -> str:
 
 
 _TABLES: dict[str, Callable[[], str]] = {
-    **{name: partial(_rows_table, name) for name in ("bench", "clips", "data-side", "training")},
+    **{name: partial(_rows_table, name) for name in _OF_ROWS},
     "highlights": lambda: table([_row(key) for key in _HIGHLIGHTS]),
     "seeds": lambda: seeds.table(results("seeds")),
+    "clip-seeds": lambda: clip_seeds.table(results("clip-seeds")),
     "observations": lambda: observations.table(results("observations")),
     "resuming": lambda: resuming.table(results("resuming")),
     "engines": lambda: engines.table(results("engines")),

@@ -21,6 +21,7 @@ down come on top.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,3 +70,22 @@ def training_bytes(network: Network, draws_frames: bool, stored_bytes: int, numb
     if not draws_frames:
         before = 3 * windows**2 * filters + 3 * windows * gates
     return 2 * (stored_bytes + number_bytes * (before + size * (gates + 2 * network.units)))
+
+
+def clip_training_operations(classifier: Any, num_frames: int) -> int:
+    """Additions and multiplications of a clip's products, forward and backward.
+
+    Of a classifier of `model.frames` with an encoder of its own and an LSTM. Backward takes twice as many as
+    forward, but for the first convolution: nothing needs the gradient of the pixels.
+    """
+    per_frame = first = features = 0
+    for layer in classifier.get_layer("encoder").encoder.layers:
+        if hasattr(layer, "kernel_size"):
+            _, height, width, filters = layer.output.shape
+            operations = 2 * height * width * filters * math.prod(layer.kernel.shape[:3])
+            per_frame += operations
+            first = first or operations
+        features = layer.output.shape[-1]
+    units: int = classifier.get_layer("lstm").units
+    per_frame += 2 * 4 * units * (features + units)
+    return num_frames * (3 * per_frame - first)

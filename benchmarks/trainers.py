@@ -20,6 +20,7 @@ from trainer.input.batches import training_batches
 from trainer.input.feeds import Part, training_part
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
 from trainer.moving_line.records import image_size_of
+from trainer.tasks.trainable_kind import trainable_kind
 from trainer.training.build import build_training_model
 from trainer.training.input_clock import InputClock
 from trainer.training.plan import make_plan
@@ -39,7 +40,7 @@ def batches_of(files: SplitFiles, batch_size: int, first_step: int = 0) -> tf.da
     return training_batches(files, batch_size=batch_size, seed=SEED, readers=readers, first_step=first_step)
 
 
-class _FirstStep(keras.callbacks.Callback):
+class FirstStep(keras.callbacks.Callback):
     """Notes something when the first step is done: what a call of `fit` has to start lies before that."""
 
     async_safe = True  # Or Keras would wait for the loss of every step.
@@ -50,7 +51,8 @@ class _FirstStep(keras.callbacks.Callback):
         self.time, self.noted = 0.0, 0.0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if not batch:
+        """See Keras; of several epochs, the first one's first step counts."""
+        if not self.time:
             self.time, self.noted = time.perf_counter(), self._note()
 
 
@@ -58,7 +60,6 @@ class Ours:
     """The trainer's model and input, by `fit`.
 
     Attributes:
-        image_size: of the sequences.
         precision: that it computes in.
         rate: sequences a second of the last call, after its first step.
         input_wait: share of that time that was spent waiting for input.
@@ -68,15 +69,20 @@ class Ours:
         self._settings = TrainingSettings(
             batch_size=batch_size, precision=precision, schedule="constant", seed=SEED
         )
-        self._files = train_files(data_dir)
+        files = train_files(data_dir)
         execution = Execution(device=device, distribution="none")
-        self._plan = make_plan(self._settings, execution, self._files, 1)
+        self._plan = make_plan(self._settings, execution, files, 1)
+        self._files = files.shown(trainable_kind(files.spec).view(self._plan.settings))
         with distributed("benchmark", execution, None, {}) as distribution:
             self.model = build_training_model(self._plan, self._files, distribution, None)
-        self.image_size = image_size_of(self._files.spec)
         self.precision = precision
         self.rate = self.input_wait = 0.0
         self._step = 0
+
+    @property
+    def image_size(self) -> int:
+        """Of the sequences, where they are moving lines."""
+        return image_size_of(self._files.spec)
 
     @property
     def needs(self) -> dict[str, int]:
@@ -93,16 +99,17 @@ class Ours:
 
     def batch(self) -> tuple[dict[str, Any], Any]:
         """Features and labels of the run's first step."""
-        features, labels = next(iter(self._batches(0)))
+        features, labels = next(iter(self.batches(0)))
         return features, labels
 
-    def _batches(self, first_step: int) -> tf.data.Dataset:
+    def batches(self, first_step: int) -> tf.data.Dataset:
+        """Endless batches as the trainer reads them, from a step on."""
         return training_part(self._files, self._settings, self._plan.readers, first_step, Part(0, 1))
 
     def train(self, steps: int) -> None:
         """Train some steps."""
-        clock, batches = InputClock(), self._batches(self._step)
-        first = _FirstStep(lambda: clock.seconds)
+        clock, batches = InputClock(), self.batches(self._step)
+        first = FirstStep(lambda: clock.seconds)
         self.model.sequence_model.fit(
             clock.timed(batches), steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[first]
         )
@@ -137,7 +144,7 @@ class Tutorial:
     def train(self, steps: int) -> None:
         """Train some steps."""
         count = steps * self._batch_size
-        first = _FirstStep(lambda: 0.0)
+        first = FirstStep(lambda: 0.0)
         train_tutorial(self.model, self._frames[:count], self._labels[:count], self._batch_size, [first])
         self.rate = (steps - 1) * self._batch_size / (time.perf_counter() - first.time)
 

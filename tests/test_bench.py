@@ -56,3 +56,14 @@ def test_figures_are_written_with_where_they_are_from(program: Program, tmp_path
 
 def test_the_comparison_measures_every_encoding() -> None:
     assert set(generation._NAMES) == set(ENCODINGS)
+
+
+def test_operations_of_a_classifier_of_clips_are_those_of_its_products() -> None:
+    from benchmarks.step_needs import clip_training_operations
+    from model.frames import VideoClassifierOptions, build_video_classifier
+
+    classifier = build_video_classifier((8, 8, 3), 2, VideoClassifierOptions("conv", units=5))
+    # Of 8x8 pixels: 4x4 places, 2x2, pooled to 1x1, and 1x1 again; products of 3x3 pixels by channels.
+    first, others = 2 * 16 * 27 * 16, 2 * (4 * 144 * 32 + 1 * 288 * 64)
+    lstm = 2 * 4 * 5 * (64 + 5)
+    assert clip_training_operations(classifier, 7) == 7 * (2 * first + 3 * (others + lstm))

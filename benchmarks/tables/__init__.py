@@ -19,6 +19,7 @@ from typing import Any
 SECTIONS = (
     *("generation", "record_size", "verification", "reading"),
     *("training", "evaluation", "memory", "zero_errors", "clips"),
+    *("clip_reading", "clip_training", "clip_arrays"),
 )
 
 
@@ -70,7 +71,8 @@ _BREAKDOWN = {
 }
 _OBSERVATIONS = {"epochs": (8, 1), "steps_per_epoch": (390, 20), "batch_size": (64, 64)}
 _SEEDS = {"num_seeds": (5, 1), "epochs": (4, 1), "steps_per_epoch": (200, 20)}
-_TENSORFLOW = ("reading", "training")
+_CLIP_SEEDS = {"num_seeds": (3, 1), "num_clips": (7_200, 400), "epochs": (6, 1)}
+_TENSORFLOW = ("reading", "training", "clip_reading", "clip_training", "clip_arrays")
 
 TABLES = {
     **{
@@ -83,6 +85,7 @@ TABLES = {
     "many_shards": Table("make scaling", {"rounds": (5, 1), "num_shards": (100_000, 1_000)}, linux=True),
     "resuming": Table("make scaling", {"rounds": (5, 1), "num_path": (6_000_000, 100_000)}, tensorflow=True),
     "seeds": Table("make seeds", _SEEDS, tensorflow=True),
+    "clip_seeds": Table("make seeds-clips", _CLIP_SEEDS),
     "observations": Table("make observations", _OBSERVATIONS, tensorflow=True),
     "gpu": Table("make gpu", _GPU),
 }
