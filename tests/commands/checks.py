@@ -4,8 +4,10 @@ import functools
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
+from pipeline.definition import KINDS, find_kind
 from tests.commands.documents import Command, blocks, commands_in_sentences, programs, read
 from tests.commands.reader import Reader
 from tests.conftest import ROOT
@@ -48,7 +50,8 @@ def _check_flags(command: Command) -> None:
     for module, words in programs(command.text):
         if (ROOT / module.partition(".")[0]).is_dir():
             flags = {word.partition("=")[0] for word in words if word.startswith("--")}
-            unknown = flags - _known_flags(module)
+            kind = words[words.index("--dataset") + 1] if "--dataset" in words else ""
+            unknown = flags - _known_flags(module) - _settings_of(kind)
             assert not unknown, f"{command.place}: {module} has no {', '.join(sorted(unknown))}"
 
 
@@ -66,6 +69,14 @@ def _known_flags(module: str) -> frozenset[str]:
     return frozenset(re.findall(r"--[\w-]+", answer.stdout)) | (
         _flags_of_beam() if module == "pipeline.generate" else frozenset()
     )
+
+
+def _settings_of(kind: str) -> frozenset[str]:
+    """The flags of a kind of data set that this project has."""
+    if kind not in KINDS:
+        return frozenset()
+    settings = fields(find_kind(kind))  # type: ignore[arg-type]  # Kinds are dataclasses.
+    return frozenset(f"--{each.name}" for each in settings)
 
 
 def _flags_of_beam() -> frozenset[str]:
