@@ -51,7 +51,9 @@ def _answers(data: Path, run: Path, views: list[FrameView]) -> tuple[np.ndarray,
     return np.mean(means, axis=0), np.array(labels)
 
 
-@pytest.mark.parametrize(("views", "crops", "size"), [(1, 1, 7), (3, 2, 64)])
+@pytest.mark.parametrize(
+    ("views", "crops", "size"), [(1, 1, 7), pytest.param(3, 2, 64, marks=pytest.mark.slow)]
+)
 def test_metrics_are_those_of_every_record(
     tmp_path: Path, balls_dir: Path, balls_run: Path, views: int, crops: int, size: int
 ) -> None:

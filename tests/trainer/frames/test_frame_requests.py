@@ -109,6 +109,7 @@ def test_crops_are_of_models_that_saw_crops(clips_dir: Path, clips_run: Path) ->
         evaluate_main([f"--data_dir={clips_dir}", f"--model_dir={clips_run}", "--crops=3"])
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_one_line(tmp_path: Path) -> None:
     data = data_sets.clips(tmp_path / "d", frame_size="32")
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(tmp_path / "a.weights.h5")
@@ -119,6 +120,7 @@ def test_weights_of_another_network_are_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_statistics_and_dropout_that_keep_no_promise_are_one_line(tmp_path: Path) -> None:
     data = data_sets.clips(tmp_path / "d", frame_size="32")
     flags = ["--architecture=EfficientNetB0", "--batch_size=4", f"--data_dir={data}"]
