@@ -34,7 +34,7 @@ from trainer.training.settings import TrainingSettings
 
 _WINDOW, _BATCH_SIZE = 16, 32
 # Clips, half of which are read again as an epoch; passes of ours over the shards a round; rounds.
-_FULL, _QUICK = (400, 10, 2), (80, 2, 1)
+_FULL, _QUICK = (200, 5, 2), (64, 2, 1)
 _OPENCV = "OpenCV to arrays in memory, as Keras' example"
 
 
