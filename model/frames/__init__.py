@@ -2,7 +2,7 @@
 
 from model.frames.encoders import ARCHITECTURES, FrameEncoder
 from model.frames.over_time import TEMPORAL, LastState, MeanOverTime
-from model.frames.video_classifier import VideoClassifierOptions, build_video_classifier
+from model.frames.video_classifier import VideoClassifierOptions, build_video_classifier, clip_inputs
 
 __all__ = [
     "ARCHITECTURES",
@@ -12,4 +12,5 @@ __all__ = [
     "MeanOverTime",
     "VideoClassifierOptions",
     "build_video_classifier",
+    "clip_inputs",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
@@ -39,6 +40,22 @@ class VideoClassifierOptions:
     is_frozen: bool = False
 
 
+def clip_inputs(num_frames: int | None, frame_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Symbolic inputs of a classifier of clips.
+
+    Args:
+        num_frames: timesteps; None for any number.
+        frame_shape: (height, width, channels).
+
+    Returns:
+        ``{"frames": uint8 (batch, timesteps, H, W, C), "length": int32 (batch,)}``.
+    """
+    return {
+        "frames": layers.Input((num_frames, *frame_shape), dtype="uint8", name="frames"),
+        "length": layers.Input((), dtype="int32", name="length"),
+    }
+
+
 def build_video_classifier(
     frame_shape: tuple[int, int, int], num_classes: int, options: VideoClassifierOptions
 ) -> keras.Model:
@@ -60,21 +77,20 @@ def build_video_classifier(
     use_cudnn = options.use_cudnn
     if use_cudnn is None:
         use_cudnn = False if by_xla() else "auto"
-    frames = layers.Input((None, *frame_shape), dtype="uint8", name="frames")
-    length = layers.Input((), dtype="int32", name="length")
+    inputs = clip_inputs(None, frame_shape)
     encoder = FrameEncoder(
         build_encoder(options.architecture, frame_shape, dtype, options.weights), dtype=dtype, name="encoder"
     )
     # Also of the encoder's own layers: they are not asked whether they train where it does not.
     encoder.trainable = not options.is_frozen
-    answers = encoder(frames)
+    answers = encoder(inputs["frames"])
     if options.temporal == "lstm":
         lstm = ProjectedLSTM(
             options.units, return_sequences=True, dtype=dtype, use_cudnn=use_cudnn, name="lstm"
         )
-        answers = LastState(dtype=dtype, name="last_state")(lstm(answers), length)
+        answers = LastState(dtype=dtype, name="last_state")(lstm(answers), inputs["length"])
     else:
-        answers = MeanOverTime(dtype=dtype, name="mean")(answers, length)
+        answers = MeanOverTime(dtype=dtype, name="mean")(answers, inputs["length"])
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(answers)
     probabilities = layers.Activation("softmax", dtype="float32", name="probabilities")(logits)
-    return keras.Model({"frames": frames, "length": length}, probabilities, name="video_classifier")
+    return keras.Model(inputs, probabilities, name="video_classifier")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model import answers_by_frame, copy_weights
+from model.frames import clip_inputs
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.progress import Progress
 from trainer.evaluation.n_classes.by_share import NUM_SHARES
@@ -106,10 +107,7 @@ class ClassJudge(Judge):
             return
         self._every_frame = answers_by_frame(classifier)
         shape = self._view.shown_shape(self._files.spec.frame_shape)
-        inputs = {
-            "frames": keras.Input((self._view.num_frames, *shape), dtype="uint8", name="frames"),
-            "length": keras.Input((), dtype="int32", name="length"),
-        }
+        inputs = clip_inputs(self._view.num_frames, shape)
         model = keras.Model(inputs, self._every_frame(inputs), name="video_classifier")
         self._model = compile_for_inference(model)
 

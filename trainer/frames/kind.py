@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from model import logits_of
-from model.frames import ARCHITECTURES, VideoClassifierOptions, build_video_classifier
+from model.frames import ARCHITECTURES, VideoClassifierOptions, build_video_classifier, clip_inputs
 from model.frames.encoders import application_names
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.manifest import Manifest
@@ -19,7 +19,7 @@ from trainer.evaluation.n_classes.slicings import clip_slicings
 from trainer.evaluation.slices import Slicing
 from trainer.frames.judge import ClassJudge
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.input.frame_records import FrameRecords
+from trainer.input.frame_records import FrameRecords, stored_labels
 from trainer.input.frame_view import WINDOW, FrameView
 from trainer.input.records import ExampleRecords
 from trainer.input.split_files import SplitFiles
@@ -114,10 +114,7 @@ class FramesKind(TrainableKind):
                 f"{flags}: cannot be made for frames of {shape[1]}x{shape[0]} pixels"
                 f" ({one_line(error)[:200]})"
             ) from error
-        inputs = {
-            "frames": keras.Input((view.num_frames, *shape), dtype="uint8", name="frames"),
-            "length": keras.Input((), dtype="int32", name="length"),
-        }
+        inputs = clip_inputs(view.num_frames, shape)
         weights = None
         if settings.class_weights is not None:
             weights = balanced_weights(_counts(files))
@@ -210,10 +207,8 @@ def _counts(files: SplitFiles) -> list[int]:
         RequestError: if a class has none.
     """
     names = files.spec.class_names
-    view = FrameView(1, is_single=True)
-    records = FrameRecords(files.spec, view)
     counts = np.zeros(len(names), np.int64)
-    for labels in records.labels(tf.constant(files.paths)).batch(_COUNTED_AT_ONCE).as_numpy_iterator():
+    for labels in stored_labels(files.spec, files.paths).batch(_COUNTED_AT_ONCE).as_numpy_iterator():
         counts += np.bincount(labels, minlength=len(names))
     if not counts.all():
         missing = names[int(counts.argmin())]

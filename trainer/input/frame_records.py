@@ -12,6 +12,7 @@ int32 (batch,), frames of the record. Labels: as `trainer.input.records.Records.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,20 +59,6 @@ class FrameRecords(ExampleRecords):
 
         windows = chunks.unbatch().enumerate().map(window, usable_cores())
         return windows.batch(batch_size, drop_remainder).prefetch(2)
-
-    def labels(self, paths: tf.Tensor) -> tf.data.Dataset:
-        """Numbers of the classes of all records, int64 (), without their frames."""
-        target = self._spec.target
-        assert target is not None
-        feature = tf.io.FixedLenFeature([], tf.int64)
-
-        def label(message: tf.Tensor) -> tf.Tensor:
-            if not self._spec.keys:
-                return tf.io.parse_single_example(message, {target: feature})[target]
-            key = self._spec.keys[target]
-            return tf.io.parse_single_sequence_example(message, {key: feature})[0][key]
-
-        return tf.data.TFRecordDataset(paths).map(label, usable_cores())
 
     def check(self, payload: bytes) -> None:
         """See `Records.check`."""
@@ -148,6 +135,26 @@ class FrameRecords(ExampleRecords):
             length,
             stored_length,
         )
+
+
+def stored_labels(spec: DatasetSpec, paths: Sequence[str]) -> tf.data.Dataset:
+    """Numbers of the classes of all records of shards, int64 (), without their frames.
+
+    Args:
+        spec: of a data set with a target.
+        paths: of the shards.
+    """
+    target = spec.target
+    assert target is not None
+    key = spec.keys.get(target, target)
+    schema = {key: tf.io.FixedLenFeature([], tf.int64)}
+
+    def label(message: tf.Tensor) -> tf.Tensor:
+        if spec.keys:
+            return tf.io.parse_single_sequence_example(message, schema)[0][key]
+        return tf.io.parse_single_example(message, schema)[key]
+
+    return tf.data.TFRecordDataset(list(paths)).map(label, usable_cores())
 
 
 def decoded_image(image: tf.Tensor, shape: tuple[int, int, int], encoding: str) -> tf.Tensor:

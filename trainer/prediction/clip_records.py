@@ -58,8 +58,8 @@ class RecordDecoder:
         """
         spec, manifest = self._spec, self._manifest
         # The module of a kind of one's own need not be there.
-        is_built_in = manifest.kind in KINDS
-        example = manifest.definition.decode(payload) if is_built_in else decode(spec.features, payload)
+        has_module = manifest.kind in KINDS
+        example = manifest.definition.decode(payload) if has_module else decode(spec.features, payload)
         stored, feature = example[spec.input], spec.features[spec.input]
 
         def frame(number: int) -> Frame:
@@ -71,7 +71,7 @@ class RecordDecoder:
                 reason = one_line(error)[:120]
                 raise WorkError(f"{where}: frame {number} cannot be decoded ({reason})") from error
 
-        start = int(example["timestamp"][0]) / _MICROSECONDS if is_built_in else 0.0
+        start = int(example["timestamp"][0]) / _MICROSECONDS if "timestamp" in example and has_module else 0.0
         assert spec.target is not None
         return StoredClip(file, index, len(stored), frame, int(example[spec.target]), start)
 

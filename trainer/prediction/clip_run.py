@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from model.frames import clip_inputs
 from pipeline.command_line.errors import RequestError
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.evaluation.scoring import answers_in_order
@@ -81,11 +82,7 @@ class ClipRun:
 
     def _model(self) -> keras.Model:
         classifier = load_trained_model(self.run).classifier
-        shape = self.view.num_frames, *self.view.shown_shape(self.form.shape)
-        inputs = {
-            "frames": keras.Input(shape, dtype="uint8", name="frames"),
-            "length": keras.Input((), dtype="int32", name="length"),
-        }
+        inputs = clip_inputs(self.view.num_frames, self.view.shown_shape(self.form.shape))
         return compile_for_inference(keras.Model(inputs, classifier(inputs), name="video_classifier"))
 
 

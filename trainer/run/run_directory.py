@@ -21,6 +21,10 @@ from trainer.run.tensorflow_files import error_reason, remove_temporary_files
 _CHECKPOINT = re.compile(r"step-(\d{8,})\.keras")
 
 
+# What kinds of data sets add to a run's request; see `TrainableKind.identity`.
+_IDENTITY = ("image_size", "frame_shape", "class_names")
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """The directory of a run.
@@ -114,11 +118,7 @@ class RunDirectory:
             config = json.loads(tf.io.gfile.GFile(self.config_path).read())
             dataset = config["dataset"]
             _ = dataset["train_content_sha256"]
-            if "frame_shape" in dataset:
-                identity = {name: dataset[name] for name in ("frame_shape", "class_names")}
-            else:
-                _ = dataset["seed"]
-                identity = {"image_size": dataset["image_size"]}
+            identity = {name: dataset[name] for name in _IDENTITY if name in dataset}
             return {
                 **config["settings"],
                 **identity,

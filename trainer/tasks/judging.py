@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from trainer.run.trained_model import TrainedModel
 
@@ -30,10 +30,6 @@ class JudgingRequest:
     views: int | None = None
     crops: int | None = None
     single_frame: bool = False
-
-
-class Evidence(Protocol):
-    """Answers that were collected, from which pictures are drawn."""
 
 
 @dataclass(frozen=True)

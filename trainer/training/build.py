@@ -58,7 +58,7 @@ def build_training_model(
         networks = kind.networks(settings, files)
         classifier, metrics = networks.classifier, networks.metrics
         optimizer = make_optimizer(settings, plan.num_steps)
-    check_resumable(classifier, distribution)
+    _check_resumable(classifier, distribution)
     # Construct outside of `scope()`: Keras remembers the strategy at construction; without one it uses fit's.
     model = distribution.model_class(networks.inputs, networks.logits, name="sequence_classifier")
     with distribution.scope():
@@ -79,7 +79,7 @@ def build_training_model(
     return TrainingModel(model, classifier, totals, kind.described(model))
 
 
-def check_resumable(classifier: keras.Model, distribution: Distribution) -> None:
+def _check_resumable(classifier: keras.Model, distribution: Distribution) -> None:
     """Check that a training of a network keeps its promises.
 
     Raises:
@@ -95,6 +95,6 @@ def check_resumable(classifier: keras.Model, distribution: Distribution) -> None
     replicas = distribution.num_replicas * distribution.num_processes
     if replicas > 1 and any(isinstance(layer, keras.layers.BatchNormalization) for layer in found):
         raise RequestError(
-            f"--architecture: this network has BatchNormalization, whose statistics would differ between"
+            "--architecture: this network has BatchNormalization, whose statistics would differ between"
             f" {replicas} replicas; add --freeze_backbone, or train on one device"
         )

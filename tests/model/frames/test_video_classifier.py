@@ -10,6 +10,7 @@ from keras import layers
 from model import answers_by_frame, logits_of
 from model.frames import FrameEncoder, LastState, VideoClassifierOptions, build_video_classifier
 from model.frames.encoders import build_encoder
+from tests.runs import MULTIPLIES_BFLOAT16
 
 SHAPE, CLASSES = (18, 26, 3), 5
 RANDOM = np.random.default_rng(3)
@@ -71,17 +72,21 @@ def test_the_mean_does_not_see_the_order_and_the_lstm_does() -> None:
     assert abs(lstm.predict_on_batch(whole) - lstm.predict_on_batch(backward)).max() > 1e-4
 
 
-def test_a_saved_model_is_the_same(tmp_path: Path) -> None:
-    for options in ({}, {"temporal": "mean", "precision": "mixed_bfloat16"}):
-        model = _built(**options)
-        model.save(tmp_path / "model.keras")
-        again = keras.models.load_model(tmp_path / "model.keras")
-        np.testing.assert_array_equal(again.predict_on_batch(CLIPS), model.predict_on_batch(CLIPS))
-        logits = logits_of(again).predict_on_batch(CLIPS)
-        softmax = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
-        np.testing.assert_allclose(softmax, model.predict_on_batch(CLIPS), atol=1e-6)
+@pytest.mark.parametrize(
+    "options",
+    [{}, pytest.param({"temporal": "mean", "precision": "mixed_bfloat16"}, marks=MULTIPLIES_BFLOAT16)],
+)
+def test_a_saved_model_is_the_same(tmp_path: Path, options: dict[str, str]) -> None:
+    model = _built(**options)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict_on_batch(CLIPS), model.predict_on_batch(CLIPS))
+    logits = logits_of(again).predict_on_batch(CLIPS)
+    softmax = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+    np.testing.assert_allclose(softmax, model.predict_on_batch(CLIPS), atol=1e-6)
 
 
+@MULTIPLIES_BFLOAT16
 def test_half_precision_keeps_weights_and_answers_float32() -> None:
     model = _built(precision="mixed_bfloat16")
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}

@@ -13,7 +13,7 @@ from pipeline.dataset.reader import Dataset
 from tests.trainer.frames import data_sets
 from trainer.input.batches import sequential_batches
 from trainer.input.feeds import Part, num_validation_batches, training_part, validation_part
-from trainer.input.frame_records import FrameRecords
+from trainer.input.frame_records import stored_labels
 from trainer.input.frame_view import FrameView
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
 from trainer.training.settings import TrainingSettings
@@ -155,8 +155,7 @@ def test_validation_weighs_every_record_once(directory: Path) -> None:
 
 def test_labels_are_counted_without_frames(directory: Path) -> None:
     files = _files(directory)
-    records = FrameRecords(files.spec, VIEW)
-    found = list(records.labels(tf.constant(files.paths)).as_numpy_iterator())
+    found = list(stored_labels(files.spec, files.paths).as_numpy_iterator())
     assert found == [label for _, label, _ in _stored(directory, "train")]
 
 
