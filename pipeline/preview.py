@@ -12,6 +12,7 @@ from pipeline.command_line.arguments import ArgumentParser, non_negative_int, pa
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
 from pipeline.command_line.setting_flags import add_dataset_flag, add_setting_flags, kind_of, settings_given
+from pipeline.dataset.caption_statistics import caption_lines
 from pipeline.dataset.reader import Dataset
 from pipeline.definition import Definition
 from pipeline.pictures.contact_sheet import MAX_PER_CLASS, choose_tiles, class_names, draw_contact_sheet
@@ -104,24 +105,31 @@ def preview_contact_sheet(
     draw_contact_sheet(tiles, title, output, definition.palette)
 
 
-def preview_statistics(output: str, data_dir: str) -> None:
+def preview_statistics(output: str, data_dir: str) -> list[str]:
     """Draw the statistics in a data set's manifest.
 
     Args:
         output: path of the picture; not a ``.gif``.
         data_dir: directory of the data set.
 
+    Returns:
+        Statistics of captions, as lines of text; see `caption_lines`.
+
     Raises:
         RequestError: if the request is wrong; nothing is written then.
+        WorkError: if there are captions, and a shard is damaged or missing.
     """
     check_picture_path(output, _STILL_TYPES, "--statistics")
-    manifest = Dataset.open(data_dir).manifest
+    dataset = Dataset.open(data_dir)
+    manifest = dataset.manifest
+    lines = caption_lines(dataset)
     splits = {name: manifest.statistics(name) for name in manifest.splits}
     manifest.definition.at(data_dir).draw_statistics(splits, output)
+    return lines
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse the arguments, draw, print the paths of the pictures; returns the exit code."""
+    """Parse the arguments, draw, print the pictures' paths and caption statistics; returns the exit code."""
     parser = ArgumentParser(
         PROGRAM,
         "Draw sequences, as frames side by side or moving as a GIF; a contact sheet of a data set's classes;"
@@ -160,8 +168,8 @@ def main(arguments: Sequence[str]) -> int:
         if getattr(flags, name) is not None and flags.data_dir is None:
             parser.error(f"--{name} needs a data set: give --data_dir")
     if flags.statistics is not None:
-        preview_statistics(flags.statistics, flags.data_dir)
-        print(flags.statistics)
+        lines = preview_statistics(flags.statistics, flags.data_dir)
+        print("\n".join([*lines, flags.statistics]))
     if flags.contact_sheet is not None:
         preview_contact_sheet(
             flags.contact_sheet,

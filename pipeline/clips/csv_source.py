@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.clips.media_files import is_text
 from pipeline.clips.split_choice import SPLIT_NAMES
 from pipeline.command_line.errors import RequestError
+from pipeline.dataset.captions import normalised
 
 COLUMNS = ("path", "label", "start", "end", "split", "group", "caption")
 # Times beyond this are a mistake of the unit; 12 days.
@@ -25,7 +26,8 @@ class Row:
     Attributes:
         line: number of its line in the file, from 1.
         path: path as it is written.
-        label, start, end, split, group, caption: see `pipeline.clips.sources.Source`; None where empty.
+        label, start, end, split, group: see `pipeline.clips.sources.Source`; None where empty.
+        caption: words as `pipeline.dataset.captions.normalised` returns them; None where empty.
     """
 
     line: int
@@ -82,6 +84,13 @@ def _rows(reader: Any, where: str) -> Iterator[Row]:
             if not is_text(value := values.get(name) or ""):
                 raise RequestError(
                     f"--source {where}: line {line}: {name} {value!r} has characters that are no text"
+                )
+        if (caption := values.get("caption")) is not None:
+            values["caption"] = normalised(caption)
+            if not values["caption"]:
+                raise RequestError(
+                    f"--source {where}: line {line}: caption {caption[:40]!r} has no word; write words or"
+                    " leave it empty"
                 )
         path = values.pop("path")
         if path is None:

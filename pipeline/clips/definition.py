@@ -211,7 +211,7 @@ class Clips(Definition):
             root=files.absolute(self.root) if self.root else "",
             source_files=listing.digest,
             classes=tuple(sorted(labels)),
-            has_captions=any(each.captions for each in listing.sources),
+            has_captions=bool(listing.sources[0].captions),
         )
         listed._check_classes(listing)
         return listed

@@ -25,6 +25,7 @@ class SourceFacts:
             (frames divided by seconds), and by codec.
         reasons: numbers of clips that are not used, or not to their end, by reason; numbers in a reason are
             replaced by N.
+        words: by split, the number of words of every caption of a clip that is used.
     """
 
     seconds: Mapping[str, list[float]]
@@ -33,11 +34,12 @@ class SourceFacts:
     rates: Counter[str]
     codecs: Counter[str]
     reasons: Counter[str]
+    words: Mapping[str, list[int]]
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> SourceFacts:
         """The facts of an index's entries."""
-        found = cls({}, {}, Counter(), Counter(), Counter(), Counter())
+        found = cls({}, {}, Counter(), Counter(), Counter(), Counter(), {})
         for entry in entries:
             if reason := entry.reason or entry.damage:
                 found.reasons[re.sub(r"\d+", "N", reason)] += 1
@@ -46,6 +48,8 @@ class SourceFacts:
             facts, split = entry.facts, entry.source.split or ""
             found.seconds.setdefault(split, []).append(_seconds(entry))  # type: ignore[attr-defined]
             found.brightness.setdefault(split, []).append(entry.brightness)  # type: ignore[attr-defined]
+            for caption in entry.source.captions:
+                found.words.setdefault(split, []).append(len(caption.split()))  # type: ignore[attr-defined]
             found.sizes[f"{facts['width']}x{facts['height']}"] += 1
             found.codecs[facts["codec"]] += 1
             if facts["seconds"]:

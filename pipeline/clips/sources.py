@@ -38,7 +38,7 @@ class Source:
         split: name of its split; None if it is to be chosen.
         group: clips of a group stay in one split; None: those of equal content.
         start, end: the part of the file in seconds, as decimal numbers; None: from its start, to its end.
-        captions: descriptions in words.
+        captions: descriptions in words, as `pipeline.dataset.captions.normalised` returns them.
     """
 
     path: str
@@ -334,11 +334,12 @@ def _grouped(sources: list[Source], pattern: str) -> list[Source]:
 
 def _check(source: str, sources: list[Source]) -> None:
     """Check what must hold for all clips, or for none."""
-    for what in ("label", "split", "group"):
-        without = [each.name for each in sources if getattr(each, what) is None]
+    for attribute in ("label", "split", "group", "captions"):
+        without = [each.name for each in sources if getattr(each, attribute) in (None, ())]
         if without and len(without) < len(sources):
             raise RequestError(
-                f"--source {source}: {without[0]} has no {what}, others have one; give all or none"
+                f"--source {source}: {without[0]} has no {attribute.removesuffix('s')}, others have one; give"
+                " all or none"
             )
     if sources[0].split is not None and sources[0].group is not None:
         splits: dict[str, str] = {}
@@ -353,5 +354,5 @@ def _check(source: str, sources: list[Source]) -> None:
     names = Counter(each.name for each in sources)
     if repeated := [name for name, count in names.items() if count > 1]:
         raise RequestError(f"--source {source}: {repeated[0]} is named twice")
-    if sources[0].label is None and not any(each.captions for each in sources):
+    if sources[0].label is None and not sources[0].captions:
         raise RequestError(f"--source {source}: gives the clips neither a label nor a caption; add a column")

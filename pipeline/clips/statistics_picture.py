@@ -32,8 +32,9 @@ def draw_statistics(splits: Mapping[str, Statistics], facts: SourceFacts, path: 
     """Draw the statistics of clips.
 
     Above, the clips and the records of every class, by split: as bars, or, of more than 40 classes, as the
-    numbers in descending order. Below, the clips' seconds and brightness by split, and how many are of each
-    size, frame rate and codec, and cannot be used for which reason.
+    numbers in descending order. Below, the clips' seconds and brightness and, if there are captions, their
+    words by split, and how many clips are of each size, frame rate and codec, and cannot be used for which
+    reason.
 
     Args:
         splits: statistics by split; they must be `ClipStatistics`.
@@ -63,9 +64,11 @@ def draw_statistics(splits: Mapping[str, Statistics], facts: SourceFacts, path: 
         axes.set_title(what, loc="left", weight="bold")
         (_draw_bars if is_few else _draw_curves)(axes, counts)
         axes.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=3, frameon=False, borderaxespad=0)
-    seconds, brightness = middle.subplots(1, 2)
-    _draw_histogram(seconds, "seconds of a clip", facts.seconds)
-    _draw_histogram(brightness, "brightness of a clip, 0 to 255", facts.brightness)
+    seconds, brightness, *words = middle.subplots(1, 3 if facts.words else 2)
+    _draw_histogram(seconds, "seconds of a clip", facts.seconds, "clips")
+    _draw_histogram(brightness, "brightness of a clip, 0 to 255", facts.brightness, "clips")
+    for axes in words:
+        _draw_histogram(axes, "words of a caption", facts.words, "captions")
     for axes, (title, found) in zip(
         lower.subplots(1, 4, width_ratios=(1, 1, 1, 2.8)), rows.items(), strict=True
     ):
@@ -117,8 +120,8 @@ def _draw_curves(axes: Axes, counts: Mapping[str, Mapping[str, int]]) -> None:
     axes.set_xlabel(f"{len(totals):,} classes, by number")
 
 
-def _draw_histogram(axes: Axes, title: str, values: Mapping[str, Sequence[float]]) -> None:
-    """How many clips have which value; the splits' bars stand upon each other."""
+def _draw_histogram(axes: Axes, title: str, values: Mapping[str, Sequence[float]], what: str) -> None:
+    """How many clips or captions have which value; the splits' bars stand upon each other."""
     splits = [name for name in _COLORS if values.get(name)]
     axes.hist(
         [values[name] for name in splits],
@@ -128,7 +131,7 @@ def _draw_histogram(axes: Axes, title: str, values: Mapping[str, Sequence[float]
         label=splits,
     )
     axes.set_title(title, loc="left", weight="bold")
-    axes.set_ylabel("clips")
+    axes.set_ylabel(what)
 
 
 def _draw_rows(axes: Axes, title: str, counts: Counter[str], most: int) -> None:

@@ -12,11 +12,11 @@ from pipeline.command_line.arguments import non_negative_int, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.block import Block
 from pipeline.dataset.content_digest import Contents, pieces
-from pipeline.dataset.features import ClassLabel, Feature, Tensor
+from pipeline.dataset.features import ClassLabel, Feature, Tensor, Text
 from pipeline.dataset.shard_plan import check_num_shards
 from pipeline.dataset.statistics import ChiSquaredTest, Statistics
 from pipeline.definition import Definition, setting
-from pipeline.moving_line.encodings import ENCODINGS, Encoding
+from pipeline.moving_line.encodings import CAPTIONED_FRAMES, ENCODINGS, Encoding
 from pipeline.moving_line.lines import (
     CLASS_NAMES,
     DEFINITION_VERSION,
@@ -44,6 +44,7 @@ class MovingLine(Definition):
         encoding: encoding of the records: "path" or "frames".
         num_train, num_validation, num_test: number of sequences by split, at least 1 each.
         sequences_per_shard: largest number of sequences in a shard; None: chosen automatically.
+        captions: whether the records have a caption; only those of frames can.
 
     Raises:
         RequestError: if a setting is wrong; the message names its flag.
@@ -73,6 +74,7 @@ class MovingLine(Definition):
         "the most sequences in a shard (default: 16 shards a split, more beyond 128 MiB a shard)",
         type=positive_int,
     )
+    captions: bool = setting(False, "of frames: each record says in words which way its line grows")
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -84,20 +86,23 @@ class MovingLine(Definition):
             )
         if self.encoding not in ENCODINGS:
             raise RequestError(f"--encoding {self.encoding}: give one of {', '.join(ENCODINGS)}")
+        if self.captions and not ENCODINGS[self.encoding].may_have_caption:
+            raise RequestError(f"--captions: records of {self.encoding} have none; add --encoding frames")
         super().__post_init__()
         check_num_shards(self.num_sequences, self.record_bytes, self.sequences_per_shard)
 
     @property
     def codec(self) -> Encoding:
         """The encoding of the records."""
-        return ENCODINGS[self.encoding]
+        return CAPTIONED_FRAMES if self.captions else ENCODINGS[self.encoding]
 
     @property
     def features(self) -> Mapping[str, Feature]:
         """See `Definition.features`."""
         codec = self.codec
         sequence = Tensor("uint8", codec.shape(self.image_size), codec.tfds_encoding)
-        return {codec.feature: sequence, "label": ClassLabel(CLASS_NAMES)}
+        caption = {"caption": Text(is_list=True)} if self.captions else {}
+        return {codec.feature: sequence, "label": ClassLabel(CLASS_NAMES), **caption}
 
     @property
     def record_bytes(self) -> int:
@@ -147,9 +152,13 @@ class MovingLine(Definition):
         return super().frames(example)
 
     def caption(self, example: Mapping[str, Any]) -> str:
-        """See `Definition.caption`: the class and the start row."""
+        """See `Definition.caption`: the class, the start row, and the stored caption."""
         row = example["path"][0] if "path" in example else example["frames"][0].any(axis=(1, 2)).argmax()
-        return f"{super().caption(example)}, from row {row}"
+        return ", ".join([f"{super().caption(example)}, from row {row}", *example.get("caption", ())])
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Definition.to_json`; ``captions`` only if True: data sets without keep their fingerprints."""
+        return {name: value for name, value in super().to_json().items() if name != "captions" or value}
 
     def draw_statistics(self, splits: Mapping[str, Statistics], path: str) -> None:
         """See `Definition.draw_statistics`: shares beside the definition's probabilities."""

@@ -1,13 +1,15 @@
 """The two encodings of sequences as TFRecords: one ``tf.train.Example`` per sequence.
 
 - ``path``: features ``path`` (uint8 of shape (S,) as S raw bytes) and ``label`` (int64).
-- ``frames``: features ``frames`` (uint8 of shape (S, S, S, 1), zlib-compressed) and ``label``.
+- ``frames``: features ``frames`` (uint8 of shape (S, S, S, 1), zlib-compressed) and ``label``, and on request
+  ``caption``, the text of `CAPTIONS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -25,6 +27,9 @@ from pipeline.moving_line.path_records import path_records
 from pipeline.storage.tf_example import decode_example, encode_example
 from pipeline.storage.tfrecord import frame_record
 
+# By label; normalised, see `pipeline.dataset.captions`.
+CAPTIONS = tuple(f"a line grows to the {name}" for name in CLASS_NAMES)
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -39,6 +44,7 @@ class Encoding:
         decode: (the feature's bytes, label, S) -> path uint8 (S,).
         record_bytes: S -> size of a record, framing included: exact, or an estimate.
         libraries: S -> versions, by name, of the libraries that decide the bytes of a record.
+        may_have_caption: whether a record may have the feature ``caption``.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Encoding:
     decode: Callable[[bytes, int, int], Uint8Array]
     record_bytes: Callable[[int], int]
     libraries: Callable[[int], dict[str, str]]
+    may_have_caption: bool = False
 
     def decode_record(self, payload: bytes, image_size: int) -> tuple[Uint8Array, int]:
         """Path, uint8 of shape (S,), and label, 0 or 1, of one record.
@@ -58,7 +65,8 @@ class Encoding:
                 allowed by the definition.
         """
         features = decode_example(payload)
-        if set(features) != {self.feature, "label"}:
+        optional = {"caption"} if self.may_have_caption else set()
+        if set(features) - optional != {self.feature, "label"}:
             raise ValueError(f"features {sorted(features)}, expected {[self.feature, 'label']}")
         if any(len(values) != 1 for values in features.values()):
             raise ValueError("a feature does not hold one value")
@@ -67,6 +75,8 @@ class Encoding:
             raise ValueError("a feature is of the wrong kind")
         if label not in range(len(CLASS_NAMES)):
             raise ValueError(f"label {label}, expected 0 or 1")
+        if "caption" in features and features["caption"][0] != CAPTIONS[label].encode():
+            raise ValueError(f"caption {features['caption'][0]!r}, expected {CAPTIONS[label]!r}")
         path = self.decode(content, label, image_size)
         check_sequences(path[None], np.array([label]))
         return path, label
@@ -82,11 +92,11 @@ def _decode_path(content: bytes, label: int, image_size: int) -> Uint8Array:
     return np.frombuffer(content, np.uint8)
 
 
-def _encode_frames(paths: Uint8Array, labels: Int64Array) -> bytes:
-    contents = compress_frames(paths, labels)
+def _encode_frames(paths: Uint8Array, labels: Int64Array, has_caption: bool = False) -> bytes:
+    captions = [{"caption": [text.encode()]} if has_caption else {} for text in CAPTIONS]
     return b"".join(
-        frame_record(encode_example({"frames": content, "label": label}))
-        for content, label in zip(contents, labels.tolist(), strict=True)
+        frame_record(encode_example({"frames": content, "label": label, **captions[label]}))
+        for content, label in zip(compress_frames(paths, labels), labels.tolist(), strict=True)
     )
 
 
@@ -133,5 +143,13 @@ ENCODINGS = {
         decode=_decode_frames,
         record_bytes=_frames_record_bytes,
         libraries=compressing_libraries,
+        may_have_caption=True,
     ),
 }
+
+# The encoding ``frames`` with captions. Its records are read as those without.
+CAPTIONED_FRAMES = replace(
+    ENCODINGS["frames"],
+    encode=partial(_encode_frames, has_caption=True),
+    record_bytes=lambda size: _frames_record_bytes(size) + 41,
+)

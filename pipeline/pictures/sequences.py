@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,11 +10,12 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 
 from pipeline.command_line.errors import RequestError
 from pipeline.pictures.files import save_atomically
-from pipeline.pictures.text import plain_text
+from pipeline.pictures.text import plain_text, wrapped
 
 # Frames of a sequence: uint8 (T, H, W, C) with C = 1 or 3.
 Video = npt.NDArray[np.uint8]
@@ -23,7 +23,11 @@ Video = npt.NDArray[np.uint8]
 MAX_SEQUENCES = 64  # More would be too small to see.
 _GIF_FRAMES_PER_SECOND = 12
 _INCHES_PER_FRAME = 1.3
-_TITLE_LETTERS = 32  # In a line above an animation.
+_LINE_INCHES = 0.17  # Height of another line of a title.
+_STRIP_FONT = FontProperties(size=10, weight="bold")
+_ANIMATION_FONT = FontProperties(size=9)
+_ANIMATION_INCHES, _ANIMATION_LINES = 2.2, 1  # Width of a video, and lines of its title that fit above it.
+_MIN_COLUMNS = 3  # Titles of narrower strips would have a word a line.
 
 
 def check_num_sequences(count: int) -> None:
@@ -66,14 +70,18 @@ def draw_sequences(
 def _draw_strips(
     videos: Sequence[Video], titles: Sequence[str], path: str, num_frames: int, palette: Sequence[str] | None
 ) -> None:
-    rows, columns = len(videos), min(num_frames, max(map(len, videos)))
-    figure = Figure(
-        figsize=(_INCHES_PER_FRAME * columns, (_INCHES_PER_FRAME + 0.45) * rows), layout="constrained"
-    )
-    strips = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+    rows, columns = len(videos), max(_MIN_COLUMNS, min(num_frames, max(map(len, videos))))
+    width = _INCHES_PER_FRAME * columns
+    titles = [wrapped(title, 0.97 * width, _STRIP_FONT) for title in titles]
+    heights = [
+        _INCHES_PER_FRAME + 0.45 + _LINE_INCHES * title.count("\n")
+        for _, title in zip(videos, titles, strict=True)
+    ]
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    strips = figure.subfigures(rows, 1, squeeze=False, height_ratios=heights)[:, 0]
     for strip, title, video in zip(strips, titles, videos, strict=True):
         shown = np.linspace(0, len(video) - 1, min(num_frames, len(video))).round().astype(int)
-        strip.suptitle(title, fontsize=10, x=0.01, ha="left", weight="bold")
+        strip.suptitle(title, fontproperties=_STRIP_FONT, x=0.01, ha="left")
         places = strip.subplots(1, columns, squeeze=False)[0]
         for axes in places[len(shown) :]:
             axes.set_axis_off()
@@ -89,14 +97,19 @@ def _animate(
     count, timesteps = len(videos), max(map(len, videos))
     columns = min(count, 4)
     rows = -(-count // columns)
-    figure = Figure(figsize=(2.2 * columns, 2.5 * rows), layout="constrained")
+    titles = [wrapped(title, 0.95 * _ANIMATION_INCHES, _ANIMATION_FONT) for title in titles]
+    added = max(0, *(title.count("\n") + 1 - _ANIMATION_LINES for title in titles))
+    height = (2.5 + _LINE_INCHES * added) * rows
+    figure = Figure(figsize=(_ANIMATION_INCHES * columns, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[count:]:
         axes.set_axis_off()
     images = []
     for axes, title, video in zip(grid, titles, videos, strict=False):
         images.append(_show(axes, video[0], palette))
-        axes.set_title(textwrap.fill(title, _TITLE_LETTERS, max_lines=3, placeholder="…"), fontsize=9)
+        axes.set_title(title, fontproperties=_ANIMATION_FONT)
+        if added:
+            axes.set_anchor("S")  # Centred, the space below it would be lost to the title.
 
     def update(timestep: int) -> list[AxesImage]:
         for image, video in zip(images, videos, strict=True):

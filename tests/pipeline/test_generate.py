@@ -265,6 +265,7 @@ def test_large_shards_pass_through_in_blocks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels, expected_labels)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_line_and_the_rerun_finishes(tmp_path: Path) -> None:
     import signal
     import subprocess

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from PIL import Image
 
 from pipeline.command_line.errors import RequestError
@@ -15,6 +17,7 @@ from pipeline.moving_line.lines import CLASS_NAMES, draw_frames, sample_sequence
 from pipeline.pictures.contact_sheet import Tile, choose_tiles, draw_contact_sheet
 from pipeline.pictures.files import save_atomically
 from pipeline.pictures.sequences import draw_sequences
+from pipeline.pictures.text import wrapped
 from pipeline.preview import main, preview, preview_statistics
 
 YELLOW = np.array([0xFF, 0xD1, 0x66]) / 255
@@ -200,3 +203,29 @@ def test_titles_are_no_formulas(tmp_path: Path) -> None:
     for name in ("a.svg", "a.gif"):
         draw_sequences(list(draw_frames(paths, labels)), ["5 $ _^ $x 漢"], str(tmp_path / name), num_frames=2)
     assert "5 $ _^ $x 漢" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+@pytest.mark.parametrize("num_frames", [1, 3])
+def test_long_titles_are_wrapped_within_the_picture(tmp_path: Path, name: str, num_frames: int) -> None:
+    videos = [np.full((num_frames, 8, 8, 1), 128, np.uint8)] * 2
+    titles = ["a caption of many words, " * 9 + "W" * 99, "short"]
+    draw_sequences(videos, titles, str(tmp_path / name), num_frames=3)
+    with Image.open(tmp_path / name) as picture:
+        ink = np.asarray(picture.convert("L")) < 128
+    assert ink.any()
+    # Nothing is cut off: all sides of the picture are white.
+    for side in (ink[0], ink[:, 0], ink[:, -1]):
+        assert not side.any()
+
+
+def test_a_wrapped_text_keeps_its_words() -> None:
+    font = FontProperties(size=10)
+    text = "a caption of many words " * 5 + "W" * 50
+    lines = wrapped(text, 1.5, font).split("\n")
+    assert " ".join(lines[:-1]).startswith("a caption of many words a caption of")
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines]
+    assert max(widths) <= 1.5 * 72
+    assert wrapped("short", 1.5, font) == "short"
+    assert wrapped("", 1.5, font) == ""

@@ -48,6 +48,7 @@ CASES = [
     ("generate", "--output_dir={tmp}/d --image_size=1", "--image_size 1"),
     ("generate", "--output_dir={tmp}/d --image_size=257", "--image_size 257"),
     ("generate", "--output_dir={tmp}/d --encoding=png", "--encoding png"),
+    ("generate", "--output_dir={tmp}/d --captions", "--captions: records of path have none"),
     ("generate", "--output_dir={tmp}/d --seed=-1", "--seed"),
     ("generate", "--output_dir={tmp}/d --seed=1.5", "--seed"),
     ("generate", "--output_dir={tmp}/d --sequences_per_shard=0", "--sequences_per_shard"),

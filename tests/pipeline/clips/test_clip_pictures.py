@@ -63,6 +63,7 @@ def test_statistics_say_what_was_found(clips_dir: Path, tmp_path: Path) -> None:
     for named in (*COLORS, "train: 6", "train: 18", "test: 3", "24x16: 12", "8.33: 12", "gif: 12"):
         assert f"<!-- {named} -->" in text or f"<!--  {named} -->" in text, named
     assert "not to the end: 1 clips" in text
+    assert "words of a caption" not in text
     assert "cannot be opened (Invalid data found when processing input): 1" in text
 
 

@@ -258,6 +258,37 @@ def test_given_splits_groups_captions_and_parts(tmp_path: Path) -> None:
     assert verify(str(tmp_path / "D")).passed
 
 
+@pytest.mark.parametrize("records", ["tfds", "sequence_example"])
+def test_stills_with_captions_are_clips_of_one_frame(tmp_path: Path, records: str) -> None:
+    names = [
+        f"{number}{suffix}" for number, suffix in enumerate((".png", ".jpg", ".PNG", ".jpeg", ".png", ".gif"))
+    ]
+    write(tmp_path / "S", {name: still(number, Path(name).suffix) for number, name in enumerate(names)})
+    rows = [f'{name},"A still, number {number}."\n' for number, name in enumerate(names)]
+    table = tmp_path / "S" / "c.csv"
+    table.write_text("".join(["path,caption\n", *rows, "0.png,Another “one”\n"]))
+    _make(table, tmp_path / "D", records=records, splits="60,20,20")
+    captions = {name: [f"a still number {number}"] for number, name in enumerate(names)}
+    captions["0.png"].append("another one")
+    found = _by_clip(tmp_path / "D")
+    assert {name: parts[0][1]["caption"] for name, parts in found.items()} == captions
+    for ((_, example),) in found.values():
+        assert _pixels(tmp_path / "D", example).shape == (1, 24, 32, 3)
+    assert {split for ((split, _),) in found.values()} == set(SPLITS)
+    index = [json.loads(line) for line in (tmp_path / "D" / "sources.jsonl").read_text().splitlines()[1:]]
+    assert {each["source"]["path"]: each["source"]["captions"] for each in index} == captions
+    assert verify(str(tmp_path / "D"), against_sources=True).passed
+
+    # Another spelling of the same words is the same request; other words are not.
+    table.write_text(table.read_text().replace("A still,", "a  STILL"))
+    assert not generate(
+        _clips(table, records=records, splits="60,20,20"), str(tmp_path / "D"), direct_num_workers=1
+    )[1]
+    table.write_text(table.read_text().replace("number 3", "3"))
+    with pytest.raises(RequestError, match=r"3\.jpeg has another label, split, group or caption"):
+        _make(table, tmp_path / "D", records=records, splits="60,20,20")
+
+
 def test_segments_of_a_long_clip_are_its_frames_in_order(tmp_path: Path) -> None:
     write(tmp_path / "S", {f"a/{number}.mp4": clip(number, 24) for number in range(3)})
     _make(tmp_path / "S", tmp_path / "D", max_frames=3, sequences_per_shard=2)

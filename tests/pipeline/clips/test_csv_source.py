@@ -28,12 +28,12 @@ def test_all_columns_in_any_order_and_case(tmp_path: Path) -> None:
     text = (
         "Split, PATH ,caption,label,group,start,end\n"
         'val,sub/a.mp4,"A cat, asleep.\nAnd a ""dog"".",猫,g1,,\n'
-        "test,b [1].MP4,,dog,g2,1.50,2e0\n"
+        "test,b [1].MP4,Two,dog,g2,1.50,2e0\n"
         "\n ,,,,,,\n"
     )
     assert _list(_csv(tmp_path, text, "sub/a.mp4", "b [1].MP4")) == [
-        Source("b [1].MP4", 3, "dog", "test", "g2", "1.5", "2"),
-        Source("sub/a.mp4", 3, "猫", "validation", "g1", captions=('A cat, asleep.\nAnd a "dog".',)),
+        Source("b [1].MP4", 3, "dog", "test", "g2", "1.5", "2", ("two",)),
+        Source("sub/a.mp4", 3, "猫", "validation", "g1", captions=("a cat asleep and a dog",)),
     ]
 
 
@@ -47,7 +47,7 @@ def test_as_spreadsheets_write_it(tmp_path: Path, end_of_line: str, encoding: st
 
 
 def test_rows_of_one_clip_add_captions_in_their_order(tmp_path: Path) -> None:
-    text = "path,caption\nb.mp4,z\na.mp4,one\nb.mp4,y\na.mp4,\nb.mp4,z\n"
+    text = "path,caption\nb.mp4,z\na.mp4,One.\nb.mp4,y\na.mp4,\nb.mp4,Z!\n"
     found = {each.path: each.captions for each in _list(_csv(tmp_path, text))}
     assert found == {"a.mp4": ("one",), "b.mp4": ("z", "y", "z")}
 
@@ -163,6 +163,10 @@ WRONG = [
         "path,label,group,split\na.mp4,x,1,train\nb.mp4,x,1,test\n",
         "group 1 is in split train and, with b.mp4, in test; a group stays in one",
     ),
+    ("path,caption\na.mp4,one\nb.mp4,\n", "b.mp4 has no caption, others have one; give all or none"),
+    ("path,label,caption\na.mp4,x,\nb.mp4,x,one\n", "a.mp4 has no caption, others have one"),
+    ("path,caption\na.mp4,one\nb.mp4,?! \n", "line 3: caption '?!' has no word; write words or leave"),
+    ('path,label,caption\na.mp4,x,"\n😀\n…"\n', "line 4: caption '😀\\n…' has no word"),
     ("path\na.mp4\n", "gives the clips neither a label nor a caption; add a column"),
     ('path,label\na.mp4,"x\ny"\n', "line 3: label 'x\\ny' has characters that are no text"),
     ("path,label,group\na.mp4,x,\x1b[0m\n", "line 2: group '\\x1b[0m' has characters that are no text"),

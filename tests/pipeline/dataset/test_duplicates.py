@@ -30,7 +30,7 @@ def _plainly(keys: dict[str, list[bytes]]) -> Duplicates:
 @pytest.mark.parametrize("image_size", [2, 5, 8, 9, 16])
 def test_the_manifest_counts_what_a_plain_count_finds(tmp_path: Path, image_size: int) -> None:
     counts = {"train": 900, "validation": 300, "test": 400}
-    settings = MovingLine(1, image_size, "path", *counts.values())
+    settings = MovingLine(1, image_size, "path", *counts.values())  # type: ignore[arg-type]
     manifest, _ = generate(settings, str(tmp_path / "d"), direct_num_workers=1)
     expected = _plainly({split: _keys(1, split, image_size, n) for split, n in counts.items()})
     assert manifest.duplicates == expected
