@@ -92,19 +92,7 @@ class ProjectedLSTM(keras.layers.LSTM):
             Hidden states, as `call`.
         """
         timesteps = projected.shape[1]
-        # A calling layer may have another precision.
-        recurrent_kernel = ops.cast(self.cell.recurrent_kernel, projected.dtype)
-
-        def step(projected_input: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
-            hidden, carry = state
-            gates = ops.add(projected_input, ops.matmul(hidden, recurrent_kernel))
-            update, forget, candidate, output = ops.split(gates, 4, axis=-1)
-            carry = self.recurrent_activation(forget) * carry + self.recurrent_activation(
-                update
-            ) * self.activation(candidate)
-            hidden = self.recurrent_activation(output) * self.activation(carry)
-            return hidden, carry
-
+        step = self.step_in(projected.dtype)
         if initial_state is None:
             zeros = ops.zeros((ops.shape(projected)[0], self.units), projected.dtype)
             initial_state = (zeros, zeros)
@@ -118,6 +106,30 @@ class ProjectedLSTM(keras.layers.LSTM):
         # Not `ops.scan`: on TensorFlow it hides the number of steps from XLA, which gradients need.
         loop = keras.layers.RNN(_Step(step, self.units, projected.dtype), self.return_sequences)
         return loop(projected, initial_state=state)
+
+    def step_in(self, dtype: Any) -> Callable[[Any, tuple[Any, Any]], tuple[Any, Any]]:
+        """A step of the recurrence.
+
+        Args:
+            dtype: that it computes in; a calling layer may have another precision.
+
+        Returns:
+            Function from the projected input of a timestep, (batch, 4 * units), and the state before, hidden
+            state and carry, (batch, units) each, to the state after it.
+        """
+        recurrent_kernel = ops.cast(self.cell.recurrent_kernel, dtype)
+
+        def step(projected_input: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+            hidden, carry = state
+            gates = ops.add(projected_input, ops.matmul(hidden, recurrent_kernel))
+            update, forget, candidate, output = ops.split(gates, 4, axis=-1)
+            carry = self.recurrent_activation(forget) * carry + self.recurrent_activation(
+                update
+            ) * self.activation(candidate)
+            hidden = self.recurrent_activation(output) * self.activation(carry)
+            return hidden, carry
+
+        return step
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, with ``use_cudnn``, which Keras leaves out."""

@@ -67,21 +67,23 @@ class ApplicationInputs(layers.Layer):
 
     Args:
         application: name of the network.
+        highest: value of white.
 
     Call arguments:
-        frames: (n, H, W, 1) or (n, H, W, 3), values 0 to 255.
+        frames: (n, H, W, 1) or (n, H, W, 3), values 0 to ``highest``.
 
     Returns:
         (n, H, W, 3), in the range of the network's ``preprocess_input``.
     """
 
-    def __init__(self, application: str, **kwargs: Any) -> None:
+    def __init__(self, application: str, highest: int = 255, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.application = application
+        self.highest = highest
 
     def call(self, frames: Any) -> Any:
         """Repeat gray frames for three channels; scale."""
-        frames = ops.cast(frames, self.compute_dtype)
+        frames = ops.cast(frames, self.compute_dtype) * (255 / self.highest)
         if frames.shape[-1] == 1:
             frames = ops.repeat(frames, 3, axis=-1)
         preprocess: Callable[..., Any] = vars(sys.modules[_application(self.application).__module__])[
@@ -91,7 +93,7 @@ class ApplicationInputs(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "application": self.application}
+        return {**super().get_config(), "application": self.application, "highest": self.highest}
 
 
 def application_names() -> list[str]:
@@ -100,7 +102,11 @@ def application_names() -> list[str]:
 
 
 def build_encoder(
-    architecture: str, frame_shape: tuple[int, int, int], dtype: Any, weights: str | None = None
+    architecture: str,
+    frame_shape: tuple[int, int, int],
+    dtype: Any,
+    weights: str | None = None,
+    highest: int = 255,
 ) -> keras.Model:
     """Build an encoder of a frame.
 
@@ -109,16 +115,17 @@ def build_encoder(
         frame_shape: (height, width, channels).
         dtype: Keras dtype policy of its layers.
         weights: path of a file of weights for a network of `keras.applications`; None draws them.
+        highest: value of white.
 
     Returns:
-        A model from uint8 frames (n, H, W, C), values 0 to 255, to features (n, F).
+        A model from uint8 frames (n, H, W, C), values 0 to ``highest``, to features (n, F).
 
     Raises:
         ValueError: if the architecture is unknown, or cannot have frames of this shape, or these weights.
     """
     frames = layers.Input(frame_shape, dtype="uint8", name="frame")
     if architecture in ARCHITECTURES:
-        features = layers.Rescaling(1 / 255, -0.5, dtype=dtype, name="rescaling")(frames)
+        features = layers.Rescaling(1 / highest, -0.5, dtype=dtype, name="rescaling")(frames)
         for layer in (_classic if architecture == "classic" else _conv)(frame_shape, dtype):
             features = layer(features)
         return keras.Model(frames, features, name=architecture)
@@ -131,7 +138,7 @@ def build_encoder(
             # Keras only warns of layers that a file has no weights for.
             warnings.simplefilter("error" if weights else "default", UserWarning)
             network = build(include_top=False, weights=weights, input_shape=shape, pooling="avg")
-        inputs = ApplicationInputs(architecture, name="inputs")(frames)
+        inputs = ApplicationInputs(architecture, highest, name="inputs")(frames)
         return keras.Model(frames, network(inputs), name=architecture.lower())
     finally:
         keras.config.set_dtype_policy(policy)

@@ -31,9 +31,12 @@ class _OverTime(keras.layers.Layer):
         return {**super().get_config(), "every_frame": self.every_frame}
 
     def _at_last(self, states: Any, length: Any) -> Any:
-        """(batch, timesteps, F) at the last real frame; a product with zeros and ones is exact."""
-        time = ops.arange(ops.shape(states)[1], dtype="int32")
-        is_last = ops.cast(ops.equal(time[None, :], ops.cast(length, "int32")[:, None] - 1), states.dtype)
+        """(batch, timesteps, F) at the last real frame; a product with zeros and ones is exact.
+
+        In float32, for TensorFlow computes with int32 on the host only.
+        """
+        time = ops.arange(ops.shape(states)[1], dtype="float32")
+        is_last = ops.cast(ops.equal(time[None, :], ops.cast(length, "float32")[:, None] - 1), states.dtype)
         return ops.sum(states * is_last[..., None], axis=1)
 
 
