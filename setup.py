@@ -10,6 +10,8 @@ _TRAIN = [
     "matplotlib>=3.9",
     "pillow>=10",
     "pyyaml>=6",
+    "rouge-score>=0.1.2",
+    "sacrebleu>=2.4",
     "tensorboard>=2.20",
 ]
 _CLIPS = ["av>=18,<19", "pillow>=10.1"]
@@ -33,7 +35,7 @@ setup(
     python_requires=">=3.11,<3.14",
     classifiers=["Operating System :: MacOS", "Operating System :: POSIX :: Linux"],
     packages=find_packages(include=["pipeline*", "model*", "trainer*"]),
-    package_data={"trainer.evaluation": ["*.jinja"]},
+    package_data={"trainer.evaluation": ["*.jinja"], "trainer.evaluation.captions": ["*.jinja"]},
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.12",
