@@ -21,6 +21,7 @@ _OF_ONE_MODEL = ("checkpoint", "output", "plots")
 _REQUEST = (
     *_OF_ONE_MODEL,
     *("split", "batch_size", "on_corrupt", "flips", "seed", "views", "crops", "single_frame"),
+    *("beam", "length_penalty"),
     *("checks", "baseline", "watch", "watch_timeout"),
 )
 
@@ -73,6 +74,12 @@ def _parser() -> ArgumentParser:
     add("--views", type=positive_int, help="of clips: average so many windows, spread over every clip")
     add("--crops", type=positive_int, help="of clips, trained with --crop: average so many crops of a window")
     add("--single_frame", action="store_true", default=None, help="of clips: judge again, shown one frame")
+    add("--beam", type=positive_int, help="of captions: keep so many in a beam search (default: 1, greedy)")
+    add(
+        "--length_penalty",
+        type=float,
+        help="of --beam: 0 prefers short captions, 1 (default) none",
+    )
     add("--noise", type=_not_noise, help=argparse.SUPPRESS)
     add("--seed", type=non_negative_int, help="which pixels are flipped (default: 0)")
     add("--slices", type=path_text, metavar="FILE", help="a Python file that registers more slicings")
@@ -169,6 +176,8 @@ def _evaluate(flags: argparse.Namespace, device: str) -> int:
         views=flags.views,
         crops=flags.crops,
         single_frame=bool(flags.single_frame),
+        beam=flags.beam,
+        length_penalty=flags.length_penalty,
         on_corrupt=flags.on_corrupt or EvaluationRequest.on_corrupt,
         slices=flags.slices,
         checkpoint=flags.checkpoint,

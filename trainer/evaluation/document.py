@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.moving_line.lines import CLASS_NAMES
+from trainer.evaluation.captions import document as of_captions
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.intervals import LEVEL
 from trainer.evaluation.metrics import binary_metrics
@@ -82,6 +83,8 @@ def named_numbers(document: Mapping[str, Any]) -> dict[str, float | None]:
     """
     if "classes" in document:
         return of_n_classes.named_numbers(document)
+    if "captions" in document:
+        return of_captions.named_numbers(document)
     found: dict[str, float | None] = {}
     metrics = {name: value for name, value in document["metrics"].items() if name != "reliability"}
     matrix = metrics.pop("confusion_matrix")

@@ -26,9 +26,9 @@ from trainer.run.tensorflow_files import file_sha256, save_json
 from trainer.run.trained_model import TrainedModel, load_trained_model
 from trainer.tasks.judging import Judge, JudgingRequest
 from trainer.tasks.trainable_kind import trainable_kind
-from trainer.training.settings import TrainingSettings
+from trainer.training.settings import CLASSIFY, TrainingSettings
 
-_OF_CLIPS = ("views", "crops", "single_frame")
+_OF_CLIPS = ("views", "crops", "single_frame", "beam", "length_penalty")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class EvaluationRequest:
         batch_size: number of sequences in a batch; changes results by float32 rounding only.
         flips: shares of pixels to flip, from 0 to 1; the model is also evaluated under each.
         seed: seed of the flipped pixels, from 0 to 2**32 - 1.
-        views, crops, single_frame: see `trainer.tasks.judging.JudgingRequest`.
+        views, crops, single_frame, beam, length_penalty: see `trainer.tasks.judging.JudgingRequest`.
         on_corrupt: how to treat damaged records; see `trainer.input.skip_damaged_records.open_split`.
         slices: a Python file with more slicings; see `trainer.evaluation.slices`.
         checkpoint: a file of the run to evaluate instead of its ``model.keras``.
@@ -60,6 +60,8 @@ class EvaluationRequest:
     views: int | None = None
     crops: int | None = None
     single_frame: bool = False
+    beam: int | None = None
+    length_penalty: float | None = None
     on_corrupt: str = "fail"
     slices: str | None = None
     checkpoint: str | None = None
@@ -100,7 +102,7 @@ class EvaluationRequest:
             "batch_size": self.batch_size,
             "flips": list(self.flips),
             "seed": self.seed,
-            **{name: getattr(self, name) for name in _OF_CLIPS if getattr(self, name)},
+            **{name: value for name in _OF_CLIPS if (value := getattr(self, name)) not in (None, False)},
             "on_corrupt": self.on_corrupt,
             "slices": slices,
         }
@@ -225,15 +227,16 @@ def open_evaluator(
     """
     manifest = read_manifest(request.data_dir)
     spec = DatasetSpec.of(manifest)
-    kind = trainable_kind(spec)
+    kind = trainable_kind(spec, settings.task or CLASSIFY)
     kind.check_trainable(spec, request.data_dir)
     spec.check_split(request.split)
     kind.check_fits(trained_on, spec)
-    lineage.check_held_out(RunDirectory(request.model_dir), manifest, request.split)
+    lineage.check_held_out(RunDirectory(request.model_dir), kind, manifest, request.split)
     slicings = load_slicings(request.slices, kind.slicings(settings, spec))
     with open_split(request.data_dir, manifest, request.split, request.on_corrupt) as files:
         judge = kind.judge(settings, files, request.judging, slicings)
-        gate.check_names(judge.number_names())
+        if gate.checks:  # Without checks, no split is read for names of words in captions.
+            gate.check_names(judge.number_names())
         yield Evaluator(request, files, manifest, judge, gate, device)
 
 

@@ -1,11 +1,12 @@
-"""What pictures of evaluations have in common: colours, one size, reliability, PNG."""
+"""What pictures of evaluations have in common: colours, one size, bars, reliability, PNG."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -43,6 +44,40 @@ def reliability(metrics: Mapping[str, Any], share: str, score: str) -> Figure:
     most = max(row["num_sequences"] for row in rows)
     lower.set(xlabel=score, ylabel="sequences", yscale="log", ylim=(0.7, 3 * most))
     lower.set_xlim(-0.03, 1.03)
+    return figure
+
+
+def bars(
+    title: str,
+    quantity: str,
+    labels: Sequence[str],
+    values: Sequence[float],
+    intervals: Sequence[Sequence[float] | None],
+    color: str | Sequence[str],
+) -> Figure:
+    """Horizontal bars of shares, the first above, with intervals.
+
+    Args:
+        title: above the bars.
+        quantity: what the shares are, below them.
+        labels: of the bars (n,).
+        values: shares from 0 to 1 (n,).
+        intervals: of the shares (n,); None for a bar without one.
+        color: of all bars, or one for each.
+    """
+    figure = Figure(figsize=(5, 1.3 + 0.24 * len(labels)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(labels))
+    ends = [interval or (value, value) for value, interval in zip(values, intervals, strict=True)]
+    errors = np.abs(np.array(ends).T - np.array(values))
+    axes.barh(places, values, color=color, height=0.7)
+    axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=BAD, elinewidth=1, capsize=2)
+    for place, value, (_, high) in zip(places, values, ends, strict=True):
+        axes.text(high + 0.015, place, f"{value:.1%}", va="center", fontsize=7)
+    axes.set(xlabel=quantity, xlim=(0, 1.13), ylim=(len(labels) - 0.4, -0.6), xticks=np.arange(0, 1.1, 0.2))
+    axes.set_yticks(places, labels, fontsize=8)
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3, axis="x")
     return figure
 
 

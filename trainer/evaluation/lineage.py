@@ -17,14 +17,13 @@ import pipeline
 import trainer
 from pipeline.command_line.errors import RequestError
 from pipeline.dataset.manifest import Manifest
-from trainer.input.dataset_spec import DatasetSpec
 from trainer.run.run_directory import RunDirectory
 from trainer.run.tensorflow_files import absolute_path, file_sha256
 from trainer.run.versions import versions
-from trainer.tasks.trainable_kind import trainable_kind
+from trainer.tasks.trainable_kind import TrainableKind
 
 
-def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
+def check_held_out(run: RunDirectory, kind: TrainableKind, manifest: Manifest, split: str) -> None:
     """Check that a model was not trained on the sequences of a split.
 
     Where settings do not tell, a split is compared by its content digest.
@@ -35,7 +34,7 @@ def check_held_out(run: RunDirectory, manifest: Manifest, split: str) -> None:
     trained_on = run.training_data()
     if trained_on is None:  # A model without ``config.json``.
         return
-    is_same_sample = trainable_kind(DatasetSpec.of(manifest)).same_sample(trained_on, manifest, split)
+    is_same_sample = kind.same_sample(trained_on, manifest, split)
     if is_same_sample or manifest.splits[split].content_sha256 == trained_on["train_content_sha256"]:
         raise RequestError(
             f"--split {split}: these are the sequences that the model was trained on; judge it by others"

@@ -9,6 +9,8 @@ from typing import Any
 
 import jinja2
 
+from trainer.evaluation.captions import plots as plots_of_captions
+from trainer.evaluation.captions.evidence import CaptionEvidence
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.n_classes import plots as plots_of_n_classes
 from trainer.evaluation.n_classes.evidence import ClassEvidence
@@ -16,10 +18,17 @@ from trainer.evaluation.plots import CAPTIONS, draw_pictures
 from trainer.evaluation.summary import bound_text, number_text
 from trainer.run.tensorflow_files import save_bytes
 
-_ALL_NAMES = {*CAPTIONS, *plots_of_n_classes.CAPTIONS}
+_ALL_NAMES = {
+    *CAPTIONS,
+    *plots_of_n_classes.CAPTIONS,
+    *plots_of_captions.CAPTIONS,
+    *plots_of_captions.STRIPS,
+}
 
 
-def write_report(document: Mapping[str, Any], evidence: Evidence | ClassEvidence, directory: str) -> str:
+def write_report(
+    document: Mapping[str, Any], evidence: Evidence | ClassEvidence | CaptionEvidence, directory: str
+) -> str:
     """Draw the pictures and the page into a directory, which is made if it is not there.
 
     Returns:
@@ -28,6 +37,8 @@ def write_report(document: Mapping[str, Any], evidence: Evidence | ClassEvidence
     os.makedirs(directory, exist_ok=True)
     if isinstance(evidence, ClassEvidence):
         pictures = plots_of_n_classes.draw_pictures(document, evidence)
+    elif isinstance(evidence, CaptionEvidence):
+        pictures = plots_of_captions.draw_pictures(document, evidence)
     else:
         pictures = draw_pictures(document, evidence)
     for name in _ALL_NAMES - set(pictures):  # Of an older judgement.
@@ -45,8 +56,8 @@ def report(document: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
 
     Args:
         document: of ``metrics.json``.
-        pictures: PNG images, as ``draw_pictures`` of `trainer.evaluation.plots`, or of
-            `trainer.evaluation.n_classes.plots`, gives them.
+        pictures: PNG images, as ``draw_pictures`` of `trainer.evaluation.plots`, of
+            `trainer.evaluation.n_classes.plots` or of `trainer.evaluation.captions.plots` gives them.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(os.path.dirname(__file__)),
@@ -56,12 +67,16 @@ def report(document: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"bound": bound_text, "interval": _interval, "number": number_text}
-    template = environment.get_template("report.html.jinja")
-    captions = plots_of_n_classes.CAPTIONS if "classes" in document else CAPTIONS
-    figures = [
-        (name, captions[name], base64.b64encode(picture).decode()) for name, picture in pictures.items()
-    ]
-    return template.render(document=document, pictures=figures)
+    name, captions = "report.html.jinja", CAPTIONS
+    if "classes" in document:
+        captions = plots_of_n_classes.CAPTIONS
+    elif "captions" in document:
+        name, captions = "captions/report.html.jinja", plots_of_captions.CAPTIONS
+    encoded = {name: base64.b64encode(picture).decode() for name, picture in pictures.items()}
+    figures = [(name, captions[name], picture) for name, picture in encoded.items() if name in captions]
+    strips = {name: picture for name, picture in encoded.items() if name not in captions}
+    template = environment.get_template(name)
+    return template.render(document=document, pictures=figures, strips=strips)
 
 
 def _interval(interval: Sequence[float] | None, digits: int = 4) -> str:

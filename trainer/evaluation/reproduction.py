@@ -49,6 +49,8 @@ def recorded_request(
             views=asked.get("views"),
             crops=asked.get("crops"),
             single_frame=asked.get("single_frame", False),
+            beam=asked.get("beam"),
+            length_penalty=asked.get("length_penalty"),
             on_corrupt=asked["on_corrupt"],
             slices=_same_slices(asked["slices"], slices),
             checkpoint=os.path.join(run, file_name),

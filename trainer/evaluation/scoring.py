@@ -16,7 +16,8 @@ from trainer.run.trained_model import check_finite
 
 Batch = TypeVar("Batch")
 Features = dict[str, npt.NDArray[Any]]
-Answers = npt.NDArray[np.floating[Any]]
+# What a model answers: an array, or arrays by name.
+Answers = Any
 
 
 def answers_in_order(
@@ -59,6 +60,8 @@ def _answers(model: keras.Model, features: Features, size: int) -> Answers:
     if count < size:
         places = np.minimum(np.arange(size), count - 1)
         features = {name: values[places] for name, values in features.items()}
-    answers: Answers = model.predict_on_batch(features)[:count]
-    check_finite(answers)
+    answers = keras.tree.map_structure(lambda each: each[:count], model.predict_on_batch(features))
+    for each in keras.tree.flatten(answers):
+        if np.issubdtype(each.dtype, np.floating):
+            check_finite(each)
     return answers

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.evaluation.n_classes.summary import summary_rows
+from trainer.evaluation.captions import summary as of_captions
+from trainer.evaluation.n_classes import summary as of_n_classes
 
 _BOUNDS = {
     "min": "at least {limit:g}",
@@ -24,15 +25,18 @@ def summary_text(document: Mapping[str, Any]) -> str:
         f"{f' ({lost:,} damaged ones left out)' if lost else ''},"
         f" model after {document['model']['step']} steps",
     ]
+    slices, score = document["slices"], "accuracy"
     if "classes" in document:
-        lines += [_line(*row[:3]) + row[3] for row in summary_rows(document)]
-        slices = {name: groups for name, groups in document["slices"].items() if name != "class"}
+        lines += [_line(*row[:3]) + row[3] for row in of_n_classes.summary_rows(document)]
+        slices = {name: groups for name, groups in slices.items() if name != "class"}
+    elif "captions" in document:
+        lines += [_line(*row[:3]) + row[3] for row in of_captions.summary_rows(document)]
+        score = "rouge_l"
     else:
         lines += _of_lines(document)
-        slices = document["slices"]
-    if (worst := _worst_slice(slices)) is not None:
+    if (worst := _worst_slice(slices, score)) is not None:
         name, row = worst
-        lines.append(_line("worst slice", row["accuracy"], row["accuracy_interval"]) + f" {name}")
+        lines.append(_line("worst slice", row[score], row.get(f"{score}_interval")) + f" {name}")
     rate, device = throughput["sequences_per_second"], throughput["device"]
     lines.append(f"  {'throughput':<27}{rate:,.0f} sequences/s on {device}")
     return "\n".join(lines)
@@ -86,14 +90,14 @@ def number_text(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def _worst_slice(slices: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+def _worst_slice(slices: Mapping[str, Any], score: str) -> tuple[str, Mapping[str, Any]] | None:
     large = [
         (f"{name}: {group}", row)
         for name, groups in slices.items()
         for group, row in groups.items()
         if not row["is_small"]
     ]
-    return min(large, key=lambda pair: pair[1]["accuracy"], default=None)
+    return min(large, key=lambda pair: pair[1][score], default=None)
 
 
 def _line(name: str, value: float | None, interval: Sequence[float] | None = None) -> str:

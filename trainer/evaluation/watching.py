@@ -43,6 +43,7 @@ POLL_SECONDS = 1.0
 # Numbers that TensorBoard does not show: too many, or the same as others.
 _LEFT_OUT = ("accuracy_by_frame.",)
 _LEFT_OUT_OF_N_CLASSES = ("accuracy_by_share.", "confusion_matrix.", "slices.class.")
+_LEFT_OUT_OF_CAPTIONS = ("slices.class.", "slices.word.")
 
 
 def watch(request: EvaluationRequest, gate: Gate, device: str, patience: float | None) -> Mapping[str, Any]:
@@ -102,7 +103,8 @@ def _evaluate_checkpoint(run: RunDirectory, evaluator: Evaluator, log: _Evaluati
     verdict = {True: ", checks passed", False: ", checks FAILED", None: ""}[document["passed"]]
     best = ", the best so far" if log.best is document else ""
     step = document["model"]["step"]
-    line = f"step {step}: accuracy {metrics['accuracy']:.6f}, loss {metrics['loss']:.6f}{verdict}{best}"
+    name = "exact_match" if "captions" in document else "accuracy"
+    line = f"step {step}: {name} {metrics[name]:.6f}, loss {metrics['loss']:.6f}{verdict}{best}"
     print(line, flush=True)
 
 
@@ -207,7 +209,9 @@ class _EvaluationLog:
             save_json(self._best_document_path, {**document, "model": kept})
         if step in self.steps:  # Evaluated again, for the files of the best only.
             return
-        left_out = _LEFT_OUT_OF_N_CLASSES if "classes" in document else _LEFT_OUT
+        left_out: tuple[str, ...] = _LEFT_OUT_OF_N_CLASSES if "classes" in document else _LEFT_OUT
+        if "captions" in document:
+            left_out = _LEFT_OUT_OF_CAPTIONS
         with self._events.as_default(step):
             for name, value in named_numbers(document).items():
                 if value is not None and not name.startswith(left_out):

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from selenium import webdriver
 from pipeline.command_line.errors import RequestError
 from pipeline.moving_line.lines import sample_sequences
 from tests.conftest import make_dataset
+from tests.trainer.evaluation.captions import answers as captions
 from tests.trainer.evaluation.n_classes.answers import document_of, evidence_of, made_up_answers
 from trainer.evaluate import main
 from trainer.evaluation.evidence import WorstSequences
@@ -50,6 +52,20 @@ def plots_of_100_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     document |= {"passed": False, "checks": [{"name": f"per_class.{names[98]}.recall", **check}]}
     directory = tmp_path_factory.mktemp("of_100_classes") / "plots"
     write_report(document, evidence, str(directory))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def plots_of_captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A judgement of captions, some of them long, with everything on its page."""
+    made_up = captions.made_up_captions(200, channels=3)
+    made_up.predicted[7] = "long" * 60
+    made_up.references[7] = ["播放 " * 30 + "end", "x" * 200, *["another"] * 8]
+    groups = [f"group {number // 4}" for number in range(200)]
+    clips = [f"{'folder/' * 20}{number}.mp4" for number in range(200)]
+    evidence = captions.evidence_of(replace(made_up, groups=groups, clips=clips), ["a", "long" * 30, "c"])
+    directory = tmp_path_factory.mktemp("of_captions") / "plots"
+    write_report(captions.document_of(evidence), evidence, str(directory))
     return directory
 
 
@@ -119,6 +135,28 @@ def test_the_page_of_100_classes_is_readable(browser: webdriver.Chrome, plots_of
     for named in ("of whole clips", "groups drawn", "label in the top 10", "class 97", "<i>&$_$ 播放"):
         assert named in text
     assert "class: " not in text, "slices by class repeat the table of classes"
+
+
+def test_the_page_of_captions_is_readable(browser: webdriver.Chrome, plots_of_captions: Path) -> None:
+    browser.get(f"file://{plots_of_captions / 'report.html'}")
+    assert browser.get_log("browser") == []
+    _assert_nothing_scrolls_sideways(browser)
+    pictures = browser.execute_script(
+        "return [...document.querySelectorAll('.strip')].map(each => {"
+        " const image = each.querySelector('img'), shown = image.getBoundingClientRect();"
+        " return [image.complete && image.naturalWidth > 0, shown.height,"
+        " shown.width / shown.height / (image.naturalWidth / image.naturalHeight),"
+        " shown.right <= document.documentElement.clientWidth]})"
+    )
+    assert len(pictures) == 32
+    for is_drawn, height, ratio, fits in pictures:
+        assert is_drawn
+        assert fits
+        assert height >= 40
+        assert ratio == pytest.approx(1, abs=0.05)
+    text = browser.find_element("tag name", "body").text
+    for named in ("shuffled", "groups drawn", "Best captions", "Worst captions", "word: moves", "播放"):
+        assert named in text
 
 
 def test_the_page_needs_nothing_else(plots: Path) -> None:

@@ -109,12 +109,12 @@ def _numbers(document: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     del metrics["reliability"]
     matrix, per_class = metrics.pop("confusion_matrix"), metrics.pop("per_class")
     yield from _with_top_k("", metrics)
-    classes = [_escaped(name) for name in document["classes"]]
+    classes = [escaped(name) for name in document["classes"]]
     for label, row in zip(classes, matrix, strict=True):
         for predicted, count in zip(classes, row, strict=True):
             yield f"confusion_matrix.{label}.{predicted}", count
     for name, row in per_class.items():
-        yield from named_row(f"per_class.{_escaped(name)}.", row)
+        yield from named_row(f"per_class.{escaped(name)}.", row)
     yield from _with_top_k("clip_level.", document["clip_level"])
     yield "views", document["views"]
     for row in document["accuracy_by_share"] or ():
@@ -124,7 +124,7 @@ def _numbers(document: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     yield from named_row("baselines.single_frame.", document["baselines"]["single_frame"] or {})
     for name, groups in document["slices"].items():
         for group, row in groups.items():
-            yield from named_row(f"slices.{name}.{_escaped(group)}.", row)
+            yield from named_row(f"slices.{name}.{escaped(group)}.", row)
 
 
 def _with_top_k(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
@@ -133,7 +133,8 @@ def _with_top_k(prefix: str, row: Mapping[str, Any]) -> Iterator[tuple[str, floa
     yield from named_row(prefix, rest)
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
+    """A name of a class, or of another group, as a part of a number's name."""
     return name.replace("\\", r"\\").replace(".", r"\.")
 
 

@@ -60,6 +60,18 @@ class WorstRecords:
     strips: Mapping[int, npt.NDArray[np.uint8]]
 
 
+def strip_of(frames: npt.NDArray[np.uint8], length: int) -> npt.NDArray[np.uint8]:
+    """Copies at most six frames, evenly spread, uint8 (f, H, W, C).
+
+    Args:
+        frames: of a record, uint8 (T, H, W, C).
+        length: number of frames of the record; behind them, a short record is padded.
+    """
+    last = max(min(len(frames), length), 1) - 1
+    strip: npt.NDArray[np.uint8] = frames[np.unique(np.linspace(0, last, _STRIP_FRAMES).round().astype(int))]
+    return strip.copy()
+
+
 class ClassEvidence:
     """The answers to the records of a split, in order.
 
@@ -153,10 +165,7 @@ class ClassEvidence:
         worst = sorted([*self._strips, *new], key=lambda place: (self._of_label(place), place))[:_NUM_KEPT]
         kept = {place: strip for place, strip in self._strips.items() if place in worst}
         for place in set(new) & set(worst):
-            frames, length = answers.frames[place - start], int(answers.num_frames[place - start])
-            last = max(min(len(frames), length), 1) - 1  # Behind it, a short record is padded.
-            shown = np.unique(np.linspace(0, last, _STRIP_FRAMES).round().astype(int))
-            kept[place] = frames[shown].copy()
+            kept[place] = strip_of(answers.frames[place - start], int(answers.num_frames[place - start]))
         self._strips = kept
 
     def _of_label(self, place: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from pipeline.pictures.text import plain_text
-from trainer.evaluation.figures import BAD, DARK, GOOD, png, reliability, square
+from trainer.evaluation.figures import BAD, DARK, GOOD, bars, png, reliability, square
 from trainer.evaluation.n_classes.confusion_plots import confused_pairs, confusion_matrix
 from trainer.evaluation.n_classes.evidence import ClassEvidence
 from trainer.evaluation.n_classes.short_names import short
@@ -76,7 +76,7 @@ def _recall_by_class(per_class: Mapping[str, Mapping[str, Any]]) -> Figure:
         title += f"\n({len(per_class) - len(rows)} more classes have no sequences)"
     labels = [f"{short(name)} ({row['num_sequences']:,})" for name, row in shown]
     values = [row["recall"] for _, row in shown]
-    return _bars(title, "recall", labels, values, [row["recall_interval"] for _, row in shown], GOOD)
+    return bars(title, "recall", labels, values, [row["recall_interval"] for _, row in shown], GOOD)
 
 
 def _baselines(document: Mapping[str, Any]) -> Figure:
@@ -88,32 +88,7 @@ def _baselines(document: Mapping[str, Any]) -> Figure:
     rows.append(("the model", metrics["accuracy"], metrics["accuracy_interval"]))
     labels, values, intervals = zip(*rows, strict=True)
     colors = ["gray", DARK, GOOD] if one_frame is not None else ["gray", GOOD]
-    return _bars("Accuracy beside simpler answers", "accuracy", labels, values, intervals, colors)
-
-
-def _bars(
-    title: str,
-    quantity: str,
-    labels: Sequence[str],
-    values: Sequence[float],
-    intervals: Sequence[Sequence[float] | None],
-    color: str | Sequence[str],
-) -> Figure:
-    """Horizontal bars of shares, the first above, with intervals."""
-    figure = Figure(figsize=(5, 1.3 + 0.24 * len(labels)), layout="constrained")
-    axes = figure.subplots()
-    places = range(len(labels))
-    ends = [interval or (value, value) for value, interval in zip(values, intervals, strict=True)]
-    errors = np.abs(np.array(ends).T - np.array(values))
-    axes.barh(places, values, color=color, height=0.7)
-    axes.errorbar(values, places, xerr=errors, fmt="none", ecolor=BAD, elinewidth=1, capsize=2)
-    for place, value, (_, high) in zip(places, values, ends, strict=True):
-        axes.text(high + 0.015, place, f"{value:.1%}", va="center", fontsize=7)
-    axes.set(xlabel=quantity, xlim=(0, 1.13), ylim=(len(labels) - 0.4, -0.6), xticks=np.arange(0, 1.1, 0.2))
-    axes.set_yticks(places, labels, fontsize=8)
-    axes.set_title(title, fontsize=10)
-    axes.grid(alpha=0.3, axis="x")
-    return figure
+    return bars("Accuracy beside simpler answers", "accuracy", labels, values, intervals, colors)
 
 
 def _accuracy_by_share(document: Mapping[str, Any]) -> Figure | None:

@@ -65,6 +65,11 @@ def names_of(num_classes: int) -> list[str]:
 
 def document_of(evidence: ClassEvidence, single_frame: ClassEvidence | None) -> dict[str, Any]:
     """A whole document of ``metrics.json``."""
+    return judged_document(evidence.num_sequences, results(evidence, single_frame, 1))
+
+
+def judged_document(num_sequences: int, judged: dict[str, Any]) -> dict[str, Any]:
+    """A whole document of ``metrics.json`` with the results of a judge."""
     digest = "sha256:" + "a" * 64
     return {
         "schema_version": SCHEMA_VERSION,
@@ -85,10 +90,10 @@ def document_of(evidence: ClassEvidence, single_frame: ClassEvidence | None) -> 
             "fingerprint": digest,
             "content_digest": digest,
             "content_sha256": "e" * 64,
-            "num_sequences": evidence.num_sequences,
+            "num_sequences": num_sequences,
             "left_out": {"num_sequences": 0, "shards": {}},
         },
-        **results(evidence, single_frame, 1),
+        **judged,
         "checks": [],
         "passed": None,
         "throughput": {"seconds": 1.0, "sequences_per_second": 100.0, "device": "CPU"},
