@@ -17,6 +17,7 @@ from trainer.prediction.answers import ANSWER_TYPES, check_answers_path, print_a
 from trainer.prediction.sequence_files import open_sequence_files
 
 if TYPE_CHECKING:
+    from trainer.prediction.clip_run import ClipRun
     from trainer.run.run_directory import RunDirectory
 
 PROGRAM = "trainer.predict"
@@ -27,6 +28,8 @@ _CHOOSING = ("data_dir", "split", "seed", "first", "num_sequences")
 # What is of files of clips, and of those whose answers are lines.
 _OF_CLIPS = ("top_k", "stride", "on_bad_clip", "clip_timeout")
 _OF_ANSWERS = ("top_k", "stride", "batch_size")
+# What is of models that describe.
+_OF_CAPTIONS = ("beam", "length_penalty")
 
 _DESCRIPTION = """\
 Predict sequences: of a split of a data set, fresh ones from a seed, or all of files.
@@ -45,13 +48,16 @@ def main(arguments: Sequence[str]) -> int:
     """Parse, predict, print or write a line a sequence and draw them if asked to."""
     flags = _parser().parse_args(arguments)
     import_tensorflow_quietly()
+    from trainer.captions.kind import CaptionsKind
     from trainer.distributed.devices import choose_device
     from trainer.run.run_directory import RunDirectory
     from trainer.tasks.trainable_kind import TracedKind, trained_kind
 
     choose_device(flags.device)
     run = RunDirectory(flags.model_dir)
-    if isinstance(trained_kind(run), TracedKind):
+    kind = trained_kind(run)
+    _check_task(flags, describes=isinstance(kind, CaptionsKind))
+    if isinstance(kind, TracedKind):
         _predict_lines(flags)
     elif flags.input is not None:
         _predict_clip_files(flags, run)
@@ -90,6 +96,16 @@ def _parser() -> ArgumentParser:
     )
     add("--top_k", type=positive_int, help="with --input, of clips: list so many classes, the best first")
     add(
+        "--beam",
+        type=positive_int,
+        help="of models that describe: beginnings of captions that are kept (default: 1)",
+    )
+    add(
+        "--length_penalty",
+        type=float,
+        help="of models that describe, with --beam: 0 prefers short captions, 1 does not (default: 1)",
+    )
+    add(
         "--stride",
         type=positive_int,
         metavar="FRAMES",
@@ -113,6 +129,13 @@ def _parser() -> ArgumentParser:
     )
     add("--device", choices=("auto", "cpu", "gpu"), default="cpu", help="auto: a GPU where there is one")
     return parser
+
+
+def _check_task(flags: argparse.Namespace, *, describes: bool) -> None:
+    for name in ("top_k",) if describes else _OF_CAPTIONS:
+        if getattr(flags, name) is not None:
+            is_of, trained = ("classes", "describe") if describes else ("captions", "classify")
+            raise RequestError(f"--{name}: is of {is_of}, the model was trained to {trained}; leave it out")
 
 
 def _predict_lines(flags: argparse.Namespace) -> None:
@@ -187,21 +210,19 @@ def _predict_clip_files(flags: argparse.Namespace, run: RunDirectory) -> None:
             raise RequestError(f"{given[0]}: is of answers, not of a picture; leave it out")
     elif flags.output is not None:
         check_answers_path(flags.output)
-    from trainer.prediction.class_answers import columns
     from trainer.prediction.clip_prediction import DEFAULT_BATCH_SIZE as BATCH_SIZE
     from trainer.prediction.clip_prediction import draw_clip_files, predict_clip_files
-    from trainer.prediction.clip_run import ClipRun
 
     of_files = {"skip_bad": flags.on_bad_clip == "skip", "clip_timeout": flags.clip_timeout}
     if is_picture:
-        print("\n".join(draw_clip_files(ClipRun.of(run), flags.input, flags.output, **of_files)))
+        print("\n".join(draw_clip_files(_opened(flags, run), flags.input, flags.output, **of_files)))
         print(flags.output)
         return
+    opened = _opened(flags, run)
     answers = predict_clip_files(
-        ClipRun.of(run),
+        opened,
         flags.input,
         batch_size=flags.batch_size or BATCH_SIZE,
-        top_k=flags.top_k,
         stride=flags.stride,
         show_progress=_shows_progress(flags),
         **of_files,
@@ -209,15 +230,15 @@ def _predict_clip_files(flags: argparse.Namespace, run: RunDirectory) -> None:
     if flags.output is None:
         print_answers(answers)
     else:
-        write_answers(answers, flags.output, columns(flags.top_k))
+        write_answers(answers, flags.output, opened.how.columns)
         print(flags.output)
 
 
 def _predict_clips_chosen(flags: argparse.Namespace, run: RunDirectory) -> None:
     if flags.data_dir is None or flags.seed is not None:
         raise RequestError(
-            "only moving lines are drawn from a seed, and the model was trained on others; give --input or"
-            " --data_dir, and no --seed"
+            "only moving lines are drawn from a seed, and the model was trained on others, or to describe;"
+            " give --input or --data_dir, and no --seed"
         )
     if given := [f"--{name}" for name in (*_OF_CLIPS, "batch_size") if getattr(flags, name) is not None]:
         raise RequestError(f"{given[0]} is of --input; add it or leave {given[0]} out")
@@ -226,10 +247,9 @@ def _predict_clips_chosen(flags: argparse.Namespace, run: RunDirectory) -> None:
         check_picture_path(flags.output)
         check_num_sequences(num_sequences)
     from trainer.prediction.clip_prediction import predict_clip_records
-    from trainer.prediction.clip_run import ClipRun
 
     verdicts = predict_clip_records(
-        ClipRun.of(run),
+        _opened(flags, run),
         flags.data_dir,
         flags.split or "test",
         flags.first or 0,
@@ -239,6 +259,15 @@ def _predict_clips_chosen(flags: argparse.Namespace, run: RunDirectory) -> None:
     print("\n".join(verdicts))
     if flags.output is not None:
         print(flags.output)
+
+
+def _opened(flags: argparse.Namespace, run: RunDirectory) -> ClipRun:
+    from trainer.captions.captioning import Decoding
+    from trainer.prediction.clip_run import ClipRun
+
+    beam = Decoding.beam if flags.beam is None else flags.beam
+    penalty = Decoding.length_penalty if flags.length_penalty is None else flags.length_penalty
+    return ClipRun.of(run, top_k=flags.top_k, decoding=Decoding(beam, penalty))
 
 
 def _shows_progress(flags: argparse.Namespace) -> bool:

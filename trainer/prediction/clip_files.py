@@ -4,40 +4,39 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pipeline.clips.decoder_process import Decoder
 from pipeline.clips.media_files import is_media
 from pipeline.command_line.errors import RequestError
 from trainer.prediction.clip_arrays import ClipArrays
 from trainer.prediction.clip_media import ClipMedia
-from trainer.prediction.clip_records import ClipRecords
+from trainer.prediction.clip_records import ClipRecords, RecordCheck
 from trainer.prediction.frame_format import FrameFormat
 from trainer.prediction.stored_clips import ClipFile
 
 
 def open_clip_files(
-    paths: Sequence[str], form: FrameFormat, trained_on: Mapping[str, Any], decoder: Decoder
+    paths: Sequence[str], form: FrameFormat, check: RecordCheck, decoder: Decoder
 ) -> list[ClipFile]:
     """Make readers of files, after checking arrays' headers and records' data sets. No file stays open.
 
     Args:
         paths: of files, and of folders of images.
         form: the frames to give.
-        trained_on: what the model was trained on, as ``config.json`` says.
+        check: of the data sets of records.
         decoder: decodes media.
 
     Raises:
         RequestError: with the path of the first file that is of an unknown kind, or does not fit the model.
     """
-    files = [_open(path, form, trained_on, decoder) for path in paths]
+    files = [_open(path, form, check, decoder) for path in paths]
     if any(isinstance(file, ClipMedia) for file in files):
         importlib.import_module("av")  # Missing, it should be told before the work.
     return files
 
 
-def _open(path: str, form: FrameFormat, trained_on: Mapping[str, Any], decoder: Decoder) -> ClipFile:
+def _open(path: str, form: FrameFormat, check: RecordCheck, decoder: Decoder) -> ClipFile:
     name = os.path.basename(path).lower()
     is_array, is_record = name.endswith((".npy", ".npz")), ".tfrecord" in name
     if not (is_array or is_record or is_media(path) or os.path.isdir(path)):
@@ -50,7 +49,7 @@ def _open(path: str, form: FrameFormat, trained_on: Mapping[str, Any], decoder: 
     if is_array:
         return ClipArrays(path, form)
     if is_record:
-        return ClipRecords(path, trained_on)
+        return ClipRecords(path, check)
     if form.preparation is None:
         raise RequestError(
             f"--input {path}: the model was trained on {form.dataset}, which is not made of files of video or"

@@ -18,13 +18,13 @@ from pipeline.pictures.sequences import draw_sequences
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.frame_view import SEGMENTS
 from trainer.input.split_files import read_manifest
-from trainer.prediction.class_answers import ClassAnswer, verdict
 from trainer.prediction.clip_files import open_clip_files
 from trainer.prediction.clip_records import RecordDecoder
 from trainer.prediction.clip_run import ClipRun
 from trainer.prediction.clip_windows import ClipWindows, Window
 from trainer.prediction.media_paths import named_paths
 from trainer.prediction.stored_clips import ClipFile
+from trainer.prediction.window_answers import WindowAnswer
 
 DEFAULT_BATCH_SIZE = 16
 MAX_PICTURED = 5  # Clips of files in a picture.
@@ -36,19 +36,17 @@ def predict_clip_files(
     inputs: Sequence[str],
     *,
     batch_size: int = DEFAULT_BATCH_SIZE,
-    top_k: int | None = None,
     stride: int | None = None,
     skip_bad: bool = False,
     clip_timeout: int | None = None,
     show_progress: bool = False,
-) -> Iterator[list[ClassAnswer]]:
+) -> Iterator[list[WindowAnswer]]:
     """Predict all clips of files while the result is iterated.
 
     Args:
         run: the run.
         inputs: paths and patterns; see `named_paths`.
         batch_size: largest number of windows in a batch.
-        top_k: see `ClassAnswer.of`.
         stride: frames from the start of a window to that of the next; None shows the window in the middle.
         skip_bad: name a file of video or an image that cannot be decoded on stderr and go on, instead of
             raising an error.
@@ -62,9 +60,6 @@ def predict_clip_files(
     Raises:
         RequestError: if the request is wrong.
     """
-    names = run.form.class_names
-    if top_k is not None and top_k > len(names):
-        raise RequestError(f"--top_k {top_k}: the model has only {len(names)} classes")
     if stride is not None and run.view.sampling == SEGMENTS:
         raise RequestError(
             f"--stride {stride}: the model was trained on frames of whole clips (--sampling {SEGMENTS});"
@@ -74,14 +69,10 @@ def predict_clip_files(
     files = _opened(run, inputs, decoder, clip_timeout)
     windows = ClipWindows(run.view, run.form.fps, stride)
 
-    def answers() -> Iterator[list[ClassAnswer]]:
+    def answers() -> Iterator[list[WindowAnswer]]:
         with decoder:
             read = _windows(files, windows, skip_bad=skip_bad, show_progress=show_progress)
-            for batch, probabilities in run.answers(read, batch_size):
-                yield [
-                    ClassAnswer.of(window, each, names, top_k)
-                    for window, each in zip(batch, probabilities, strict=True)
-                ]
+            yield from run.answers(read, batch_size)
 
     return answers()
 
@@ -115,7 +106,7 @@ def draw_clip_files(
         raise RequestError(f"--output {output}: a picture shows at most {MAX_PICTURED} clips of files")
     lines = _verdicts(run, shown)
     titles = [f"{_name(window.file)}: {line}" for window, line in zip(shown, lines, strict=True)]
-    _draw(shown, titles, output)
+    _draw(run, shown, titles, output)
     return titles
 
 
@@ -126,7 +117,7 @@ def predict_clip_records(
 
     Args:
         run: the run.
-        data_dir: directory of a data set of the same frames and classes.
+        data_dir: directory of a data set; see `WindowAnswers.check_records`.
         split: name of the split.
         first: number of the first record.
         num_sequences: number of records.
@@ -140,7 +131,7 @@ def predict_clip_records(
         WorkError: if the data is damaged, the device fails, or answers are not finite.
     """
     manifest = read_manifest(data_dir)
-    decoder = RecordDecoder(manifest, data_dir, run.trained_on)
+    decoder = RecordDecoder(manifest, data_dir, run.how.check_records)
     DatasetSpec.of(manifest).check_split(split)
     windows = ClipWindows(run.view, run.form.fps)
 
@@ -158,7 +149,7 @@ def predict_clip_records(
         return _verdicts(run, shown())
     kept = list(shown())
     lines = _verdicts(run, kept)
-    _draw(kept, lines, output)
+    _draw(run, kept, lines, output)
     return lines
 
 
@@ -166,7 +157,7 @@ def _opened(run: ClipRun, inputs: Sequence[str], decoder: Decoder, timeout: int 
     form = run.form
     if timeout is not None and form.preparation is not None:
         form = replace(form, preparation=replace(form.preparation, timeout=float(timeout)))
-    return open_clip_files(named_paths(inputs), form, run.trained_on, decoder)
+    return open_clip_files(named_paths(inputs), form, run.how.check_records, decoder)
 
 
 def _windows(
@@ -193,12 +184,7 @@ def _windows(
 
 
 def _verdicts(run: ClipRun, windows: Iterator[Window] | Sequence[Window]) -> list[str]:
-    names = run.form.class_names
-    return [
-        verdict(window, each, names)
-        for batch, probabilities in run.answers(windows, DEFAULT_BATCH_SIZE)
-        for window, each in zip(batch, probabilities, strict=True)
-    ]
+    return [answer.verdict() for batch in run.answers(windows, DEFAULT_BATCH_SIZE) for answer in batch]
 
 
 def _name(path: str) -> str:
@@ -206,6 +192,6 @@ def _name(path: str) -> str:
     return os.fsencode(os.path.basename(path.rstrip("/"))).decode(errors="replace")
 
 
-def _draw(windows: Sequence[Window], titles: Sequence[str], output: str) -> None:
+def _draw(run: ClipRun, windows: Sequence[Window], titles: Sequence[str], output: str) -> None:
     videos = [window.frames[: window.length] for window in windows]
-    draw_sequences(videos, titles, output, _FRAMES_A_STRIP)
+    draw_sequences(videos, titles, output, _FRAMES_A_STRIP, run.form.palette)

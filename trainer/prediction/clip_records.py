@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -13,16 +12,18 @@ from pipeline.command_line.errors import RequestError, WorkError, one_line
 from pipeline.dataset.features import Video, decode
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
 from pipeline.definition import KINDS
-from trainer.input.dataset_spec import DatasetSpec
+from trainer.input.dataset_spec import CAPTION, DatasetSpec
 from trainer.input.frame_records import decoded_image
 from trainer.input.split_files import read_manifest
 from trainer.prediction.frame_format import Frame
 from trainer.prediction.record_files import payloads_of
 from trainer.prediction.stored_clips import StoredClip
 from trainer.prediction.stored_sequences import naming_file
-from trainer.tasks.trainable_kind import trainable_kind
 
 _MICROSECONDS = 10**6
+
+# Raises RequestError where a model cannot answer to a data set; see `WindowAnswers.check_records`.
+RecordCheck = Callable[[DatasetSpec, str], None]
 
 
 class RecordDecoder:
@@ -31,18 +32,16 @@ class RecordDecoder:
     Args:
         manifest: of the data set.
         directory: its path.
-        trained_on: what the model was trained on, as ``config.json`` says.
+        check: of the data set.
 
     Raises:
-        RequestError: if the data set has other frames or classes.
+        RequestError: of ``check``.
     """
 
-    def __init__(self, manifest: Manifest, directory: str, trained_on: Mapping[str, Any]) -> None:
+    def __init__(self, manifest: Manifest, directory: str, check: RecordCheck) -> None:
         self._manifest = manifest
         self._spec = DatasetSpec.of(manifest)
-        kind = trainable_kind(self._spec)
-        kind.check_trainable(self._spec, directory)
-        kind.check_fits(trained_on, self._spec)
+        check(self._spec, directory)
 
     def clip(self, payload: bytes, file: str, index: int, where: str) -> StoredClip:
         """The clip of a record.
@@ -72,8 +71,10 @@ class RecordDecoder:
                 raise WorkError(f"{where}: frame {number} cannot be decoded ({reason})") from error
 
         start = int(example["timestamp"][0]) / _MICROSECONDS if "timestamp" in example and has_module else 0.0
-        assert spec.target is not None
-        return StoredClip(file, index, len(stored), frame, int(example[spec.target]), start)
+        label = None if spec.target is None else int(example[spec.target])
+        texts = example[CAPTION] if spec.has_captions else None
+        captions = [texts] if isinstance(texts, str) else texts
+        return StoredClip(file, index, len(stored), frame, label, start, captions)
 
 
 class ClipRecords:
@@ -81,13 +82,13 @@ class ClipRecords:
 
     Args:
         path: path of the file.
-        trained_on: what the model was trained on, as ``config.json`` says.
+        check: of the data set.
 
     Raises:
-        RequestError: if there is no record or no manifest, or the data set has other frames or classes.
+        RequestError: if there is no record or no manifest, or of ``check``.
     """
 
-    def __init__(self, path: str, trained_on: Mapping[str, Any]) -> None:
+    def __init__(self, path: str, check: RecordCheck) -> None:
         self.path = path
         directory = os.path.dirname(path) or "."
         if not os.path.isfile(os.path.join(directory, MANIFEST_NAME)):
@@ -97,7 +98,7 @@ class ClipRecords:
             )
         if next(payloads_of(path), None) is None:
             raise RequestError(f"{path}: holds no records")
-        self._decoder = RecordDecoder(read_manifest(directory), directory, trained_on)
+        self._decoder = RecordDecoder(read_manifest(directory), directory, check)
 
     def clips(self) -> Iterator[StoredClip]:
         """See `ClipFile.clips`."""

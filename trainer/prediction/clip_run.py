@@ -11,18 +11,20 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from model.frames import clip_inputs
 from pipeline.command_line.errors import RequestError
+from trainer.captions.captioning import Decoding
 from trainer.distributed.device_errors import device_errors_explained
 from trainer.evaluation.scoring import answers_in_order
 from trainer.frames.kind import FramesKind
 from trainer.input.frame_view import FrameView
+from trainer.prediction.caption_answers import CaptionAnswers
+from trainer.prediction.class_answers import ClassAnswers
 from trainer.prediction.clip_windows import Window
 from trainer.prediction.frame_format import FrameFormat
+from trainer.prediction.window_answers import WindowAnswer, WindowAnswers
 from trainer.run.run_directory import RunDirectory
-from trainer.run.trained_model import compile_for_inference, load_trained_model, trained_settings
-
-Probabilities = npt.NDArray[np.float32]
+from trainer.run.trained_model import load_trained_model, trained_settings
+from trainer.training.settings import DESCRIBE
 
 
 @dataclass(frozen=True)
@@ -31,35 +33,43 @@ class ClipRun:
 
     Attributes:
         run: its directory.
-        trained_on: the data set, as ``config.json`` describes it.
-        form: the frames of that data set.
+        form: the frames of its data set.
         view: how clips are shown to its model when it is judged.
+        how: how its model answers.
     """
 
     run: RunDirectory
-    trained_on: dict[str, Any]
     form: FrameFormat
     view: FrameView
+    how: WindowAnswers
 
     @classmethod
-    def of(cls, run: RunDirectory) -> ClipRun:
+    def of(cls, run: RunDirectory, *, top_k: int | None = None, decoding: Decoding | None = None) -> ClipRun:
         """Read a run's ``config.json``; the model is loaded later.
 
+        Args:
+            run: its directory.
+            top_k: see `ClassAnswers`; of classifiers only.
+            decoding: how captions are written; of captioners only. None: as by default.
+
         Raises:
-            RequestError: if it is damaged.
+            RequestError: if it is damaged, or ``top_k`` is too large.
         """
         trained_on = run.training_data()
         assert trained_on is not None
-        view = FramesKind().view(trained_settings(run)).judged()
+        settings = trained_settings(run)
+        view, describes = FramesKind().view(settings).judged(), settings.task == DESCRIBE
         try:
-            return cls(run, trained_on, FrameFormat.of(trained_on), view)
+            form = FrameFormat.of(trained_on)
+            class_names = () if describes else tuple(trained_on["class_names"])
         except (LookupError, TypeError, ValueError) as error:
             raise RequestError(f"{run.config_path} is damaged; restore it or train again") from error
+        if describes:
+            return cls(run, form, view, CaptionAnswers(trained_on, decoding or Decoding()))
+        return cls(run, form, view, ClassAnswers(trained_on, class_names, top_k))
 
-    def answers(
-        self, windows: Iterable[Window], batch_size: int
-    ) -> Iterator[tuple[list[Window], Probabilities]]:
-        """Load the model, and yield batches of windows with the probabilities of the classes, (n, N).
+    def answers(self, windows: Iterable[Window], batch_size: int) -> Iterator[list[WindowAnswer]]:
+        """Load the model, and yield its answers to batches of windows.
 
         The last batch may be smaller; all are of one size for the model, which is compiled once.
 
@@ -71,19 +81,20 @@ class ClipRun:
             RequestError: if there is no model.
             WorkError: if the device fails or the answers are not finite.
         """
-        model = self._model()
+        trained = load_trained_model(self.run)
+        if trained.is_captioner != isinstance(self.how, CaptionAnswers):
+            raise RequestError(f"{self.run.config_path}: is of another model; restore it or train again")
+        loaded = self.how.answering(trained, self.view.num_frames)
         batches = _batches(windows, batch_size)
         first = next(batches, None)
         if first is None:
             return
         with device_errors_explained():
             # A first batch that is smaller is the only one.
-            yield from answers_in_order(chain([first], batches), _features, model, len(first))
-
-    def _model(self) -> keras.Model:
-        classifier = load_trained_model(self.run).classifier
-        inputs = clip_inputs(self.view.num_frames, self.view.shown_shape(self.form.shape))
-        return compile_for_inference(keras.Model(inputs, classifier(inputs), name="video_classifier"))
+            for batch, outputs in answers_in_order(
+                chain([first], batches), _features, loaded.model, len(first)
+            ):
+                yield [loaded.answer(window, _row(outputs, row)) for row, window in enumerate(batch)]
 
 
 def _batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
@@ -97,3 +108,7 @@ def _features(batch: list[Window]) -> dict[str, npt.NDArray[Any]]:
         "frames": np.stack([window.frames for window in batch]),
         "length": np.array([window.length for window in batch], np.int32),
     }
+
+
+def _row(outputs: Any, row: int) -> Any:
+    return keras.tree.map_structure(lambda each: each[row], outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -23,7 +23,7 @@ class Window:
     """A window of a clip.
 
     Attributes:
-        file, index, label: see `StoredClip`.
+        file, index, label, captions: see `StoredClip`.
         start, end: of the shown frames: in seconds, or numbers of frames where there is no rate.
         frames: as the model is shown them, uint8 (T, H, W, C); black from number ``length`` on.
         length: how many are real.
@@ -32,6 +32,7 @@ class Window:
     file: str
     index: int | None
     label: int | None
+    captions: Sequence[str] | None
     start: float
     end: float
     frames: npt.NDArray[np.uint8]
@@ -84,9 +85,8 @@ class ClipWindows:
         first, end = int(numbers[0]), int(numbers[-1]) + 1
         if view.sampling == SEGMENTS:
             first, end = 0, clip.num_frames
-        return Window(
-            clip.file, clip.index, clip.label, self._time(clip, first), self._time(clip, end), shown, length
-        )
+        times = self._time(clip, first), self._time(clip, end)
+        return Window(clip.file, clip.index, clip.label, clip.captions, *times, shown, length)
 
     def _time(self, clip: StoredClip, number: int) -> float:
         return number if self.fps is None else round(clip.start + float(number / self.fps), 6)

@@ -1,8 +1,8 @@
-"""The frames that a run was trained on: their shape and classes, and how clips become such frames."""
+"""The frames that a run was trained on: their shape and colours, and how clips become such frames."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.clips.definition import Clips
 from pipeline.clips.frame_settings import FrameSettings
+from pipeline.moving_line.definition import MovingLine
 
 Frame = npt.NDArray[np.uint8]
 
@@ -23,14 +24,14 @@ class FrameFormat:
     Attributes:
         dataset: name of the data set's kind.
         shape: (height, width, channels) of a frame.
-        class_names: names of the classes by number.
         preparation: how frames of clips were made; None if the data set is not of clips.
+        palette: colours of pixels; see `pipeline.pictures.sequences.draw_sequences`.
     """
 
     dataset: str
     shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
     preparation: FrameSettings | None
+    palette: Sequence[str] | None = None
 
     @classmethod
     def of(cls, dataset: Mapping[str, Any]) -> FrameFormat:
@@ -40,8 +41,8 @@ class FrameFormat:
         return cls(
             dataset["name"],
             (height, width, channels),
-            tuple(dataset["class_names"]),
             Clips.from_json(dataset["settings"]).frame_settings if is_clips else None,
+            MovingLine.palette if dataset["kind"] == MovingLine.name else None,
         )
 
     @property

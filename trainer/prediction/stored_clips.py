@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,7 @@ class StoredClip:
         frame: gives the frame of a number, uint8 (H, W, C), as long as the next clip is not asked for.
         label: number of the class; None if the file has no labels.
         start: time of the first frame, in seconds.
+        captions: descriptions of the clip; None if the file has no captions.
     """
 
     file: str
@@ -28,6 +29,7 @@ class StoredClip:
     frame: Callable[[int], Frame]
     label: int | None = None
     start: float = 0.0
+    captions: Sequence[str] | None = None
 
 
 class ClipFile(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pipeline.dataset.features import ClassLabel, Feature, Tensor
 from pipeline.definition import Definition
 from pipeline.generate import generate
 from tests.pipeline.clips.clip_folders import clip, write
+from tests.trainer.clip_runs import Run, run_maker
 from trainer.frames.kind import FramesKind
 from trainer.input.split_files import read_manifest
 from trainer.training.loop import train
@@ -86,6 +87,24 @@ def gesture_run(clip_run: Path, gesture_data: Path, tmp_path_factory: pytest.Tem
     described = FramesKind().config(read_manifest(str(gesture_data)))
     change_config(directory, dataset=described)
     return directory
+
+
+@pytest.fixture(scope="session")
+def described_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of clips that `make_described` describes."""
+    return tmp_path_factory.mktemp("described") / "clips"
+
+
+@pytest.fixture(scope="session")
+def make_described(described_source: Path) -> Callable[[str], Run]:
+    """Makes a run of a captioner by its name, once; see `run_maker`."""
+    return run_maker(described_source.parent)
+
+
+@pytest.fixture(scope="session")
+def described(make_described: Callable[[str], Run]) -> Run:
+    """A run that describes clips of 5 frames with at most 4 words."""
+    return make_described("captions")
 
 
 def make_clips(source: Path, directory: Path, **settings: Any) -> Path:

@@ -97,14 +97,12 @@ def test_a_file_is_shown_as_its_record(
 
 @pytest.mark.parametrize("view", VIEWS[:-1])
 def test_a_record_is_shown_as_in_judging(clip_data: Path, gesture_data: Path, view: FrameView) -> None:
-    from trainer.frames.kind import FramesKind
     from trainer.prediction.clip_records import ClipRecords
 
     for data in (clip_data, gesture_data):
-        manifest = read_manifest(str(data))
         records = _of_records(data, view)
         (shard,) = _shards(data)
-        windows = _windows(ClipRecords(shard, FramesKind().config(manifest)), ClipWindows(view, None))
+        windows = _windows(ClipRecords(shard, lambda *_: None), ClipWindows(view, None))
         np.testing.assert_array_equal([window.frames for window in windows], records["frames"])
         np.testing.assert_array_equal([window.length for window in windows], records["length"])
         np.testing.assert_array_equal([window.label for window in windows], records["label"])
@@ -168,7 +166,7 @@ def test_where_windows_begin(
 ) -> None:
     shown = np.arange(num_frames, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 4, 4, 1), np.uint8)
     np.save(tmp_path / "a.npy", shown)
-    file = ClipArrays(str(tmp_path / "a.npy"), FrameFormat("some", (4, 4, 1), CLASSES, None))
+    file = ClipArrays(str(tmp_path / "a.npy"), FrameFormat("some", (4, 4, 1), None))
     windows = _windows(file, ClipWindows(FrameView(6, frame_step=step), None, stride))
     assert [window.start for window in windows] == firsts
     for window in windows:
@@ -256,7 +254,7 @@ def test_arrays_are_shown_as_they_are_or_scaled_as_clips(tmp_path: Path) -> None
         Image.fromarray(each).save(tmp_path / "frames" / f"{number}.png")
     windows = ClipWindows(VIEW, Fraction(8))
     for to in (settings(), settings(width=20, height=24, fit="crop"), settings(width=20, channels=1)):
-        form = FrameFormat("clips", (to.height, to.width, to.channels), CLASSES, to)
+        form = FrameFormat("clips", (to.height, to.width, to.channels), to)
         (expected,) = _of_media(tmp_path / "frames", to, windows)
         for name, values in (("one.npy", shown), ("two.npy", np.stack([shown, shown[::-1]]))):
             np.save(tmp_path / name, values)
@@ -269,7 +267,7 @@ def test_arrays_are_shown_as_they_are_or_scaled_as_clips(tmp_path: Path) -> None
 def test_gray_arrays_become_colour(tmp_path: Path) -> None:
     gray = np.arange(6 * 48 * 64, dtype=np.uint32).astype(np.uint8).reshape(6, 48, 64, 1)
     np.savez_compressed(tmp_path / "a.npz", gray)
-    form = FrameFormat("clips", (48, 64, 3), CLASSES, settings())
+    form = FrameFormat("clips", (48, 64, 3), settings())
     (window,) = _windows(ClipArrays(str(tmp_path / "a.npz"), form), ClipWindows(VIEW, None))
     np.testing.assert_array_equal(window.frames, np.repeat(gray, 3, axis=3))
 

@@ -112,7 +112,7 @@ def test_arrays_get_the_classifiers_answers(tmp_path: Path, run_dir: Path, kind:
         }
 
 
-@pytest.mark.parametrize("encoding", ["path", "frames"])
+@pytest.mark.parametrize("encoding", ["path", pytest.param("frames", marks=pytest.mark.slow)])
 def test_records_compressed_by_gzip_are_read_as_if_they_were_not(
     tmp_path: Path, run_dir: Path, encoding: str
 ) -> None:
