@@ -1,9 +1,6 @@
 """Exports of classifiers of clips, used in fresh processes that cannot import this project."""
 
 import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,9 @@ import pytest
 
 from model.frames import FrameEncoder, MeanOverTime
 from pipeline.command_line.errors import RequestError, WorkError
-from tests.processes import environment
 from tests.runs import MULTIPLIES_BFLOAT16
 from tests.trainer.clip_runs import Run, run_maker
+from tests.trainer.lone_client import answers_alone, export_flags, with_config
 from trainer.export import FORMAT_NAMES, main
 from trainer.exporting.formats import EXPORT_FORMATS
 from trainer.exporting.kinds import exportable_of
@@ -24,18 +21,6 @@ from trainer.exporting.served_classifier import convertible_copy, float32_copy
 from trainer.run.run_directory import RunDirectory
 from trainer.training.checkpoints import read_state, save_checkpoint
 
-# What a client of several exports has: arrays, and none of this project's packages.
-ALONE = """
-import json, re, sys
-for name in ("pipeline", "model", "trainer"):
-    sys.modules[name] = None
-import numpy as np
-given, answers = dict(np.load(sys.argv[1])), {}
-def inputs(run, *names):
-    return {name: given[f"{run} {name}"] for name in names}
-def keep(run, request, outputs):
-    answers.update({f"{run} {request} {name}": values for name, values in outputs.items()})
-"""
 TENSORFLOW = """
 import tensorflow as tf
 def records_of(run):
@@ -123,28 +108,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
 
 def _check_exports(runs: dict[str, Run], format_name: str, directory: Path) -> None:
     """Exports of runs, used together in one fresh process, answer as the Keras models here do."""
-    given: dict[str, Any] = {}
-    for name, run in runs.items():
-        assert main(_flags(run.directory, directory / name, format_name)) == 0
-        given |= {f"{name} {each}": values for each, values in run.windows.items()}
-        rows = [len(record).to_bytes(8, "little") + record for record in run.records]
-        longest = max(map(len, rows))
-        padded = [np.frombuffer(row.ljust(longest, b"\0"), np.uint8) for row in rows]
-        given[f"{name} records"] = np.array(padded)
-    np.savez(directory / "given.npz", **given)
-    script = ALONE + CLIENTS[format_name] + "\nnp.savez(sys.argv[2], **answers)"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "given.npz", "answers.npz", *runs],
-        cwd=directory,
-        env={**environment(), "PYTHONPATH": "", "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-        errors="replace",  # TensorFlow logs what it could not parse.
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    answers = dict(np.load(directory / "answers.npz"))
+    answers = answers_alone(runs, format_name, CLIENTS[format_name], directory)
     for name, run in runs.items():
         windows = run.windows
         expected = {"windows": run.answer(**windows)}
@@ -164,10 +128,6 @@ def _check_exports(runs: dict[str, Run], format_name: str, directory: Path) -> N
                 tops = found.argmax(axis=-1)
                 assert answers[f"{name} {request} class"].tolist() == tops.tolist()
                 assert answers[f"{name} {request} label"].tolist() == [run.classes[top] for top in tops]
-
-
-def _flags(run: Path, output: Path, format_name: str = "saved_model") -> list[str]:
-    return [f"--model_dir={run}", f"--output_dir={output}", f"--format={format_name}"]
 
 
 def test_exports_answer_as_models_do_without_this_project(
@@ -223,12 +183,12 @@ def test_normalization_is_copied_with_its_weights(is_converted: bool) -> None:
 def test_a_frozen_network_of_keras_applications_is_exported(
     tmp_path: Path, make_run: Callable[[str], Run], format_name: str
 ) -> None:
-    assert main(_flags(make_run("application").directory, tmp_path, format_name)) == 0
+    assert main(export_flags(make_run("application").directory, tmp_path, format_name)) == 0
     assert (tmp_path / EXPORT_FORMATS[format_name].name).exists()
 
 
 def test_one_class_name_is_one_line_of_the_asset(tmp_path: Path, make_run: Callable[[str], Run]) -> None:
-    changed = _with_config(make_run("tfds"), tmp_path, class_names=["a\nb", "run", "swim", "jump"])
+    changed = with_config(make_run("tfds"), tmp_path, class_names=["a\nb", "run", "swim", "jump"])
     export = exportable_of(RunDirectory(str(changed)))
     assert export.assets() == {"class_names.txt": "a b\nrun\nswim\njump\n"}
     assert export.facts()["class_names"][0] == "a\nb"
@@ -247,17 +207,17 @@ def test_one_class_name_is_one_line_of_the_asset(tmp_path: Path, make_run: Calla
 def test_what_the_configuration_lacks_is_said(
     tmp_path: Path, make_run: Callable[[str], Run], changes: dict[str, Any], named: str
 ) -> None:
-    run = _with_config(make_run("tfds"), tmp_path, **changes)
+    run = with_config(make_run("tfds"), tmp_path, **changes)
     with pytest.raises(RequestError, match=named):
-        main(_flags(run, tmp_path / "x"))
+        main(export_flags(run, tmp_path / "x"))
     assert not (tmp_path / "x").exists()
 
 
 def test_a_model_without_its_configuration_is_refused(tmp_path: Path, make_run: Callable[[str], Run]) -> None:
-    run = _with_config(make_run("tfds"), tmp_path)
+    run = with_config(make_run("tfds"), tmp_path)
     (run / "config.json").unlink()
     with pytest.raises(RequestError, match=r"config\.json: is missing, or of another run"):
-        main(_flags(run, tmp_path / "x"))
+        main(export_flags(run, tmp_path / "x"))
     assert not (tmp_path / "x").exists()
 
 
@@ -268,22 +228,12 @@ def test_a_model_without_its_configuration_is_refused(tmp_path: Path, make_run: 
 def test_a_model_that_answers_otherwise_or_not_at_all_is_not_exported(
     tmp_path: Path, make_run: Callable[[str], Run], factor: float, named: str
 ) -> None:
-    run = _with_config(make_run("own"), tmp_path)
+    run = with_config(make_run("own"), tmp_path)
     path = str(run / "model.keras")
     state, classifier = read_state(path), keras.models.load_model(path)
     # Large features are rounded coarsely in bfloat16, in which this model computes, and its export does not.
     classifier.set_weights([factor * weight for weight in classifier.get_weights()])
     save_checkpoint(path, classifier, state)
     with pytest.raises(WorkError, match=named):
-        main(_flags(run, tmp_path / "x"))
+        main(export_flags(run, tmp_path / "x"))
     assert not (tmp_path / "x").exists()
-
-
-def _with_config(run: Run, directory: Path, **changes: Any) -> Path:
-    """A copy of a run, of whose data set the configuration says something else."""
-    copy = directory / "copy"
-    shutil.copytree(run.directory, copy)
-    config = json.loads((copy / "config.json").read_text())
-    config["dataset"] |= changes
-    (copy / "config.json").write_text(json.dumps(config))
-    return copy

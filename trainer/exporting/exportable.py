@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import keras
@@ -25,12 +25,14 @@ class Request:
     Attributes:
         signature: name of the SavedModel's signature that it is for.
         inputs: of this signature, by name.
-        expected: the Keras model's probabilities, float (n, answers).
+        expected: what the Keras model gives for `Exportable.output`, float (n, ...).
+        equal: other outputs that must be equal to the model's, by name; see `Exportable.difference`.
     """
 
     signature: str
     inputs: Arrays
     expected: npt.NDArray[np.floating[Any]]
+    equal: Arrays = field(default_factory=dict)
 
 
 class Exportable(ABC):
@@ -38,7 +40,8 @@ class Exportable(ABC):
 
     Attributes:
         trained: the model.
-        output: name of the output that every signature has: the probabilities, float32 (batch, answers).
+        output: name of the output of numbers that every signature has, float32 (batch, ...): probabilities,
+            or logarithms of them.
         only_signature: the one whose inputs and output the formats have that are written by converters.
     """
 
@@ -48,13 +51,19 @@ class Exportable(ABC):
     def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
 
+    @property
+    def is_half_precision(self) -> bool:
+        """Whether the model computes in half precision; exports compute in float32."""
+        layers = self.trained.classifier.layers
+        return any(layer.compute_dtype in ("bfloat16", "float16") for layer in layers)
+
     @abstractmethod
     def archive(self) -> keras.export.ExportArchive:
         """The SavedModel, ready to be written. No GPU may be visible, else it runs on GPUs only."""
 
     @abstractmethod
     def convertible(self, *, is_unrolled: bool) -> keras.Model:
-        """A model for converters, from inputs by name, or the only input, to ``{output: probabilities}``.
+        """A model for converters, from inputs by name, or the only input, to outputs by name.
 
         Args:
             is_unrolled: whether the number of timesteps is fixed, and the loop over them unrolled.
@@ -68,13 +77,13 @@ class Exportable(ABC):
             NotFiniteError: if the model's answers are not finite.
         """
 
-    def check(self, outputs: Arrays) -> None:
-        """Check a signature's other outputs against its probabilities.
+    def difference(self, request: Request, outputs: Arrays) -> float:
+        """The largest difference of an export's numbers from the model's; NaN if one is not a number.
 
         Raises:
-            WorkError: if they do not agree.
+            WorkError: if other outputs do not agree with these numbers or with the model.
         """
-        return
+        return float(np.abs(outputs[self.output] - request.expected).max())
 
     def assets(self) -> dict[str, str]:
         """Files for people and clients in the SavedModel's ``assets``: content by name."""

@@ -23,7 +23,7 @@ from trainer.run.tensorflow_files import save_json
 from trainer.run.versions import versions
 
 _UNFINISHED_PREFIX, _REPLACED = ".moving_line-export-", "replaced"
-# The largest difference allowed between the probabilities of an export and of its model.
+# The largest difference allowed between the numbers of an export and of its model.
 _TOLERANCE, _HALF_PRECISION_TOLERANCE = 1e-5, 0.02
 
 
@@ -33,8 +33,8 @@ class Exported:
 
     Attributes:
         path: path of the file or directory.
-        largest_difference: largest difference between its probabilities and the model's, over all samples
-            and signatures.
+        largest_difference: largest difference between its numbers and the model's, over all samples and
+            signatures; see `Exportable.difference`.
     """
 
     path: str
@@ -45,8 +45,8 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
     """Export the model of a run.
 
     Also writes ``export-FORMAT.json``, with the model's digest and the largest difference between export and
-    model. Exports compute in float32: probabilities may differ by 1e-5 from those of a float32 model, and by
-    0.02 from those of a model of half precision.
+    model. Exports compute in float32: probabilities, and logarithms of them, may differ by 1e-5 from those of
+    a float32 model, and by 0.02 from those of a model of half precision.
 
     Args:
         model_dir: the run directory of a finished training.
@@ -62,7 +62,6 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
     kind.check_installed()
     exportable = exportable_of(RunDirectory(model_dir))
     trained = exportable.trained
-    half = any(layer.compute_dtype in ("bfloat16", "float16") for layer in trained.classifier.layers)
     path = os.path.join(output_dir, kind.name)
     if os.path.lexists(path) and not kind.is_export(path):
         raise RequestError(f"--output_dir {output_dir}: {path} is no export of this program; move it away")
@@ -81,7 +80,7 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
                 f"--format {format_name}: the model cannot be converted ({reason}); try another format"
             ) from error
         # Negated, so that NaN fails too.
-        if not difference <= (_HALF_PRECISION_TOLERANCE if half else _TOLERANCE):
+        if not difference <= (_HALF_PRECISION_TOLERANCE if exportable.is_half_precision else _TOLERANCE):
             raise WorkError(
                 f"the {format_name} export differs from the model by up to {difference:g} over"
                 f" {NUM_SAMPLES} sequences; it is not put in place"
@@ -104,17 +103,10 @@ def export_model(model_dir: str, output_dir: str, format_name: str) -> Exported:
 
 
 def _largest_difference(kind: ExportFormat, path: str, exportable: Exportable) -> float:
-    """The largest difference of an export's probabilities from the model's; NaN if one is not a number.
-
-    Raises:
-        WorkError: if other outputs do not agree with the probabilities.
-    """
-    answer, differences = kind.answers(path, exportable), list[float]()
-    for request in exportable.requests(every_signature=kind.has_signatures):
-        outputs = answer(request)
-        exportable.check(outputs)
-        differences.append(float(np.abs(outputs[exportable.output] - request.expected).max()))
-    return float(np.max(differences))
+    """See `Exportable.difference`: of all requests."""
+    answer = kind.answers(path, exportable)
+    requests = exportable.requests(every_signature=kind.has_signatures)
+    return float(np.max([exportable.difference(request, answer(request)) for request in requests]))
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trainer.exporting.clip_export import ClipExport
+from trainer.exporting.caption_export import CaptionExport
+from trainer.exporting.class_export import ClassExport
 from trainer.exporting.exportable import Exportable
 from trainer.exporting.line_export import LineExport
 from trainer.run.run_directory import RunDirectory
@@ -17,4 +18,6 @@ def exportable_of(run: RunDirectory) -> Exportable:
         WorkError: if the model's answers are not finite.
     """
     trained = load_trained_model(run)
-    return LineExport(trained) if trained.is_of_lines else ClipExport(trained, run)
+    if trained.is_of_lines:
+        return LineExport(trained)
+    return CaptionExport(trained, run) if trained.is_captioner else ClassExport(trained, run)

@@ -1,6 +1,6 @@
 """Exports to LiteRT (TensorFlow Lite), for phones and small devices.
 
-Inputs and output are those of `Exportable.only_signature`, for any number of sequences and one number of
+Inputs and outputs are those of `Exportable.only_signature`, for any number of sequences and one number of
 timesteps. Uses only LiteRT's built-in operators, so its interpreter needs no extensions. These have no loop
 over time for a variable batch size, so all timesteps are unrolled.
 """
@@ -38,7 +38,7 @@ class LiteRTAnswers:
             self._classify = Interpreter(path).get_signature_runner("serving_default")
 
     def __call__(self, request: Request) -> Arrays:
-        """The output by name."""
+        """The outputs by name."""
         with quiet_stderr():
             outputs: Arrays = self._classify(**request.inputs)
             return outputs

@@ -1,6 +1,6 @@
 """Exports to ONNX, for onnxruntime and others.
 
-Inputs and output are those of `Exportable.only_signature`, for any number of sequences and timesteps. Keras
+Inputs and outputs are those of `Exportable.only_signature`, for any number of sequences and timesteps. Keras
 converts TensorFlow's graph by tf2onnx, which turns the loop over time into ONNX's operator LSTM. The facts
 that a client has to know stand in the metadata properties, as JSON each.
 """
@@ -43,8 +43,9 @@ class OnnxAnswers:
         import onnxruntime
 
         self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        self._output = exportable.output
+        self._outputs = [each.name for each in self._session.get_outputs()]
 
     def __call__(self, request: Request) -> Arrays:
-        """The output by name."""
-        return {self._output: self._session.run([self._output], dict(request.inputs))[0]}
+        """The outputs by name."""
+        answers = self._session.run(self._outputs, dict(request.inputs))
+        return dict(zip(self._outputs, answers, strict=True))

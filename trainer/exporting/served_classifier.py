@@ -41,12 +41,17 @@ def convertible_copy(classifier: keras.Model, output: str, timesteps: int | None
         A model from ``frames``, uint8 (batch, timesteps, H, W, C), or from inputs by name as the classifier
         has them, to probabilities by the output's name. The exported file has these names.
     """
-    copy = _copy(classifier, timesteps, for_converters=True)
+    copy = convertible_layers(classifier, timesteps)
     if isinstance(copy.input, Mapping):
         inputs = _inputs_by_name(copy, None)
     else:
         inputs = layers.Input(copy.input_shape[1:], dtype="uint8", name="frames")
     return keras.Model(inputs, {output: copy(inputs)})
+
+
+def convertible_layers(classifier: keras.Model, timesteps: int | None = None) -> keras.Model:
+    """The layers of `convertible_copy`, with the inputs and the output of the classifier."""
+    return _copy(classifier, timesteps, for_converters=True)
 
 
 def _copy(classifier: keras.Model, timesteps: int | None, for_converters: bool) -> keras.Model:
