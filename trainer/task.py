@@ -77,6 +77,7 @@ def _parser() -> ArgumentParser:
         DEFAULT_CHECKPOINT_STEPS,
         DISTRIBUTIONS,
         PRECISIONS,
+        TASKS,
         Execution,
         TrainingSettings,
     )
@@ -149,6 +150,19 @@ def _parser() -> ArgumentParser:
     add("--freeze_backbone", action=switch, default=False, help="keep the weights of the encoder of frames")
     add("--class_weights", help=f"{CLASS_WEIGHTS[0]}: all classes weigh alike in the loss, however rare")
     add("--label_smoothing", type=float, default=0.0, metavar="SHARE", help="of labels, spread over classes")
+
+    add = parser.add_argument_group("of describing in words").add_argument
+    add("--task", help=f"{' or '.join(TASKS)} (default: classify where there are class labels)")
+    add("--max_words", type=positive_int, default=default.max_words, help="most words of a caption")
+    add(
+        "--min_word_count",
+        type=positive_int,
+        default=default.min_word_count,
+        help="rarer words of the training's captions are unknown ones",
+    )
+    add("--attention", action=switch, default=False, help="look at all frames before every word")
+    add("--tie_embeddings", action=switch, default=False, help="read and write words by one embedding")
+    add("--init_from", type=path_text, metavar="RUN", help="take the encoder of frames of a run's model")
 
     add = parser.add_argument_group("what the model sees of moving lines").add_argument
     add("--line", default=default.line, help="line: all pixels so far; dot: only the newest")

@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import ROOT, make_dataset
 from tests.processes import environment
-from tests.trainer.frames import data_sets
+from tests.trainer.captions.data_sets import described_balls
+from tests.trainer.frames.data_sets import balls
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 from trainer.training.history import read_history
@@ -25,10 +26,15 @@ pytestmark = pytest.mark.storm
 # What a process is asked for; two feeds whether one process reads them or two.
 FLAGS = ["--epochs=2", "--steps_per_epoch=120", "--checkpoint_every=20", "--batch_size=16", "--feeds=2"]
 SEEN = ["--line=dot", "--window=6", "--noise=0.02", "--learning_rate=0.005"]
-SEEN_OF_FRAMES = [
+SEEN_OF_CLIPS = [
     *("--num_frames=6", "--crop=28x20", "--flip", "--brightness=0.1", "--units=8", "--learning_rate=0.002"),
-    *("--class_weights=balanced", "--epochs=1", "--steps_per_epoch=80", "--keep_checkpoints=9"),
+    *("--epochs=1", "--steps_per_epoch=80", "--keep_checkpoints=9"),
 ]
+# By what is learned of clips: what makes the data, and flags.
+CLIPS = {
+    "frames": (balls, [*SEEN_OF_CLIPS, "--class_weights=balanced"]),
+    "captions": (described_balls, [*SEEN_OF_CLIPS, "--task=describe", "--max_words=5", "--attention"]),
+}
 BACKENDS = ["tensorflow", "jax"]
 DIVIDED = {
     "tensorflow": (
@@ -198,21 +204,26 @@ def test_several_steps_an_execution_train_alike(
     np.testing.assert_allclose(validated[0], validated[1], rtol=1e-4)
 
 
-def test_frames_are_trained_on_by_two_processes_as_by_one(tmp_path: Path, backend: str) -> None:
+@pytest.mark.parametrize("case", list(CLIPS))
+def test_clips_are_trained_on_by_two_processes_as_by_one(tmp_path: Path, backend: str, case: str) -> None:
     """And go on after one of them was killed, to the same weights."""
-    data = data_sets.balls(tmp_path / "data")
-    ends = _end([_start(tmp_path / "alone", data, backend, seen=SEEN_OF_FRAMES)])
+    make, seen = CLIPS[case]
+    data = make(tmp_path / "data")
+    ends = _end([_start(tmp_path / "alone", data, backend, seen=seen)])
     assert [code for code, _, _ in ends] == [0], ends
-    together = _end(_start_two(tmp_path / "together", data, backend, seen=SEEN_OF_FRAMES))
+    together = _end(_start_two(tmp_path / "together", data, backend, seen=seen))
     assert [code for code, _, _ in together] == [0, 0], together
     # Later, pooling has made much of the differences in rounding.
     _assert_alike(tmp_path / "together", tmp_path / "alone", step=20)
+    one, two = (read_history(str(tmp_path / run / "history.csv"))[-1] for run in ("alone", "together"))
+    for name in {"loss", "perplexity", "val_loss", "val_perplexity"} & one.keys():
+        assert float(two[name]) == pytest.approx(float(one[name]), rel=1e-2), name
 
-    processes = _start_two(tmp_path / "killed", data, backend, seen=SEEN_OF_FRAMES)
+    processes = _start_two(tmp_path / "killed", data, backend, seen=seen)
     _wait_for_checkpoint(tmp_path / "killed", 40, processes)
     processes[1].kill()
     assert _end(processes, seconds=60)[0][0] == 1
-    again = _end(_start_two(tmp_path / "killed", data, backend, seen=SEEN_OF_FRAMES))
+    again = _end(_start_two(tmp_path / "killed", data, backend, seen=seen))
     assert "resuming after step" in again[0][1]
     assert {_digest(output) for _, output, _ in [*together, *again]} == {_digest(together[0][1])}
 

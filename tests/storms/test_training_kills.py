@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import ROOT, make_dataset
 from tests.processes import environment
-from tests.trainer.frames import data_sets
+from tests.trainer.captions.data_sets import described_balls
+from tests.trainer.frames.data_sets import balls
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 
@@ -33,6 +34,19 @@ CASES = {
         10,
         2,
     ),
+    "captions": (
+        [
+            *("--task=describe", "--batch_size=8", "--num_frames=6", "--crop=28x20", "--flip", "--units=8"),
+            *("--max_words=5", "--min_word_count=100", "--attention", "--tie_embeddings"),
+        ],
+        10,
+        2,
+    ),
+}
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "lines": make_dataset,
+    "frames": balls,
+    "captions": described_balls,
 }
 FLAGS = [
     f"--epochs={EPOCHS}",
@@ -47,7 +61,7 @@ TIMED = {"seconds", "sequences_per_second", "input_wait"}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("kills")
-    return {"lines": make_dataset(directory / "lines"), "frames": data_sets.balls(directory / "frames")}
+    return {case: make(directory / case) for case, make in MAKE.items()}
 
 
 def _start(run: Path, data: dict[str, Path], case: str) -> "subprocess.Popen[str]":
@@ -101,7 +115,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
     generator = random.Random(f"{name} {number}")
     step, seconds = generator.randint(0, EPOCHS * STEPS), generator.uniform(0, 0.1)
     process = _start(run, data, case)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while process.poll() is None and max(RunDirectory(str(run)).checkpoints(), default=0) < step:
         assert time.monotonic() < deadline
         time.sleep(0.002)

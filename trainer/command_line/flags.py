@@ -13,7 +13,7 @@ from pipeline.command_line.errors import RequestError, one_line
 ON_CORRUPT = ("fail", "skip")
 
 # Settings in a run's ``config.json`` that are no flags.
-_FOUND_OUT = ("backbone_sha256",)
+_FOUND_OUT = ("backbone_sha256", "vocabulary_sha256", "init_from_sha256")
 
 
 def add_on_corrupt(parser: ArgumentParser, default: str | None = ON_CORRUPT[0]) -> None:

@@ -58,8 +58,8 @@ class ClassJudge(Judge):
         request: JudgingRequest,
         slicings: Mapping[str, Slicing],
     ) -> None:
-        if request.flips:
-            raise RequestError("--flips: is of moving lines, whose pixels are 0 or 1; leave it out")
+        request.refuse("is of moving lines, whose pixels are 0 or 1", "flips")
+        request.refuse("is of captions, the model answers with classes", "beam", "length_penalty")
         if request.crops is not None and request.crops > 1 and view.crop is None:
             raise RequestError(
                 f"--crops {request.crops}: the model was trained on whole frames; leave it out"

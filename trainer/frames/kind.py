@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,15 +20,14 @@ from trainer.evaluation.n_classes.slicings import clip_slicings
 from trainer.evaluation.slices import Slicing
 from trainer.frames.judge import ClassJudge
 from trainer.input.dataset_spec import DatasetSpec
-from trainer.input.frame_records import FrameRecords, stored_labels
+from trainer.input.frame_records import stored_labels
 from trainer.input.frame_view import WINDOW, FrameView
-from trainer.input.records import ExampleRecords
 from trainer.input.split_files import SplitFiles
 from trainer.run.tensorflow_files import file_sha256
 from trainer.tasks.classify import CrossEntropy, balanced_weights, is_top
 from trainer.tasks.judging import Judge, JudgingRequest
 from trainer.tasks.trainable_kind import Networks, TrainableKind
-from trainer.training.settings import OF_LINES, TrainingSettings
+from trainer.training.settings import DESCRIBE, OF_CAPTIONS, OF_LINES, TrainingSettings, refuse
 
 _DEFAULT_ARCHITECTURE = "conv"
 _DEFAULT_FRAMES = 16
@@ -38,28 +38,24 @@ _COUNTED_AT_ONCE = 4096
 class FramesKind(TrainableKind):
     """See `TrainableKind`: windows of frames, N classes."""
 
-    def records(self, spec: DatasetSpec, view: FrameView | None = None) -> ExampleRecords:
-        """See `Kind.records`."""
-        return ExampleRecords(spec) if view is None else FrameRecords(spec, view)
-
     def check_trainable(self, spec: DatasetSpec, data_dir: str) -> None:
         """See `TrainableKind.check_trainable`."""
         where = f"--data_dir {data_dir}: is a data set of {spec.name}"
-        if not spec.has_frames:
-            raise RequestError(
-                f"{where}, whose input {spec.input} is no frames; models are trained on a video, or on uint8"
-                " (T, H, W, C) with C = 1 or 3"
-            )
+        check_frames(spec, where)
         if spec.target is None:
             raise RequestError(f"{where} without class labels; models are trained on labelled frames")
         if len(spec.class_names) < 2:
             raise RequestError(f"{where} of a single class, {spec.class_names[0]}; give at least two")
 
-    def settled(self, settings: TrainingSettings, spec: DatasetSpec) -> TrainingSettings:
+    def settled(self, settings: TrainingSettings, files: SplitFiles) -> tuple[TrainingSettings, FrameView]:
         """See `TrainableKind.settled`."""
-        default = TrainingSettings()
-        if given := [name for name in OF_LINES if getattr(settings, name) != getattr(default, name)]:
-            raise RequestError(f"--{given[0]}: is of moving lines, not of {spec.name}; leave it out")
+        refuse(settings, OF_CAPTIONS, f"is of --task {DESCRIBE}")
+        settled = self.settled_frames(replace(settings, task=None), files.spec)
+        return settled, self.view(settled)
+
+    def settled_frames(self, settings: TrainingSettings, spec: DatasetSpec) -> TrainingSettings:
+        """The settings of frames and their encoder, with their defaults."""
+        refuse(settings, OF_LINES, f"is of moving lines, not of {spec.name}")
         fixed = spec.num_frames
         frames = settings.num_frames or min(fixed or _DEFAULT_FRAMES, _DEFAULT_FRAMES)
         if fixed is not None and frames > fixed:
@@ -92,7 +88,8 @@ class FramesKind(TrainableKind):
 
     def networks(self, settings: TrainingSettings, files: SplitFiles) -> Networks:
         """See `TrainableKind.networks`."""
-        spec, view = files.spec, self.view(settings)
+        spec, view = files.spec, files.view
+        assert view is not None
         assert settings.architecture is not None
         options = VideoClassifierOptions(
             settings.architecture,
@@ -104,16 +101,8 @@ class FramesKind(TrainableKind):
             settings.freeze_backbone,
         )
         shape = view.shown_shape(spec.frame_shape)
-        try:
+        with misfits_named(settings, shape):
             classifier = build_video_classifier(shape, len(spec.class_names), options)
-        except Exception as error:  # Keras raises errors of many kinds for shapes and files that do not fit.
-            flags = f"--architecture {settings.architecture}" + (
-                f" --backbone_weights {settings.backbone_weights}" if settings.backbone_weights else ""
-            )
-            raise RequestError(
-                f"{flags}: cannot be made for frames of {shape[1]}x{shape[0]} pixels"
-                f" ({one_line(error)[:200]})"
-            ) from error
         inputs = clip_inputs(view.num_frames, shape)
         weights = None
         if settings.class_weights is not None:
@@ -136,9 +125,9 @@ class FramesKind(TrainableKind):
         """See `TrainableKind.check_fits`."""
         if "frame_shape" not in trained_on:
             raise RequestError("the model was trained on moving lines; name a matching --model_dir")
-        for name, told in (("frame_shape", "frames of shape"), ("class_names", "the classes")):
-            found = self.identity(spec)[name]
+        for name, found in self.identity(spec).items():
             if trained_on[name] != found:
+                told = "frames of shape" if name == "frame_shape" else "the classes"
                 raise RequestError(
                     f"the model was trained on {told} {_listed(trained_on[name])}, the data set has"
                     f" {_listed(found)}; name a matching --model_dir or --data_dir"
@@ -180,6 +169,37 @@ class FramesKind(TrainableKind):
         }
 
 
+def check_frames(spec: DatasetSpec, where: str) -> None:
+    """Check that the input of a data set is frames.
+
+    Raises:
+        RequestError: if not; it begins with ``where``.
+    """
+    if not spec.has_frames:
+        raise RequestError(
+            f"{where}, whose input {spec.input} is no frames; models are trained on a video, or on uint8"
+            " (T, H, W, C) with C = 1 or 3"
+        )
+
+
+@contextmanager
+def misfits_named(settings: TrainingSettings, shape: tuple[int, int, int]) -> Iterator[None]:
+    """Turn what Keras raises for an encoder that cannot have such frames, or weights, into one line.
+
+    Raises:
+        RequestError: with the flags.
+    """
+    try:
+        yield
+    except Exception as error:  # Keras raises errors of many kinds for shapes and files that do not fit.
+        flags = f"--architecture {settings.architecture}" + (
+            f" --backbone_weights {settings.backbone_weights}" if settings.backbone_weights else ""
+        )
+        raise RequestError(
+            f"{flags}: cannot be made for frames of {shape[1]}x{shape[0]} pixels ({one_line(error)[:200]})"
+        ) from error
+
+
 def _with_backbone(settings: TrainingSettings) -> TrainingSettings:
     """Check the encoder's settings, and add the digest of its weights."""
     architecture, weights = settings.architecture, settings.backbone_weights
@@ -191,7 +211,7 @@ def _with_backbone(settings: TrainingSettings) -> TrainingSettings:
         )
     if architecture in ARCHITECTURES and weights is not None:
         raise RequestError(f"--backbone_weights: is of keras.applications, not of {architecture}")
-    if architecture in ARCHITECTURES and settings.freeze_backbone:
+    if architecture in ARCHITECTURES and settings.freeze_backbone and settings.init_from is None:
         raise RequestError(f"--freeze_backbone: {architecture} has no weights to keep; leave it out")
     if weights is None:
         return settings

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.command_line.errors import RequestError
-from pipeline.dataset.features import ClassLabel, Feature, Tensor, Video
+from pipeline.dataset.features import ClassLabel, Feature, Tensor, Text, Video
 from pipeline.dataset.manifest import Manifest
 from pipeline.definition import KINDS
+
+# Name of the feature that describes a clip in words.
+CAPTION = "caption"
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,11 @@ class DatasetSpec:
         """Names of the target's classes by number; none without a target."""
         labels = (each.names for each in self.features.values() if isinstance(each, ClassLabel))
         return next(labels, ())
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether there are captions: a text or a list of texts by the name of `CAPTION`."""
+        return isinstance(self.features.get(CAPTION), Text)
 
     def check_split(self, split: str) -> None:
         """Check that there is a split of this name.

@@ -5,8 +5,12 @@ decode, change. The frames of a window are decoded by operations side by side in
 than a loop.
 
 Features: ``frames`` uint8 (batch, num_frames, H, W, C) and ``length`` int32 (batch,), how many are real.
-With names also ``clip`` and ``group``, string (batch,), empty where there is none, and ``stored_length``
-int32 (batch,), frames of the record. Labels: as `trainer.input.records.Records.batches` says.
+With names also ``clip`` and ``group``, string (batch,), empty where there is none, ``stored_length`` int32
+(batch,), frames of the record, and, where there are any, ``caption`` string (batch,), captions a line each.
+Labels: as `trainer.input.records.Records.batches` says.
+
+With a vocabulary, labels are the tokens of a caption, int32 (batch, L), and the features have ``words``, the
+tokens before each; see `model.captions`.
 """
 
 from __future__ import annotations
@@ -22,9 +26,10 @@ from PIL import Image
 from pipeline.dataset.features import Tensor, Text, Video
 from pipeline.storage.tf_example import decode_sequence_example
 from pipeline.workers.cores import usable_cores
-from trainer.input.dataset_spec import DatasetSpec
+from trainer.input.dataset_spec import CAPTION, DatasetSpec
 from trainer.input.frame_view import FrameView
 from trainer.input.records import ExampleRecords, Numbering, stored_array, stored_schema
+from trainer.input.vocabulary import input_tokens
 
 _NAMES = ("clip", "group")
 
@@ -80,6 +85,12 @@ class FrameRecords(ExampleRecords):
         if self._view.has_names:
             features |= {name: stored.get(name, tf.constant("")) for name in _NAMES}
             features["stored_length"] = stored_length
+            if self._spec.has_captions:
+                features[CAPTION] = tf.strings.reduce_join(_in_one_line(stored[CAPTION]), separator="\n")
+        if self._view.vocabulary is not None:
+            caption = self._view.choose_caption(stored[CAPTION], number)
+            tokens = self._view.vocabulary.tokens_in_graph(caption[None])
+            return {**features, "words": input_tokens(tokens)[0]}, tokens[0]
         target = self._spec.target
         label = tf.zeros([0]) if target is None else tf.cast(stored[target], tf.float32)[None]
         return features, label
@@ -94,6 +105,8 @@ class FrameRecords(ExampleRecords):
             context[spec.target] = tf.io.FixedLenFeature([], tf.int64)
         if self._view.has_names:
             context |= {name: tf.io.FixedLenFeature([], tf.string) for name in self._names}
+        if self._view.vocabulary is not None or (self._view.has_names and spec.has_captions):
+            context[CAPTION] = tf.io.RaggedFeature(tf.string)
         if not spec.keys:
             parsed: dict[str, tf.Tensor] = tf.io.parse_single_example(
                 message, {spec.input: frames, **context}
@@ -144,17 +157,34 @@ def stored_labels(spec: DatasetSpec, paths: Sequence[str]) -> tf.data.Dataset:
         spec: of a data set with a target.
         paths: of the shards.
     """
-    target = spec.target
-    assert target is not None
-    key = spec.keys.get(target, target)
-    schema = {key: tf.io.FixedLenFeature([], tf.int64)}
+    assert spec.target is not None
+    return _stored(spec, paths, spec.target, tf.io.FixedLenFeature([], tf.int64))
 
-    def label(message: tf.Tensor) -> tf.Tensor:
+
+def stored_captions(spec: DatasetSpec, paths: Sequence[str]) -> tf.data.Dataset:
+    """The captions of all records of shards, string (n,), without their frames.
+
+    Args:
+        spec: of a data set with captions.
+        paths: of the shards.
+    """
+    return _stored(spec, paths, CAPTION, tf.io.RaggedFeature(tf.string))
+
+
+def _stored(spec: DatasetSpec, paths: Sequence[str], name: str, schema: Any) -> tf.data.Dataset:
+    """One feature of all records of shards."""
+    key = spec.keys.get(name, name)
+
+    def parsed(message: tf.Tensor) -> tf.Tensor:
         if spec.keys:
-            return tf.io.parse_single_sequence_example(message, schema)[0][key]
-        return tf.io.parse_single_example(message, schema)[key]
+            return tf.io.parse_single_sequence_example(message, {key: schema})[0][key]
+        return tf.io.parse_single_example(message, {key: schema})[key]
 
-    return tf.data.TFRecordDataset(list(paths)).map(label, usable_cores())
+    return tf.data.TFRecordDataset(list(paths)).map(parsed, usable_cores())
+
+
+def _in_one_line(texts: tf.Tensor) -> tf.Tensor:
+    return tf.strings.strip(tf.strings.regex_replace(texts, r"\s+", " "))
 
 
 def decoded_image(image: tf.Tensor, shape: tuple[int, int, int], encoding: str) -> tf.Tensor:

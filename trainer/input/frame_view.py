@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
+from trainer.input.vocabulary import Vocabulary
+
 WINDOW, SEGMENTS = "window", "segments"
 SAMPLINGS = (WINDOW, SEGMENTS)
 
@@ -35,7 +37,9 @@ class FrameView:
         part, num_parts: which of several windows that are spread over the clip.
         place, num_places: which of several crops that are spread along the frame's longer side.
         is_single: show the middle one of the chosen frames all the time.
-        has_names: whether names of clips and groups, and lengths as stored, are read, too.
+        has_names: whether names of clips and groups, captions, and lengths as stored, are read, too.
+        vocabulary: read tokens of a caption instead of class labels; None reads labels.
+        mean_tokens: of the training's captions, with the end; of the loss.
     """
 
     num_frames: int
@@ -53,6 +57,8 @@ class FrameView:
     num_places: int = 1
     is_single: bool = False
     has_names: bool = False
+    vocabulary: Vocabulary | None = None
+    mean_tokens: float = 0.0
 
     def judged(self, view: int = 0, num_parts: int = 1, num_places: int = 1) -> FrameView:
         """One of ``num_parts * num_places`` views that are not random."""
@@ -129,6 +135,21 @@ class FrameView:
                 values += 255 * self.brightness * (2 * self._uniform(1, _BRIGHTNESS, number)[0] - 1)
             frames = tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)
         return frames
+
+    def choose_caption(self, captions: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """One of a clip's captions: a random one, or the first.
+
+        Args:
+            captions: string (n,), at least one.
+            number: of the example, int64 ().
+        """
+        if not self.is_random:
+            return captions[0]
+        # No other stream has a negative number.
+        seeds = tf.stack([tf.constant(-1 - self.seed, tf.int64), number])
+        count = tf.size(captions)
+        chosen = tf.random.stateless_uniform([], seeds, minval=0, maxval=count, dtype=tf.int32, alg="philox")
+        return captions[chosen]
 
     def _cropped(self, frames: tf.Tensor, size: tuple[int, int], number: tf.Tensor) -> tf.Tensor:
         rows, columns = frames.shape[1] - size[0], frames.shape[2] - size[1]

@@ -40,6 +40,7 @@ class LineJudge(Judge):
         for name in ("views", "crops"):
             if getattr(request, name) is not None:
                 raise RequestError(f"--{name}: moving lines have one view; leave it out")
+        request.refuse("is of captions, the model answers with classes", "beam", "length_penalty")
         if request.single_frame:
             raise RequestError("--single_frame: a frame of a line does not tell its class; leave it out")
         self._observation = observation

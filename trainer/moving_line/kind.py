@@ -26,33 +26,35 @@ from trainer.moving_line.slicings import LINE_SLICINGS
 from trainer.run.trained_model import check_image_size
 from trainer.tasks.judging import Judge, JudgingRequest
 from trainer.tasks.trainable_kind import Features, Labels, Networks, TracedKind
-from trainer.training.settings import OF_FRAMES, TrainingSettings
+from trainer.training.settings import OF_CAPTIONS, OF_FRAMES, TrainingSettings, refuse
 
 
 class MovingLineKind(TracedKind):
     """See `TrainableKind`; the trace of a line is its path, (S,)."""
 
     palette = MovingLine.palette
+    white = 1
 
-    def records(self, spec: DatasetSpec, view: FrameView | None = None) -> Records:
+    def records(self, spec: DatasetSpec) -> Records:
         """See `Kind.records`: paths in blocks, frames one by one."""
         return line_records(spec)
 
     def check_trainable(self, spec: DatasetSpec, data_dir: str) -> None:
         """See `TrainableKind.check_trainable`: they can."""
 
-    def settled(self, settings: TrainingSettings, spec: DatasetSpec) -> TrainingSettings:
+    def settled(
+        self, settings: TrainingSettings, files: SplitFiles
+    ) -> tuple[TrainingSettings, FrameView | None]:
         """See `TrainableKind.settled`."""
-        default = TrainingSettings()
-        if given := [name for name in OF_FRAMES if getattr(settings, name) != getattr(default, name)]:
-            raise RequestError(f"--{given[0]}: is not of moving lines; leave it out")
-        size = image_size_of(spec)
+        refuse(settings, OF_CAPTIONS, "is of --task describe")
+        refuse(settings, OF_FRAMES, "is not of moving lines")
+        size = image_size_of(files.spec)
         if settings.window is not None and settings.window > size:
             raise RequestError(f"--window {settings.window}: the sequences have only {size} frames")
         architecture = settings.architecture or next(iter(ARCHITECTURES))
         if architecture not in ARCHITECTURES:
             raise RequestError(f"--architecture {architecture}: give one of {', '.join(ARCHITECTURES)}")
-        return replace(settings, architecture=architecture)
+        return replace(settings, architecture=architecture), None
 
     def networks(self, settings: TrainingSettings, files: SplitFiles) -> Networks:
         """See `TrainableKind.networks`."""

@@ -34,7 +34,7 @@ def run_request(
     spec = DatasetSpec.of(manifest)
     return {
         **settings.to_json(),
-        **trainable_kind(spec).identity(spec),
+        **trainable_kind(spec, settings.task).identity(spec),
         "dataset": manifest.fingerprint,
         "left_out": dict(left_out),
     }
@@ -88,7 +88,7 @@ def write_config(
     """
     if tf.io.gfile.exists(run.config_path):
         return
-    kind = trainable_kind(DatasetSpec.of(manifest))
+    kind = trainable_kind(DatasetSpec.of(manifest), settings.task)
     dataset = {
         "path": absolute_path(data_dir),
         "fingerprint": manifest.fingerprint,

@@ -56,6 +56,11 @@ class RunDirectory:
         return os.path.join(self.path, "model.keras")
 
     @property
+    def vocabulary_path(self) -> str:
+        """The words of captions, as JSON; the model has them, too."""
+        return os.path.join(self.path, "vocabulary.json")
+
+    @property
     def history_path(self) -> str:
         """Losses and metrics as CSV, a row per epoch."""
         return os.path.join(self.path, "history.csv")

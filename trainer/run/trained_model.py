@@ -32,7 +32,8 @@ class TrainedModel:
 
     Attributes:
         classifier: of moving lines, maps frames, float32 or uint8 (batch, timesteps, S, S, 1), to
-            probabilities of "right", (batch, 1); of others, see `model.frames.build_video_classifier`.
+            probabilities of "right", (batch, 1); of others, see `model.frames.build_video_classifier` and
+            `model.captions.build_captioner`.
         step: number of steps it was trained for.
         settings: of the run; the defaults if it has no ``config.json``.
         sha256: hexadecimal digest of its file.
@@ -52,6 +53,11 @@ class TrainedModel:
     def is_of_lines(self) -> bool:
         """Whether it classifies moving lines."""
         return not _is_of_clips(self.classifier)
+
+    @property
+    def is_captioner(self) -> bool:
+        """Whether it describes clips; see `model.captions.build_captioner`."""
+        return _is_captioner(self.classifier)
 
     @property
     def image_size(self) -> int:
@@ -130,15 +136,23 @@ def load_trained_model(run: RunDirectory, path: str | None = None) -> TrainedMod
 
 
 def _is_of_clips(classifier: keras.Model) -> bool:
-    return {each.name for each in classifier.inputs} == {"frames", "length"}
+    return {each.name for each in classifier.inputs} >= {"frames", "length"}
+
+
+def _is_captioner(classifier: keras.Model) -> bool:
+    return {each.name for each in classifier.inputs} == {"frames", "length", "words"}
 
 
 def _check_classifier(classifier: keras.Model) -> None:
     """Raise ValueError for a model that is no classifier of frames."""
-    shape, answers = classifier.inputs[0].shape, classifier.output_shape
+    shape = next((each for each in classifier.inputs if each.name == "frames"), classifier.inputs[0]).shape
+    answers = classifier.output_shape
     if len(shape) != len(("batch", "timestep", "row", "column", "channel")):
         raise ValueError(f"takes inputs of shape {shape}, not frames")
-    if _is_of_clips(classifier):
+    if _is_captioner(classifier):
+        if len(answers) != 3:
+            raise ValueError(f"answers with {answers}, not with probabilities of words")
+    elif _is_of_clips(classifier):
         if len(answers) != 2 or answers[1] < 2:
             raise ValueError(f"answers with {answers}, not with probabilities of classes")
     elif answers != (None, 1):

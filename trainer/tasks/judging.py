@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.command_line.errors import RequestError
 from trainer.run.trained_model import TrainedModel
 
 
@@ -21,6 +22,8 @@ class JudgingRequest:
         views: number of windows of every record that are averaged; None: one. Not of moving lines.
         crops: number of crops of every window; None: one. Not of moving lines.
         single_frame: whether the model is also shown one frame only. Not of moving lines.
+        beam, length_penalty: how captions are written; see `trainer.captions.captioning.Decoding`. None: as
+            there by default. Of captions only.
     """
 
     split: str
@@ -30,6 +33,17 @@ class JudgingRequest:
     views: int | None = None
     crops: int | None = None
     single_frame: bool = False
+    beam: int | None = None
+    length_penalty: float | None = None
+
+    def refuse(self, reason: str, *names: str) -> None:
+        """Refuse what is not of a kind of data set.
+
+        Raises:
+            RequestError: if one of these attributes is given, with its flag.
+        """
+        if given := [name for name in names if getattr(self, name) not in (None, False, ())]:
+            raise RequestError(f"--{given[0]}: {reason}; leave it out")
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.dataset.manifest import Manifest
-from trainer.dataset_kinds import DEFAULT, Kind, kind_of
+from trainer.dataset_kinds import DEFAULT, Kind, describing_kind, kind_of
 from trainer.evaluation.slices import Slicing
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.frame_view import FrameView
 from trainer.input.split_files import SplitFiles
 from trainer.run.run_directory import RunDirectory
 from trainer.tasks.judging import Judge, JudgingRequest
-from trainer.training.settings import TrainingSettings
+from trainer.training.settings import DESCRIBE, TrainingSettings
 
 Features = Mapping[str, npt.NDArray[Any]]
 Labels = npt.NDArray[np.int64]
@@ -62,15 +62,29 @@ class TrainableKind(Kind, ABC):
         """
 
     @abstractmethod
-    def settled(self, settings: TrainingSettings, spec: DatasetSpec) -> TrainingSettings:
-        """The settings with the defaults of the kind.
+    def settled(
+        self, settings: TrainingSettings, files: SplitFiles
+    ) -> tuple[TrainingSettings, FrameView | None]:
+        """The settings with the defaults of the kind, and what a training reads of every example; None: all.
+
+        Args:
+            settings: the request.
+            files: the training split.
 
         Raises:
             RequestError: if one does not fit the kind or the data set, with its flag.
         """
 
+    def check_validation(self, files: SplitFiles) -> None:
+        """Check that trained models can be validated on a split.
+
+        Raises:
+            RequestError: if not, with the reason.
+        """
+        return
+
     def view(self, settings: TrainingSettings) -> FrameView | None:
-        """What a training reads of every example; None: all of it."""
+        """How frames were shown in a training with these settings; None: whole examples."""
         return None
 
     @abstractmethod
@@ -79,7 +93,7 @@ class TrainableKind(Kind, ABC):
 
         Args:
             settings: as `settled` gave them.
-            files: the training split.
+            files: the training split, shown as `settled` says.
 
         Raises:
             RequestError: if the network cannot be made.
@@ -137,6 +151,10 @@ class TrainableKind(Kind, ABC):
     def config(self, manifest: Manifest) -> dict[str, Any]:
         """What ``config.json`` says of a data set besides its place and digests."""
 
+    def write_files(self, run: RunDirectory, view: FrameView | None) -> None:
+        """Write what a run directory holds of this kind besides ``config.json``."""
+        return
+
 
 class TracedKind(TrainableKind):
     """A kind of two classes whose slicings and pictures take an example in its smallest form, its **trace**.
@@ -160,14 +178,22 @@ class TracedKind(TrainableKind):
         """Whole frames of traces, (n, T, S, S, 1)."""
 
 
-def trainable_kind(spec: DatasetSpec) -> TrainableKind:
-    """The kind of a data set."""
-    return _trainable(spec.name)
+def trainable_kind(spec: DatasetSpec, task: str | None = None) -> TrainableKind:
+    """The kind of a data set for a task.
+
+    Args:
+        spec: of the data set.
+        task: one of `trainer.training.settings.TASKS`; None chooses: classify where there are class labels,
+            else describe where there are captions.
+    """
+    if task is None and spec.target is None and spec.has_captions:
+        task = DESCRIBE
+    return _trainable(spec.name, task)
 
 
 def traced_kind(spec: DatasetSpec) -> TracedKind:
     """The kind of a data set that has traces."""
-    kind = _trainable(spec.name)
+    kind = _trainable(spec.name, None)
     assert isinstance(kind, TracedKind)
     return kind
 
@@ -178,10 +204,11 @@ def trained_kind(run: RunDirectory) -> TrainableKind:
     Raises:
         RequestError: if ``config.json`` is damaged.
     """
-    return _trainable((run.training_data() or {}).get("name", DEFAULT))
+    name = (run.training_data() or {}).get("name", DEFAULT)
+    return _trainable(name, (run.read_config() or {}).get("task"))
 
 
-def _trainable(name: str) -> TrainableKind:
-    kind = kind_of(name)
+def _trainable(name: str, task: str | None) -> TrainableKind:
+    kind = describing_kind() if task == DESCRIBE else kind_of(name)
     assert isinstance(kind, TrainableKind)
     return kind

@@ -52,10 +52,10 @@ def build_training_model(
         distribution: the devices to train on.
         checkpoint: path of a checkpoint with weights and optimizer; None draws weights from the seed.
     """
-    settings, kind = plan.settings, trainable_kind(files.spec)
+    settings, kind = plan.settings, trainable_kind(files.spec, plan.settings.task)
     keras.utils.set_random_seed(settings.seed)
     with distribution.scope():
-        networks = kind.networks(settings, files)
+        networks = kind.networks(settings, files.shown(plan.view))
         classifier, metrics = networks.classifier, networks.metrics
         optimizer = make_optimizer(settings, plan.num_steps)
     _check_resumable(classifier, distribution)

@@ -102,7 +102,7 @@ def train(
     cluster = find_cluster(execution.distribution)
     manifest = read_manifest(data_dir)
     spec = DatasetSpec.of(manifest)
-    kind = trainable_kind(spec)
+    kind = trainable_kind(spec, settings.task)
     kind.check_trainable(spec, data_dir)
     if missing := {"train", "validation"} - manifest.splits.keys():
         raise RequestError(
@@ -113,7 +113,9 @@ def train(
         open_split(data_dir, manifest, "train", execution.on_corrupt) as files,
         open_split(data_dir, manifest, "validation", execution.on_corrupt) as validation_files,
     ):
-        plan = make_plan(settings, execution, files, cluster.size if cluster else 1)
+        with damage_named(files):
+            plan = make_plan(settings, execution, files, cluster.size if cluster else 1)
+        kind.check_validation(validation_files)
         left_out = {**files.left_out, **validation_files.left_out}
         request = run_request(plan.settings, manifest, left_out)
         check_same_run(run, request)
@@ -139,9 +141,9 @@ def train(
                     if run.checkpoints() != checkpoints:
                         raise WorkError(f"{run.path}: another process has just worked there; run this again")
                     write_config(run, plan.settings, execution, data_dir, manifest, left_out)
+                    kind.write_files(run, plan.view)
                     print(f"device: {distribution.device}{_shared_by(distribution)}")
-                view = kind.view(plan.settings)
-                shown = files.shown(view), validation_files.shown(view and view.judged())
+                shown = files.shown(plan.view), validation_files.shown(plan.view and plan.view.judged())
                 job = _Job(plan, *shown, run, state, distribution, service)
                 return _train(job, model, path)
 

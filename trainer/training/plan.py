@@ -8,6 +8,7 @@ import keras
 
 from pipeline.command_line.errors import RequestError
 from trainer.input.batches import steps_per_pass
+from trainer.input.frame_view import FrameView
 from trainer.input.split_files import SplitFiles
 from trainer.tasks.trainable_kind import trainable_kind
 from trainer.training.settings import Execution, TrainingSettings
@@ -23,6 +24,7 @@ class Plan:
     Attributes:
         settings: the request, with `steps_per_epoch` and `readers` filled in.
         execution: how to carry out the run.
+        view: what is read of every example; None: all of it.
         steps_per_epoch: number of steps in an epoch.
         readers: number of shards that each feed reads in parallel.
         num_processes: number of processes that train together.
@@ -30,6 +32,7 @@ class Plan:
 
     settings: TrainingSettings
     execution: Execution
+    view: FrameView | None
     steps_per_epoch: int
     readers: int
     num_processes: int
@@ -102,7 +105,7 @@ def make_plan(
     Raises:
         RequestError: if a value does not fit the data, with its flag.
     """
-    settings = trainable_kind(files.spec).settled(settings, files.spec)
+    settings, view = trainable_kind(files.spec, settings.task).settled(settings, files)
     feeds, shards, executions = settings.feeds, len(files.paths), execution.steps_per_execution
     if feeds % num_processes:
         raise RequestError(
@@ -138,4 +141,4 @@ def make_plan(
             f"--warmup_steps {settings.warmup_steps}: the run has only {settings.epochs * steps} steps"
         )
     settled = replace(settings, steps_per_epoch=steps, readers=readers)
-    return Plan(settled, execution, steps, readers, num_processes)
+    return Plan(settled, execution, view, steps, readers, num_processes)

@@ -22,12 +22,17 @@ PRECISIONS = ("float32", "tf32", "mixed_bfloat16", "mixed_float16")
 DEFAULT_CHECKPOINT_STEPS = 500
 
 CLASS_WEIGHTS = ("balanced",)
+CLASSIFY, DESCRIBE = TASKS = ("classify", "describe")
 
-# Settings of moving lines only, and of all other data sets of frames only.
+# Settings of moving lines only, of all other data sets of frames only, and of describing in words only.
 OF_LINES = ("line", "window", "noise")
 OF_FRAMES = (
     *("num_frames", "sampling", "frame_step", "crop", "flip", "brightness", "contrast", "temporal", "units"),
     *("backbone_weights", "backbone_sha256", "freeze_backbone", "class_weights", "label_smoothing"),
+)
+OF_CAPTIONS = (
+    *("max_words", "min_word_count", "vocabulary_sha256", "attention", "tie_embeddings"),
+    *("init_from", "init_from_sha256"),
 )
 
 _MAX_PEER_TIMEOUT = 1_000_000  # `poll` takes milliseconds in 32 bits.
@@ -67,6 +72,14 @@ class TrainingSettings:
         freeze_backbone: whether the encoder of frames keeps its weights.
         class_weights: "balanced" weighs every class by the inverse of its share; None weighs all alike.
         label_smoothing: share of every label that is spread over all classes.
+        task: one of `TASKS`; None classifies where there are class labels.
+        max_words: the most words of a caption; what comes after is cut off, and no longer ones are written.
+        min_word_count: rarer words of the training split are unknown ones.
+        vocabulary_sha256: digest of the words.
+        attention: whether the decoder of captions looks at all frames before every word.
+        tie_embeddings: whether words are told by the embeddings with which they are read.
+        init_from: run directory of a classifier whose encoder of frames is taken.
+        init_from_sha256: digest of its model.
         feeds: number of inputs that the shards are divided among; a process reads one or several. Part of
             the order of the data.
         readers: number of shards that each feed reads in parallel; None means 16, or the number of shards if
@@ -105,6 +118,14 @@ class TrainingSettings:
     freeze_backbone: bool = False
     class_weights: str | None = None
     label_smoothing: float = 0.0
+    task: str | None = None
+    max_words: int = 20
+    min_word_count: int = 1
+    vocabulary_sha256: str | None = None
+    attention: bool = False
+    tie_embeddings: bool = False
+    init_from: str | None = None
+    init_from_sha256: str | None = None
     feeds: int = 1
     readers: int | None = None
     seed: int = 0
@@ -113,7 +134,7 @@ class TrainingSettings:
         _check_positive(
             self,
             *("epochs", "steps_per_epoch", "batch_size", "early_stopping", "window", "feeds", "readers"),
-            *("num_frames", "frame_step", "units"),
+            *("num_frames", "frame_step", "units", "max_words", "min_word_count"),
         )
         if self.epochs * (self.steps_per_epoch or 1) >= 2**31:
             raise RequestError(f"--epochs {self.epochs}: give fewer, 2**31 steps are the most in a run")
@@ -133,6 +154,8 @@ class TrainingSettings:
         _check_among(
             self, schedule=SCHEDULES, precision=PRECISIONS, line=LINES, sampling=SAMPLINGS, temporal=TEMPORAL
         )
+        if self.task is not None:
+            _check_among(self, task=TASKS)
         if self.class_weights is not None:
             _check_among(self, class_weights=CLASS_WEIGHTS)
         if self.crop is not None:
@@ -166,7 +189,7 @@ class TrainingSettings:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as stored in ``config.json``: without those of other kinds of data sets."""
-        others = OF_LINES if self.num_frames is not None else OF_FRAMES
+        others = _absent(is_of_frames=self.num_frames is not None, describes=self.task == DESCRIBE)
         return {name: value for name, value in asdict(self).items() if name not in others}
 
     @classmethod
@@ -177,7 +200,7 @@ class TrainingSettings:
             KeyError: if a setting is missing.
             RequestError: if a value is wrong.
         """
-        others = OF_LINES if "num_frames" in document else OF_FRAMES
+        others = _absent(is_of_frames="num_frames" in document, describes="task" in document)
         return cls(**{each.name: document[each.name] for each in fields(cls) if each.name not in others})
 
 
@@ -245,6 +268,23 @@ class Execution:
         if self.checkpoint_every is None and self.checkpoint_seconds is None:
             return DEFAULT_CHECKPOINT_STEPS
         return self.checkpoint_every
+
+
+def refuse(settings: TrainingSettings, names: Sequence[str], reason: str) -> None:
+    """Refuse settings of another kind of data set or task.
+
+    Raises:
+        RequestError: if one of these is not as by default, with its flag.
+    """
+    default = TrainingSettings()
+    if given := [name for name in names if getattr(settings, name) != getattr(default, name)]:
+        raise RequestError(f"--{given[0]}: {reason}; leave it out")
+
+
+def _absent(*, is_of_frames: bool, describes: bool) -> tuple[str, ...]:
+    """Names of settings that ``config.json`` does not have."""
+    others = OF_LINES if is_of_frames else OF_FRAMES
+    return others if describes else (*others, "task", *OF_CAPTIONS)
 
 
 def _check_positive(request: object, *names: str) -> None:

@@ -105,6 +105,7 @@ def test_one_that_finishes_nothing_is_named(start: Start, idle: int) -> None:
         assert "process 0 (127.0.0.1:" in _error(process, 30)
 
 
+@pytest.mark.slow
 def test_nobody_is_named_where_all_wait(start: Start) -> None:
     processes = start(2, [(0, 6)] * 2)
     told = []

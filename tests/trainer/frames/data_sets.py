@@ -18,14 +18,14 @@ CLASSES = ("cat", "dog", "emu")
 def balls(directory: Path, **settings: int) -> Path:
     """Videos of 24x32 pixels in colour, 8 to 20 frames, of three classes: a kind of a user's own."""
     numbers = {"num_train": 240, "num_validation": 30, "num_test": 60, "sequences_per_shard": 40, **settings}
-    return _copied(BouncingBalls(seed=3, **numbers), directory)
+    return copied(BouncingBalls(seed=3, **numbers), directory)
 
 
 def clips(directory: Path, **settings: object) -> Path:
     """Clips of three classes, 16x12 pixels, 8 frames each but for one of 20, in records of up to 12."""
     made = _source()
     given = {"frame_size": "16x12", "fps": 12.0, "max_frames": 12, "splits": "60,20,20", **settings}
-    return _copied(Clips(source=made.name, sequences_per_shard=5, **given), directory)  # type: ignore[arg-type]
+    return copied(Clips(source=made.name, sequences_per_shard=5, **given), directory)  # type: ignore[arg-type]
 
 
 @cache
@@ -38,7 +38,7 @@ def _source() -> "tempfile.TemporaryDirectory[str]":
     return made
 
 
-def _copied(definition: Definition, directory: Path) -> Path:
+def copied(definition: Definition, directory: Path) -> Path:
     return Path(shutil.copytree(_made(definition).name, directory, dirs_exist_ok=True))
 
 

@@ -13,12 +13,14 @@ import tensorflow as tf
 from pipeline.command_line.errors import RequestError, WorkError
 from tests.conftest import ROOT, Program, make_dataset
 from tests.processes import environment
+from tests.trainer.captions.data_sets import described_balls
 from trainer import data_server
 from trainer.input import served_windows
 from trainer.input.batches import steps_per_pass, training_batches
 from trainer.input.data_service import DataService
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
 from trainer.training.loop import train
+from trainer.training.plan import make_plan
 from trainer.training.settings import Execution, TrainingSettings
 
 _service = tf.data.experimental.service
@@ -71,6 +73,7 @@ def _assert_equal(served: Iterator[Any], local: Iterator[Any], count: int) -> No
         tf.nest.map_structure(np.testing.assert_array_equal, next(served), next(local))
 
 
+@pytest.mark.parametrize("files", [pytest.param("path", marks=pytest.mark.slow), "frames"], indirect=True)
 @pytest.mark.parametrize("first_step", [pytest.param(0, marks=pytest.mark.slow), 20])
 def test_two_workers_give_the_same_batches(
     files: SplitFiles, small_blocks: None, dispatcher: Any, start_worker: Callable[[], Any], first_step: int
@@ -84,6 +87,25 @@ def test_two_workers_give_the_same_batches(
     (windows,) = service._served
     assert windows.num_came > 0
     assert windows.num_came + windows.num_read_here >= 3 * 600 // 60 - 2
+    service.close()
+
+
+@pytest.mark.slow
+def test_captions_come_with_the_same_batches(
+    tmp_path: Path, small_blocks: None, dispatcher: Any, start_worker: Callable[[], Any]
+) -> None:
+    start_worker()
+    data = described_balls(tmp_path / "d")
+    settings = TrainingSettings(task="describe", batch_size=16, num_frames=4, max_words=5, min_word_count=200)
+    files = split_files(str(data), read_manifest(str(data)), "train")
+    files = files.shown(make_plan(settings, Execution(), files, 1).view)
+    service = DataService(dispatcher.target, "test")
+    service.check(files, 120)
+    served, local = (_batches(files, each).as_numpy_iterator() for each in (service, None))
+    _assert_equal(served, local, 3 * steps_per_pass(files, 16))
+    assert {"frames", "length", "words"} == next(local)[0].keys()
+    (windows,) = service._served
+    assert windows.num_came > 0
     service.close()
 
 

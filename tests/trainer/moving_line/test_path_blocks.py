@@ -100,7 +100,13 @@ def test_every_image_size_is_read(tmp_path: Path, image_size: int) -> None:
     np.testing.assert_array_equal(_read([path], [40], image_size), _by_tensorflow([path], image_size))
 
 
-@pytest.mark.parametrize("image_size", [3, *(pytest.param(size, marks=pytest.mark.storm) for size in (6, 8))])
+@pytest.mark.parametrize(
+    "image_size",
+    [
+        pytest.param(3, marks=pytest.mark.slow),
+        *(pytest.param(size, marks=pytest.mark.storm) for size in (6, 8)),
+    ],
+)
 def test_every_changed_byte_is_noticed(tmp_path: Path, image_size: int) -> None:
     whole = _shard(tmp_path / "shard", image_size, 0, 3).read_bytes()
     size = path_records(image_size).record_bytes

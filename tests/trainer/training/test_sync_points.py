@@ -70,7 +70,7 @@ def test_a_training_reads_little(tmp_path: Path, path_dataset_dir: Path, backend
 
 
 def _plan(execution: Execution, steps_per_epoch: int, processes: int) -> Plan:
-    return Plan(TrainingSettings(), execution, steps_per_epoch, 1, processes)
+    return Plan(TrainingSettings(), execution, None, steps_per_epoch, 1, processes)
 
 
 def _walk(sync_points: SyncPoints, state: TrainingState, steps: int) -> tuple[list[int], list[int], bool]:

@@ -1,0 +1,1 @@
+"""What the trainer does for data sets of frames that captions describe in words."""
