@@ -13,12 +13,25 @@ LONG_SIZE, LONG_FRAMES = 128, 80
 
 def digits_data_set(directory: Path, num_clips: int, seed: int = 0, channels: int = 3) -> Path:
     """The data set of `examples.moving_digits`, made or found whole: clips of 16 frames, 64x64."""
+    data, jobs = digits_jobs(directory, num_clips, seed, channels)
+    for job in jobs:
+        seconds_of(job)
+    return data
+
+
+def digits_jobs(
+    directory: Path, num_clips: int, seed: int, channels: int, *captions: str
+) -> tuple[Path, list[list[str]]]:
+    """Where `digits_data_set` is, and the jobs that make its clips and it; ``--captions`` adds captions."""
     source = directory / f"digits-{num_clips}-{seed}"
     data = directory / f"digits-{num_clips}-{seed}-{channels}-data"
-    seconds_of(command("examples.moving_digits", output_dir=source, num_clips=num_clips, seed=seed))
+    listed = source / "captions.csv" if captions else source
     size = {"frame_size": 64, "channels": channels, "fps": FPS, "seed": seed}
-    seconds_of(command("pipeline.generate", dataset="clips", source=source, output_dir=data, **size))
-    return data
+    clips = {"output_dir": source, "num_clips": num_clips, "seed": seed}
+    return data, [
+        command("examples.moving_digits", *captions, **clips),
+        command("pipeline.generate", dataset="clips", source=listed, output_dir=data, **size),
+    ]
 
 
 def long_clips(directory: Path, count: int) -> Path:

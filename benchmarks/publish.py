@@ -25,6 +25,7 @@ from benchmarks.results_file import results
 from benchmarks.rows import Row, rows_of, rows_to_json, table
 from benchmarks.tables import (
     breakdown,
+    captioning,
     clip_seeds,
     engines,
     many_shards,
@@ -128,6 +129,7 @@ _TABLES: dict[str, Callable[[], str]] = {
     "highlights": lambda: table([_row(key) for key in _HIGHLIGHTS]),
     "seeds": lambda: seeds.table(results("seeds")),
     "clip-seeds": lambda: clip_seeds.table(results("clip-seeds")),
+    "captioning": lambda: captioning.table(results("captioning")),
     "observations": lambda: observations.table(results("observations")),
     "resuming": lambda: resuming.table(results("resuming")),
     "engines": lambda: engines.table(results("engines")),

@@ -20,7 +20,6 @@ from trainer.input.batches import training_batches
 from trainer.input.feeds import Part, training_part
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
 from trainer.moving_line.records import image_size_of
-from trainer.tasks.trainable_kind import trainable_kind
 from trainer.training.build import build_training_model
 from trainer.training.input_clock import InputClock
 from trainer.training.plan import make_plan
@@ -72,7 +71,7 @@ class Ours:
         files = train_files(data_dir)
         execution = Execution(device=device, distribution="none")
         self._plan = make_plan(self._settings, execution, files, 1)
-        self._files = files.shown(trainable_kind(files.spec).view(self._plan.settings))
+        self._files = files.shown(self._plan.view)
         with distributed("benchmark", execution, None, {}) as distribution:
             self.model = build_training_model(self._plan, self._files, distribution, None)
         self.precision = precision

@@ -72,6 +72,14 @@ _BREAKDOWN = {
 _OBSERVATIONS = {"epochs": (8, 1), "steps_per_epoch": (390, 20), "batch_size": (64, 64)}
 _SEEDS = {"num_seeds": (5, 1), "epochs": (4, 1), "steps_per_epoch": (200, 20)}
 _CLIP_SEEDS = {"num_seeds": (3, 1), "num_clips": (7_200, 400), "epochs": (6, 1)}
+_CAPTIONING = {
+    "num_seeds": (1, 1),
+    "num_clips": (16_000, 240),
+    "epochs": (8, 1),
+    "num_lines": (8_000, 500),
+    "num_judged": (1_000, 100),
+    "line_epochs": (4, 1),
+}
 _TENSORFLOW = ("reading", "training", "clip_reading", "clip_training", "clip_arrays")
 
 TABLES = {
@@ -86,6 +94,7 @@ TABLES = {
     "resuming": Table("make scaling", {"rounds": (5, 1), "num_path": (6_000_000, 100_000)}, tensorflow=True),
     "seeds": Table("make seeds", _SEEDS, tensorflow=True),
     "clip_seeds": Table("make seeds-clips", _CLIP_SEEDS),
+    "captioning": Table('make bench ONLY="captioning"', _CAPTIONING),
     "observations": Table("make observations", _OBSERVATIONS, tensorflow=True),
     "gpu": Table("make gpu", _GPU),
 }

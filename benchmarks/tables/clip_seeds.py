@@ -7,14 +7,13 @@ accuracy on held-out clips stands that of the same model that is shown one frame
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 from benchmarks.clip_data import digits_data_set
-from benchmarks.jobs import command, seconds_of
+from benchmarks.clip_runs import judged, trained
 
-_BATCH_SIZE, _LEARNING_RATE = 64, 0.002
+_TRAINING = {"batch_size": 64, "learning_rate": 0.002}
 
 
 def measure(directory: Path, *, num_seeds: int, num_clips: int, epochs: int) -> dict[str, Any]:
@@ -23,12 +22,9 @@ def measure(directory: Path, *, num_seeds: int, num_clips: int, epochs: int) -> 
     found = []
     for seed in range(num_seeds):
         data = digits_data_set(directory, num_clips, seed, channels=1)
-        run, metrics = directory / f"clips-run-{seed}", directory / f"clips-metrics-{seed}.json"
-        asked = {"batch_size": _BATCH_SIZE, "learning_rate": _LEARNING_RATE, "epochs": epochs, "seed": seed}
-        seconds_of(command("trainer.task", data_dir=data, model_dir=run, **asked))
-        where = {"data_dir": data, "model_dir": run, "output": metrics}
-        seconds_of(command("trainer.evaluate", "--single_frame", **where))
-        document = json.loads(metrics.read_text())
+        run = directory / f"clips-run-{seed}"
+        trained(data, run, epochs=epochs, seed=seed, **_TRAINING)
+        document, _ = judged(data, run, "--single_frame")
         with (run / "history.csv").open() as stream:
             seconds = sum(float(row["seconds"]) for row in csv.DictReader(stream))
         found.append(
