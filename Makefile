@@ -14,6 +14,9 @@ STEPS_PER_EPOCH ?= 200
 CLIPS_DIR ?= demo/clips
 NUM_CLIPS ?= 7200
 CLIPS_EPOCHS ?= 6
+DESCRIBE_DIR ?= demo/describe
+NUM_CAPTIONED ?= 16000
+DESCRIBE_EPOCHS ?= 8
 
 FLINK := build/flink
 FLINK_VERSION := 1.19.3
@@ -25,7 +28,7 @@ EXTRAS := [$(if $(GPU),gpu,train)]
 RUN = $(VENV)/bin/python -m
 INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install install-dev demo demo-clips test test-slow coverage test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench breakdown figures scaling gpu seeds seeds-clips observations constraints clean
+.PHONY: help install install-dev demo demo-clips demo-describe test test-slow coverage test-docs test-storms test-engines test-dask test-data-service test-flink lint format images bench breakdown figures scaling gpu seeds seeds-clips observations constraints clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
@@ -91,11 +94,33 @@ demo-clips: $(VENV)/installed-demo  ## Write a folder of clips, then the same as
 	@echo "answers      $(CLIPS_DIR)/predictions.jsonl"
 	@echo "pictures     $(CLIPS_DIR)/prediction.png, contact_sheet.png"
 
+demo-describe: $(VENV)/installed-demo  ## The same with clips that captions describe; into demo/describe/.
+	@mkdir -p $(DESCRIBE_DIR)
+	$(RUN) examples.moving_digits --captions --output_dir $(DESCRIBE_DIR)/source --num_clips $(NUM_CAPTIONED) \
+	    --seed $(SEED)
+	$(RUN) pipeline.generate --dataset clips --source $(DESCRIBE_DIR)/source/captions.csv \
+	    --output_dir $(DESCRIBE_DIR)/data --frame_size 64 --channels 1 --fps 8
+	$(RUN) trainer.task --task describe --data_dir $(DESCRIBE_DIR)/data --model_dir $(DESCRIBE_DIR)/run --seed $(SEED) \
+	    --num_frames 8 --sampling segments --max_words 8 --units 128 --attention \
+	    --epochs $(DESCRIBE_EPOCHS) --batch_size 32 --learning_rate 0.002
+	$(RUN) trainer.evaluate --data_dir $(DESCRIBE_DIR)/data --model_dir $(DESCRIBE_DIR)/run \
+	    --output $(DESCRIBE_DIR)/metrics.json --plots $(DESCRIBE_DIR)/report
+	$(RUN) trainer.predict --model_dir $(DESCRIBE_DIR)/run --input '$(DESCRIBE_DIR)/source/test/*-left-up.*' --beam 4 \
+	    --output $(DESCRIBE_DIR)/predictions.jsonl
+	$(RUN) trainer.predict --model_dir $(DESCRIBE_DIR)/run --data_dir $(DESCRIBE_DIR)/data --num_sequences 4 \
+	    --output $(DESCRIBE_DIR)/prediction.png
+	@echo "clips        $(DESCRIBE_DIR)/source/"
+	@echo "data set     $(DESCRIBE_DIR)/data/manifest.json"
+	@echo "model        $(DESCRIBE_DIR)/run/model.keras"
+	@echo "metrics      $(DESCRIBE_DIR)/metrics.json, report/report.html"
+	@echo "captions     $(DESCRIBE_DIR)/predictions.jsonl"
+	@echo "picture      $(DESCRIBE_DIR)/prediction.png"
+
 test: install-dev  ## Run the tests; under ten minutes.
 	$(RUN) pytest --numprocesses 2
 
 test-slow: install-dev  ## Run the tests of several seconds each whose subject a faster test touches.
-	$(RUN) pytest -m slow --numprocesses 2
+	$(RUN) pytest -m slow --numprocesses 2 $(if $(PART),--part $(PART))
 
 # Measuring makes Python 3.11 half as slow again.
 coverage: install-dev  ## Run the tests, the slow ones too, and measure their coverage.
@@ -105,10 +130,11 @@ test-docs: install-dev  ## Run every command of README and docs, made small; a f
 	$(RUN) pytest tests/commands -m commands --numprocesses 2 --dist loadfile
 
 test-storms: install-dev  ## Kill, flip, fill disks, change NumPy, train on clusters: half an hour, or KILLS=2.
-	$(RUN) pytest -m storm --numprocesses 2 $(if $(KILLS),--kills $(KILLS))
+	$(RUN) pytest -m storm --numprocesses 2 $(if $(KILLS),--kills $(KILLS)) $(if $(PART),--part $(PART))
 
 test-engines: install-dev $(FLINK)/ready  ## The same programs on Dask, Flink, a tf.data service; ten minutes.
-	$(RUN) pytest tests/engines --engine dask --engine data-service --engine flink --numprocesses 2 --dist loadfile
+	$(RUN) pytest tests/engines --engine dask --engine data-service --engine flink --numprocesses 2 --dist loadfile \
+	    $(if $(PART),--part $(PART))
 
 test-dask: install-dev  ## Only on Dask: a scheduler and two workers.
 	$(RUN) pytest tests/engines --engine dask
@@ -136,7 +162,7 @@ format: install-dev  ## Format the sources.
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-images: demo  ## Draw the README's pictures anew, from the demo.
+images: demo demo-describe  ## Draw the README's pictures anew, from these demos.
 	$(RUN) pipeline.preview --output docs/images/small.png --image_size 5 --num_frames 5
 	$(RUN) pipeline.preview --statistics docs/images/statistics.png --data_dir $(DEMO_DIR)/data
 	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --data_dir $(DEMO_DIR)/data --first 3 --num_sequences 2 \
@@ -144,6 +170,8 @@ images: demo  ## Draw the README's pictures anew, from the demo.
 	$(RUN) trainer.evaluate --data_dir $(DEMO_DIR)/data --model_dir $(DEMO_DIR)/run --flips 0,0.001,0.003,0.01,0.03 \
 	    --output $(DEMO_DIR)/metrics.json --plots $(DEMO_DIR)/report
 	cp $(DEMO_DIR)/report/accuracy_by_frame.png $(DEMO_DIR)/report/robustness.png docs/images/
+	$(RUN) trainer.predict --model_dir $(DESCRIBE_DIR)/run --data_dir $(DESCRIBE_DIR)/data --first 3 --num_sequences 2 \
+	    --output docs/images/caption.png
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
 bench: install-dev  ## Compare with TFDS, plain loops and the tutorial way; some 40 minutes, or QUICK=1.

@@ -9,12 +9,16 @@ import shutil
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+import re
 import subprocess
 import sys
 import tempfile
+import zlib
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,16 +36,22 @@ Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--engine`` and ``--kills``."""
+    """Add ``--engine``, ``--kills`` and ``--part``."""
     parser.addoption("--engine", action="append", default=[], help="run this engine's tests, too; repeatable")
     parser.addoption("--kills", type=int, help="of each storm of kills only so many")
+    parser.addoption("--part", type=_part, metavar="K/N", help="only the K-th of N parts of the tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the tests of engines that were not asked for, and say what they need; shorten storms."""
-    if (kills := config.getoption("--kills")) is not None:
-        config.hook.pytest_deselected(items=[item for item in items if _number(item) >= kills])
-        items[:] = [item for item in items if _number(item) < kills]
+    """Keep the part that was asked for, and so many kills; skip engines' tests, and say what they need."""
+    kills, part = config.getoption("--kills"), config.getoption("--part")
+    left_out = {
+        item
+        for item in items
+        if (kills is not None and _number(item) >= kills) or (part and not is_in_part(item.nodeid, *part))
+    }
+    config.hook.pytest_deselected(items=[*left_out])
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         for mark in item.iter_markers("engine"):
             if (name := mark.args[0]) not in config.getoption("--engine"):
@@ -55,11 +65,31 @@ def _number(item: pytest.Item) -> int:
     return item.callspec.params.get("number", 0) if hasattr(item, "callspec") else 0
 
 
+def is_in_part(nodeid: str, number: int, count: int) -> bool:
+    """Whether a test is in one of ``count`` parts; all parameters of a function are in one."""
+    return zlib.crc32(nodeid.partition("[")[0].encode()) % count == number - 1
+
+
+def _part(text: str) -> tuple[int, int]:
+    """The numbers of ``K/N``.
+
+    Raises:
+        ArgumentTypeError: if they are none, or K is not one of 1 to N.
+    """
+    if not re.fullmatch(r"[0-9]+/[0-9]+", text):
+        raise ArgumentTypeError(f"{text} is not of the form K/N")
+    number, count = map(int, text.split("/"))
+    if not 1 <= number <= count:
+        raise ArgumentTypeError(f"{text}: there is no such part, give 1/{count} to {count}/{count}")
+    return number, count
+
+
 def make_dataset(
     directory: Path, *, encoding: str = "path", image_size: int = 8, seed: int = 3, **counts: int
 ) -> Path:
     """A small data set, a copy of one that was made in this process."""
-    definition = MovingLine(seed=seed, image_size=image_size, encoding=encoding, **{**SMALL, **counts})
+    numbers: dict[str, Any] = {**SMALL, **counts}
+    definition = MovingLine(seed=seed, image_size=image_size, encoding=encoding, **numbers)
     shutil.copytree(_made(definition).name, directory, dirs_exist_ok=True)
     return directory
 

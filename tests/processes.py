@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
@@ -15,37 +15,34 @@ _LISTENS = "0A"  # As the kernel's tables have it.
 
 def children(pid: int, module: str) -> list[int]:
     """Processes that run a module as children of a process."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                command = (process / "cmdline").read_text().split("\0")
-                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if module in command and parent == pid:
-                found.append(int(process.name))
-    return sorted(found)
+    return sorted(number for number, parent, command in _processes() if parent == pid and module in command)
 
 
 def descendants(pid: int, word: str) -> list[int]:
     """Processes below a process that have a word as a whole argument, or as their program's name."""
     parents, found = {}, []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                command = (process / "cmdline").read_text().split("\0")
-                parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if word in command or Path(command[0]).name == word:
-                found.append(int(process.name))
+    for number, parent, command in _processes():
+        parents[number] = parent
+        if word in command or Path(command[0]).name == word:
+            found.append(number)
 
     def is_below(process: int) -> bool:
         above = parents.get(process)
         return above is not None and (above == pid or is_below(above))
 
     return sorted(filter(is_below, found))
+
+
+def _processes() -> Iterator[tuple[int, int, list[str]]]:
+    """Number, parent and command of every process; what ends meanwhile may be left out."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:  # Commands and names are any bytes, and a name may be cut off within a character.
+                command = (process / "cmdline").read_text(errors="replace").split("\0")
+                fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            except OSError:
+                continue
+            yield int(process.name), int(fields[1]), command
 
 
 def open_handles(pid: int) -> set[str]:
@@ -135,6 +132,6 @@ def _is_running(pid: int) -> bool:
 def _state(pid: int) -> str | None:
     """The letter of a process's state; None if it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except OSError:
         return None

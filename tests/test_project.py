@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from setuptools import find_packages
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, is_in_part
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):(?!=)", MAKEFILE, re.MULTILINE))
@@ -85,10 +85,19 @@ def test_the_workflow_makes_what_ci_run_makes() -> None:
     commands = (ROOT / ".ci" / "run").read_text()
     expected = set(re.findall(r"^make ([a-z-]+)", commands, re.MULTILINE))
     assert {target for run in runs for target in re.findall(r"^make ([a-z-]+)", run)} == expected
-    (kills,) = re.findall(r"^make (test-storms KILLS=\d+)$", commands, re.MULTILINE)
+    (kills,) = re.findall(r"^make (test-storms KILLS=\d+)\b", commands, re.MULTILINE)
     assert f"make {kills}" in runs
     demo = dict(re.findall(r"([A-Z_]+)=(\S+)", re.findall(r"^make demo (.*)$", commands, re.MULTILINE)[0]))
     assert {name: str(value) for name, value in _workflow()["jobs"]["demo"]["env"].items()} == demo
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_parts_are_all_tests_each_once(request: pytest.FixtureRequest, count: int) -> None:
+    items = [item.nodeid for item in request.session.items]
+    parts = [{item for item in items if is_in_part(item, k + 1, count)} for k in range(count)]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == len(items)
+    functions = [{item.partition("[")[0] for item in part} for part in parts]
+    assert sum(map(len, functions)) == len(set().union(*functions))
 
 
 def test_the_workflow_tests_the_supported_pythons() -> None:

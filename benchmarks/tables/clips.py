@@ -18,7 +18,7 @@ from pipeline.command_line.errors import WorkError
 from pipeline.dataset.reader import Dataset
 from pipeline.storage.tfrecord import read_records
 
-_CLIPS, _FEW = 500, 16
+_CLIPS, _FEW = 500, 6
 _FRAMES = 80  # Of 10 s, 8 a second.
 _MANY, _SECONDS = 10_000, 600
 _ROUNDS = 2

@@ -43,6 +43,7 @@ _FULL = {
 }
 _ROUNDS = 3
 _TO_SYNC = 5_000_000
+_QUICK_SHARE = 100  # A quick run makes so many times fewer.
 
 # Sequences that a job made, and seconds that it took.
 _Job = tuple[int, float]
@@ -59,7 +60,7 @@ def measure(directory: Path, quick: bool) -> list[Row]:
             for _ in range(0 if quick else _ROUNDS)
         ]
         if quick:  # Such jobs are little but start-up.
-            rounds = [{**start_up, _OURS: _make(directory, _OURS, encoding, counts[_OURS] // 20)}]
+            rounds = [{**start_up, _OURS: _make(directory, _OURS, encoding, counts[_OURS] // _QUICK_SHARE)}]
         key, unit, others = f"generate-{encoding}", f"{_NAMES[encoding]}, sequences/s", sides[1:]
         for side in others:
             pairs = tuple((_rate(each[_OURS]), _rate(each[side])) for each in rounds)
@@ -80,7 +81,7 @@ def measure(directory: Path, quick: bool) -> list[Row]:
 
 def _synced(directory: Path, quick: bool) -> Row:
     """What it costs to bring a data set to the disk, as far as its job does not do it meanwhile."""
-    count = _TO_SYNC // 20 if quick else _TO_SYNC
+    count = _TO_SYNC // _QUICK_SHARE if quick else _TO_SYNC
     unsynced = Path(baselines.__path__[0]) / "unsynced"
     pairs = tuple(
         (

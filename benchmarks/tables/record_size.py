@@ -15,21 +15,21 @@ from benchmarks.data import IMAGE_SIZE
 from benchmarks.jobs import generate, seconds_of, with_tfds
 from benchmarks.rows import Row, Target
 
-_COUNT = 2_000
+_FULL, _QUICK = 2_000, 200
 _TARGETS = {"path": Target(100 / 98, is_least=False), "frames": Target(2, is_least=False)}
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:
     """Rows of both encodings; these are counts, which do not vary."""
-    entropy = _entropy(IMAGE_SIZE) / 8
+    count, entropy = _QUICK if quick else _FULL, _entropy(IMAGE_SIZE) / 8
     rows = []
     for encoding, plural in (("path", "paths"), ("frames", "frames")):
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             ours, tfds = Path(scratch) / "ours", Path(scratch) / "tfds"
-            seconds_of(generate(ours, _COUNT, encoding=encoding))
-            seconds_of(with_tfds(tfds, encoding, _COUNT))
+            seconds_of(generate(ours, count, encoding=encoding))
+            seconds_of(with_tfds(tfds, encoding, count))
             sizes = [
-                sum(shard.stat().st_size for shard in data.rglob("*-train.tfrecord-*")) / _COUNT
+                sum(shard.stat().st_size for shard in data.rglob("*-train.tfrecord-*")) / count
                 for data in (ours, tfds)
             ]
         others = (

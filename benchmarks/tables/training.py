@@ -18,8 +18,8 @@ from benchmarks.trainers import Ours, Tutorial, largest_difference
 from pipeline.command_line.errors import WorkError
 
 _BATCH_SIZE = 32
-# Steps of ours and of the tutorial's, and rounds.
-_FULL, _QUICK = (600, 15, 5), (200, 5, 1)
+# Steps of ours and of the tutorial's, and rounds; sequences stored as paths and as frames.
+_FULL, _QUICK = (600, 15, 5, 200_000, 20_000), (40, 3, 1, 20_000, 2_000)
 _FRAMES_ARE_SLOWER = 4
 _AGREE_TO = 1e-5
 
@@ -30,10 +30,10 @@ def measure(directory: Path, quick: bool) -> list[Row]:
     Raises:
         WorkError: if the two models do not give the same answers.
     """
-    steps, tutorial_steps, num_rounds = _QUICK if quick else _FULL
+    steps, tutorial_steps, num_rounds, num_paths, num_frames = _QUICK if quick else _FULL
     ours, framed = (
         Ours(str(data_set(directory, encoding, count)), _BATCH_SIZE, "float32", "cpu")
-        for encoding, count in (("path", 200_000), ("frames", 20_000))
+        for encoding, count in (("path", num_paths), ("frames", num_frames))
     )
     tutorial = Tutorial(ours, _BATCH_SIZE, tutorial_steps)
     if (difference := largest_difference(ours, tutorial)) > _AGREE_TO:

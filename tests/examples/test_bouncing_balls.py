@@ -40,6 +40,7 @@ def test_it_is_short() -> None:
     assert len((EXAMPLE / "bouncing_balls.py").read_text().splitlines()) <= 60
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_bytes(balls: Path, tmp_path: Path) -> None:
     flags = [f"--{name}={value}" for name, value in SMALL.to_json().items() if value is not None]
     command = ["--dataset=bouncing_balls:BouncingBalls", f"--output_dir={tmp_path / 'd'}", *flags]
