@@ -120,7 +120,7 @@ test: install-dev  ## Run the tests; under ten minutes.
 	$(RUN) pytest --numprocesses 2
 
 test-slow: install-dev  ## Run the tests of several seconds each whose subject a faster test touches.
-	$(RUN) pytest -m slow --numprocesses 2 $(if $(PART),--part $(PART))
+	$(RUN) pytest -m 'slow and not storm' --numprocesses 2 $(if $(PART),--part $(PART))
 
 # Measuring makes Python 3.11 half as slow again.
 coverage: install-dev  ## Run the tests, the slow ones too, and measure their coverage.

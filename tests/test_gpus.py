@@ -110,6 +110,7 @@ def _answers(variables: dict[str, str], *cases: str) -> list[list[str]]:
 DIVIDED = "tf.config.set_logical_device_configuration(gpu, [tf.config.LogicalDeviceConfiguration(64)])"
 
 
+@pytest.mark.slow
 def test_a_device_is_chosen_whatever_was_before() -> None:
     twice, started, divided, same, half, hidden = _answers(
         _variables(2),

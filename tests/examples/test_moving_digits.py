@@ -181,6 +181,7 @@ def test_splits_of_captioned_clips_share_no_digit(captioned: Path) -> None:
     assert len(set.union(*groups.values())) == sum(map(len, groups.values()))
 
 
+@pytest.mark.slow
 def test_captioned_clips_are_the_same_from_processes_and_after_a_kill(
     captioned: Path, tmp_path: Path
 ) -> None:

@@ -113,6 +113,7 @@ def _check_exports(runs: dict[str, Run], format_name: str, directory: Path) -> N
             assert texts == captions
 
 
+@pytest.mark.slow
 def test_exports_write_what_models_write_without_this_project(
     tmp_path: Path, make_run: Callable[[str], Run]
 ) -> None:

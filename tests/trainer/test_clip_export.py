@@ -130,6 +130,7 @@ def _check_exports(runs: dict[str, Run], format_name: str, directory: Path) -> N
                 assert answers[f"{name} {request} label"].tolist() == [run.classes[top] for top in tops]
 
 
+@pytest.mark.slow
 def test_exports_answer_as_models_do_without_this_project(
     tmp_path: Path, make_run: Callable[[str], Run]
 ) -> None:
@@ -152,6 +153,7 @@ def test_converters_take_both_networks(
     _check_exports({name: make_run(name) for name in ("tfds", "sequence_example")}, format_name, tmp_path)
 
 
+@pytest.mark.slow
 @MULTIPLIES_BFLOAT16
 @pytest.mark.parametrize(
     "format_name", ["onnx", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]

@@ -125,6 +125,7 @@ def test_the_flag_knows_every_format() -> None:
     assert tuple(EXPORT_FORMATS) == FORMAT_NAMES == tuple(USERS)
 
 
+@pytest.mark.slow
 @SLOW_BUT_FIRST
 def test_an_export_answers_as_the_model_does_without_this_project(
     tmp_path: Path, seeded_run: Path, format_name: str

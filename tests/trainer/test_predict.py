@@ -53,6 +53,7 @@ def test_the_verdict_is_drawn(tmp_path: Path, run_dir: Path) -> None:
     assert image.imread(picture).shape[0] > 200
 
 
+@pytest.mark.slow
 def test_the_program_prints_verdicts_only(run_dir: Path, program: Program) -> None:
     done = program("trainer.predict", f"--model_dir={run_dir}", "--num_sequences=3")
     assert done.returncode == 0, done.stderr

@@ -82,6 +82,7 @@ def test_half_precision_trains_and_goes_on(tmp_path: Path, path_dataset_dir: Pat
     assert [row["val_loss"] for row in again] == [row["val_loss"] for row in rows]
 
 
+@pytest.mark.slow
 def test_the_rate_warms_up_and_falls(tmp_path: Path, path_dataset_dir: Path) -> None:
     flags = [f"--data_dir={path_dataset_dir}", f"--model_dir={tmp_path / 'run'}", "--learning_rate=0.01"]
     assert (

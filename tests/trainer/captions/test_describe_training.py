@@ -155,6 +155,7 @@ def test_validation_counts_every_token_once(
     assert float(row["val_accuracy"]) == pytest.approx(np.mean(hits), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_it_learns_the_colours(tmp_path: Path) -> None:
     """Of "a red ball" and its end, all but the colour are plain soon; without it, 0.83 are right."""
     data = described_balls(tmp_path / "data", num_train=600)

@@ -33,6 +33,7 @@ def test_a_run_says_what_it_was_trained_on(balls_dir: Path, balls_run: Path) -> 
     assert [each.shape for each in trained.classifier.inputs] == [(None, None, 20, 28, 3), (None,)]
 
 
+@pytest.mark.slow
 def test_it_learns_the_colours(tmp_path: Path) -> None:
     data = data_sets.balls(tmp_path / "data", num_train=600)
     settings = TrainingSettings(epochs=2, batch_size=16, learning_rate=0.004, num_frames=8)

@@ -26,6 +26,7 @@ def _taken(batches: tf.data.Dataset, count: int) -> list[Any]:
     return list(batches.take(count).as_numpy_iterator())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "first_step"),
     [

@@ -172,6 +172,7 @@ def test_evaluation_of_whole_data_is_the_same_either_way(
     assert documents[0]["dataset"]["left_out"] == {"num_sequences": 0, "shards": {}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dataset_dir", ["path", pytest.param("frames", marks=pytest.mark.slow)], indirect=True
 )

@@ -27,6 +27,9 @@ from trainer.training.checkpoints import read_state
 from trainer.training.loop import train
 from trainer.training.settings import Execution, TrainingSettings
 
+# That a run of frames goes on exactly is a faster test's.
+pytestmark = pytest.mark.slow
+
 SETTINGS = TrainingSettings(
     epochs=2,
     steps_per_epoch=15,

@@ -165,6 +165,7 @@ def test_an_epoch_is_a_pass_over_the_data_by_default(tmp_path: Path, path_datase
     assert train(settings, str(path_dataset_dir), str(tmp_path / "run")).step == 600 // 64
 
 
+@pytest.mark.slow
 def test_a_constant_schedule_keeps_the_rate(tmp_path: Path, path_dataset_dir: Path) -> None:
     settings = TrainingSettings(epochs=1, steps_per_epoch=2, readers=4, schedule="constant")
     train(settings, str(path_dataset_dir), str(tmp_path / "run"))
@@ -290,6 +291,7 @@ def test_a_missing_or_damaged_model_is_written_again(
     _assert_same_weights(run, run_dir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first_loss", "best"), [(LOWEST, 15), pytest.param(HIGHEST, 30, marks=pytest.mark.slow)]
 )
@@ -317,6 +319,7 @@ def test_a_finished_run_needs_no_history(tmp_path: Path, run_dir: Path, path_dat
     _assert_same_weights(run, run_dir)
 
 
+@pytest.mark.slow
 def test_the_program_trains_and_says_so(tmp_path: Path, path_dataset_dir: Path, program: Program) -> None:
     done = program("trainer.task", *_flags(tmp_path / "run", path_dataset_dir))
     assert done.returncode == 0, done.stderr
