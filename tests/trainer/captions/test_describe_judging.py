@@ -70,7 +70,8 @@ class Plain:
             is_writing = ~(tokens == END).any(axis=1)
             tokens[is_writing, place] = found[is_writing].argmax(axis=1)
             scores[is_writing] += np.log(found[is_writing].max(axis=1))
-        return [(self.vocabulary.text(row.tolist()), score) for row, score in zip(tokens, scores, strict=True)]
+        texts = [self.vocabulary.text(row) for row in tokens.tolist()]
+        return list(zip(texts, scores.tolist(), strict=True))
 
     def scores(self, places: np.ndarray) -> tuple[float, float]:
         """Perplexity and accuracy of the tokens of first captions of clips ``places[i]``, shown clip i."""
