@@ -76,7 +76,13 @@ def caption_counts(spec: DatasetSpec, paths: Sequence[str]) -> CaptionCounts:
     Raises:
         WorkError: naming the first damaged record.
     """
-    return CaptionCounts.of(captions for path in paths for captions in _captions(spec, path))
+    return CaptionCounts.of(stored_captions(spec, paths))
+
+
+def stored_captions(spec: DatasetSpec, paths: Sequence[str]) -> Iterator[Sequence[bytes]]:
+    """The captions of every record of shards; see `caption_counts`."""
+    for path in paths:
+        yield from _captions(spec, path)
 
 
 def _captions(spec: DatasetSpec, path: str) -> Iterator[Sequence[bytes]]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from model import copy_weights
 from model.captions import PAD
 from pipeline.command_line.progress import Progress
+from trainer.captions.caption_counts import stored_captions
 from trainer.captions.captioning import CaptionModels, Decoding
 from trainer.dataset_kinds import kind_of
 from trainer.evaluation.captions.document import Writing, number_names, results
@@ -25,7 +26,6 @@ from trainer.evaluation.scoring import answers_in_order
 from trainer.evaluation.slices import Slicing
 from trainer.input.batches import sequential_batches
 from trainer.input.dataset_spec import CAPTION
-from trainer.input.frame_records import stored_captions
 from trainer.input.frame_view import FrameView
 from trainer.input.name_damaged_records import damage_named
 from trainer.input.split_files import SplitFiles
@@ -110,9 +110,8 @@ class CaptionJudge(Judge):
 
     def number_names(self) -> list[str]:
         """See `Judge.number_names`."""
-        with damage_named(self._files):
-            captions = stored_captions(self._files.spec, self._files.paths).as_numpy_iterator()
-            words = common_words([[text.decode() for text in texts] for texts in captions])
+        captions = stored_captions(self._files.spec, self._files.paths)
+        words = common_words([[text.decode() for text in texts] for texts in captions])
         several = self._files.num_sequences > 1
         return number_names(self._slicings, self._max_words, words, shuffled=several)
 

@@ -157,30 +157,17 @@ def stored_labels(spec: DatasetSpec, paths: Sequence[str]) -> tf.data.Dataset:
         spec: of a data set with a target.
         paths: of the shards.
     """
-    assert spec.target is not None
-    return _stored(spec, paths, spec.target, tf.io.FixedLenFeature([], tf.int64))
+    target = spec.target
+    assert target is not None
+    key = spec.keys.get(target, target)
+    schema = {key: tf.io.FixedLenFeature([], tf.int64)}
 
-
-def stored_captions(spec: DatasetSpec, paths: Sequence[str]) -> tf.data.Dataset:
-    """The captions of all records of shards, string (n,), without their frames.
-
-    Args:
-        spec: of a data set with captions.
-        paths: of the shards.
-    """
-    return _stored(spec, paths, CAPTION, tf.io.RaggedFeature(tf.string))
-
-
-def _stored(spec: DatasetSpec, paths: Sequence[str], name: str, schema: Any) -> tf.data.Dataset:
-    """One feature of all records of shards."""
-    key = spec.keys.get(name, name)
-
-    def parsed(message: tf.Tensor) -> tf.Tensor:
+    def label(message: tf.Tensor) -> tf.Tensor:
         if spec.keys:
-            return tf.io.parse_single_sequence_example(message, {key: schema})[0][key]
-        return tf.io.parse_single_example(message, {key: schema})[key]
+            return tf.io.parse_single_sequence_example(message, schema)[0][key]
+        return tf.io.parse_single_example(message, schema)[key]
 
-    return tf.data.TFRecordDataset(list(paths)).map(parsed, usable_cores())
+    return tf.data.TFRecordDataset(list(paths)).map(label, usable_cores())
 
 
 def _in_one_line(texts: tf.Tensor) -> tf.Tensor:

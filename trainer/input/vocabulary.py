@@ -6,6 +6,7 @@ A caption's words are what spaces separate; captions are stored so that this is 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -38,8 +39,7 @@ class Vocabulary:
 
     def tokens(self, caption: str) -> list[int]:
         """Numbers of a caption's words and `END`, padded with `PAD` to max_words + 1."""
-        numbers = self._numbers()
-        found = [numbers.get(word, UNKNOWN) for word in words_of(caption)[: self.max_words]]
+        found = [self._numbers.get(word, UNKNOWN) for word in words_of(caption)[: self.max_words]]
         return [*found, END, *[PAD] * (self.max_words - len(found))]
 
     def text(self, tokens: Sequence[int]) -> str:
@@ -63,6 +63,7 @@ class Vocabulary:
         tokens = tf.concat([words.with_values(found), ends], axis=1)
         return tokens.to_tensor(PAD, shape=[None, self.max_words + 1])
 
+    @functools.cached_property
     def _numbers(self) -> dict[str, int]:
         return {word: number for number, word in enumerate(self.words) if number >= len(SPECIAL)}
 

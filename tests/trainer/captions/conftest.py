@@ -22,6 +22,9 @@ SETTINGS = TrainingSettings(
     max_words=7,
     attention=True,
 )
+SHORT = TrainingSettings(
+    task="describe", epochs=1, steps_per_epoch=2, batch_size=4, readers=1, num_frames=3, units=8, max_words=6
+)
 KEEP_ALL = Execution(checkpoint_every=5, keep_checkpoints=100)
 
 

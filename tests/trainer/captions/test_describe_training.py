@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from model.captions import END, PAD, SPECIAL, START, UNKNOWN
-from pipeline.command_line.errors import RequestError, WorkError
+from pipeline.command_line.errors import RequestError
 from pipeline.dataset.features import decode
 from pipeline.dataset.reader import Dataset
 from tests.conftest import make_dataset
 from tests.processes import environment, run_python
 from tests.runs import MULTIPLIES_BFLOAT16
 from tests.trainer.captions.caption_kinds import OneCaption, WithGaps, WithoutClasses, captioned_clips
-from tests.trainer.captions.conftest import KEEP_ALL, SETTINGS
+from tests.trainer.captions.conftest import KEEP_ALL, SETTINGS, SHORT
 from tests.trainer.captions.data_sets import described_balls
 from tests.trainer.frames import data_sets as frame_data_sets
 from tests.trainer.training.test_resume import assert_same_run
+from tests.trainer.two_devices import train_on_two_devices
 from trainer.distributed.strategy import distributed
 from trainer.input.batches import sequential_batches
-from trainer.input.skip_damaged_records import open_split
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
@@ -35,10 +35,6 @@ from trainer.training.history import read_history
 from trainer.training.loop import train
 from trainer.training.plan import Plan, make_plan
 from trainer.training.settings import OF_CAPTIONS, Execution, TrainingSettings
-
-SHORT = TrainingSettings(
-    task="describe", epochs=1, steps_per_epoch=2, batch_size=4, readers=1, num_frames=3, units=8, max_words=6
-)
 
 
 def _config(run: Path) -> dict[str, Any]:
@@ -388,16 +384,7 @@ def test_captions_are_read_however_they_are_stored(tmp_path: Path, kind: str) ->
 @pytest.mark.slow
 def test_two_devices_train_as_one(tmp_path: Path, balls_dir: Path, balls_run: Path) -> None:
     """Their sums are rounded in another order."""
-    code = (
-        "import tensorflow as tf, runpy, sys;"
-        "tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],"
-        "[tf.config.LogicalDeviceConfiguration()] * 2); sys.argv[0] = 'task';"
-        "runpy.run_module('trainer.task', run_name='__main__')"
-    )
-    flags = [f"--config={balls_run / 'config.json'}", f"--model_dir={tmp_path / 'run'}"]
-    done = run_python("-c", code, *flags, "--distribution=mirrored", variables=environment())
-    assert done.returncode == 0, done.stderr
-    assert "1 processes with 2 replicas each" in done.stdout
+    train_on_two_devices(balls_run / "config.json", tmp_path / "run")
     for mine, theirs in zip(_weights(tmp_path / "run"), _weights(balls_run), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=0.01)
     one, two = (_history(run)[0] for run in (balls_run, tmp_path / "run"))
@@ -423,50 +410,6 @@ def test_jax_goes_on_with_what_tensorflow_began(tmp_path: Path, balls_dir: Path,
     one, two = (_history(each)[1] for each in (balls_run, run))
     for name in ("loss", "perplexity", "val_loss", "val_perplexity"):
         assert float(one[name]) == pytest.approx(float(two[name]), rel=1e-2), name
-
-
-def _damage(data: Path, name: str) -> Path:
-    """Change a byte in the first record of a split's second shard."""
-    shard = sorted(data.glob(name))[1]
-    content = bytearray(shard.read_bytes())
-    content[60] ^= 1
-    shard.write_bytes(content)
-    return shard
-
-
-def test_damage_is_named_before_a_model_is_built(tmp_path: Path) -> None:
-    data = described_balls(tmp_path / "data")
-    shard = _damage(data, "*-train.tfrecord-*-of-*")
-    with pytest.raises(WorkError, match=rf"{shard.name}: record 0 .*pipeline.verify .* --repair") as found:
-        train(SHORT, str(data), str(tmp_path / "run"))
-    assert "\n" not in str(found.value)
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_damage_of_sequence_examples_is_named(tmp_path: Path) -> None:
-    data = captioned_clips(tmp_path / "data", "sequence_example")
-    shard = _damage(data, "*-train.tfrecord-*-of-*")
-    with pytest.raises(WorkError, match=rf"{shard.name}: record 0 .*pipeline.verify .* --repair"):
-        train(SHORT, str(data), str(tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_words_of_damaged_records_are_left_out(tmp_path: Path) -> None:
-    data = described_balls(tmp_path / "data", num_train=8, num_validation=3, sequences_per_shard=4)
-    _damage(data, "*-train.tfrecord-*-of-*")
-    manifest = read_manifest(str(data))
-    with open_split(str(data), manifest, "train", "skip") as files:
-        assert files.num_sequences == 7
-        expected = make_plan(SHORT, Execution(), files, 1).view
-    assert expected is not None
-    assert expected.vocabulary is not None
-    run = tmp_path / "run"
-    train(replace(SHORT, steps_per_epoch=1), str(data), str(run), Execution(on_corrupt="skip"))
-    vocabulary = json.loads((run / "vocabulary.json").read_text())
-    assert vocabulary == {"words": list(expected.vocabulary.words), "sha256": expected.vocabulary.sha256}
-    assert sum(_config(run)["dataset"]["left_out"].values()) == 1
 
 
 def test_settings_of_captions_come_back_from_json() -> None:

@@ -63,6 +63,8 @@ def test_the_graph_gives_what_python_gives(max_words: int) -> None:
 
 def test_words_are_what_ascii_spaces_separate() -> None:
     assert words_of(" a\u00a0b  c\u3000d \n") == ["a\u00a0b", "c\u3000d"]
+    assert words_of("a don't 播放") == ["a", "don't", "播放"]
+    assert words_of("") == []
 
 
 def test_tokens_go_through_a_serialized_graph() -> None:

@@ -12,6 +12,7 @@ from tests.processes import environment, run_python
 from tests.trainer.frames import data_sets
 from tests.trainer.frames.conftest import KEEP_ALL, SETTINGS
 from tests.trainer.training.test_resume import assert_same_run
+from tests.trainer.two_devices import train_on_two_devices
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 from trainer.training.history import read_history
@@ -58,16 +59,7 @@ def test_a_run_goes_on_exactly(tmp_path: Path, balls_dir: Path, balls_run: Path,
 @pytest.mark.slow
 def test_two_devices_train_as_one(tmp_path: Path, balls_dir: Path, balls_run: Path) -> None:
     """Their sums are rounded in another order."""
-    code = (
-        "import tensorflow as tf, runpy, sys;"
-        "tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],"
-        "[tf.config.LogicalDeviceConfiguration()] * 2); sys.argv[0] = 'task';"
-        "runpy.run_module('trainer.task', run_name='__main__')"
-    )
-    flags = [f"--config={balls_run / 'config.json'}", f"--model_dir={tmp_path / 'run'}"]
-    done = run_python("-c", code, *flags, "--distribution=mirrored", variables=environment())
-    assert done.returncode == 0, done.stderr
-    assert "1 processes with 2 replicas each" in done.stdout
+    train_on_two_devices(balls_run / "config.json", tmp_path / "run")
     for mine, theirs in zip(_weights(tmp_path / "run"), _weights(balls_run), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=0.01)
     one, two = (read_history(str(run / "history.csv"))[0] for run in (balls_run, tmp_path / "run"))

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 
-from trainer.evaluation.captions.words import words_of
 from trainer.evaluation.intervals import proportion
 from trainer.evaluation.slices import SMALL
+from trainer.input.vocabulary import words_of
 
 _MAX_LOSS = 700.0  # Nats: the exponential of more is no float.
 

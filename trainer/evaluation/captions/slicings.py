@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trainer.evaluation.captions.words import words_of
 from trainer.evaluation.n_classes.slicings import Columns, clip_slicings
 from trainer.evaluation.slices import Groups, Slicing
+from trainer.input.vocabulary import words_of
 
 _MOST_LENGTHS = 16
 

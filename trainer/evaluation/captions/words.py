@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from trainer.input.vocabulary import words_of
+
 NUM_COMMON = 20
-
-
-def words_of(caption: str) -> list[str]:
-    """The words of a normalised caption; none of an empty one."""
-    return caption.split(" ") if caption else []
 
 
 def distinct_words(captions: Iterable[str]) -> set[str]:
