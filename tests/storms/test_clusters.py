@@ -275,7 +275,8 @@ def test_a_stopped_process_is_named_and_ends_when_it_goes_on(
         ((code, _, errors),) = _end([processes[1 - stopped]], seconds=60)
         assert code == 1, errors
         assert f"process {stopped} (127.0.0.1:" in _error(errors)
-        assert "has been silent for 20 s" in _error(errors)
+        # Less than the limit where the backend's own operations failed before it.
+        assert re.search(r"has been silent for \d+ s;", _error(errors))
     finally:
         processes[stopped].send_signal(signal.SIGCONT)
         ((code, _, errors),) = _end([processes[stopped]], seconds=30)
