@@ -26,6 +26,9 @@ from pipeline.generate import generate
 from pipeline.moving_line.definition import MovingLine
 from pipeline.moving_line.encodings import ENCODINGS
 from tests.object_store.store import Store
+from trainer.command_line.startup import ask_for_onednn
+
+ask_for_onednn()  # Tests compute beside programs, and as they do.
 
 ROOT = Path(__file__).parent.parent
 ENGINE_TOOLS = {"flink": ("java", "mvn")}

@@ -30,7 +30,9 @@ def test_folding_time_is_applying_the_encoder_to_every_frame(architecture: str) 
     encoder = build_encoder(architecture, SHAPE, "float32")
     folded = FrameEncoder(encoder)(CLIPS["frames"])
     looped = layers.TimeDistributed(encoder)(CLIPS["frames"])
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(folded), keras.ops.convert_to_numpy(looped))
+    # Not bit by bit: on some processors a product depends on how many rows there are.
+    folded, looped = (keras.ops.convert_to_numpy(each) for each in (folded, looped))
+    np.testing.assert_allclose(folded, looped, rtol=0, atol=1e-6)
 
 
 def test_the_classic_network_is_the_tutorials() -> None:
