@@ -170,8 +170,10 @@ def decode_clip(
     path: str, settings: FrameSettings, start: str | None, end: str | None
 ) -> Iterator[Segment | Decoded]:
     """Decode a clip in this process; see `Decoder.decode`."""
+    from PIL import Image
+
     from pipeline.clips.decoding import Clip, decode_video
-    from pipeline.clips.frame_files import Looks, encode_frame, to_channels
+    from pipeline.clips.frame_files import Looks, encode_picture, in_channels
     from pipeline.clips.media_files import is_image
     from pipeline.clips.still_images import decode_images
 
@@ -188,10 +190,11 @@ def decode_clip(
         last = None
         for number, image in (decode_images if still else decode_video)(clip, settings):
             if image is not last:  # A frame may be shown at several of the chosen times.
-                last, stored = image, to_channels(image, settings.channels)
-                content = encode_frame(stored, settings.encoding, settings.jpeg_quality)
+                last, picture = image, Image.fromarray(image)
+                stored = in_channels(picture, settings.channels)
+                content = encode_picture(stored, settings.encoding, settings.jpeg_quality)
             digest.update(content)
-            looks.add(image)
+            looks.add(picture)
             frames.append(content)
             timestamps.append(round((clip.start + number / settings.fps) * 10**6))
             if len(frames) == settings.max_frames:

@@ -7,6 +7,7 @@ filter with its flags for exact rounding, and sizes computed in fractions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline.clips.frame_settings import MAX_PIXELS, FrameSettings
 
 Image = npt.NDArray[np.uint8]
 
-_EXACT = (
+EXACT = (
     Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 )
 
@@ -37,6 +38,7 @@ class FrameFitter:
         self._settings, self._aspect = settings, aspect
         self._reformatter = VideoReformatter()
         self._fields: tuple[tuple[int, int, str], Graph] | None = None
+        self._size: tuple[tuple[int, int, bool], tuple[int, int]] | None = None
 
     def fit(self, frame: VideoFrame, degrees: int = 0, is_mirrored: bool = False) -> Image:
         """A stored frame, uint8 (height, width, 3).
@@ -52,22 +54,28 @@ class FrameFitter:
         Raises:
             BadClipError: if its shape is so extreme that scaling would take too much memory.
         """
-        display = (frame.width * self._aspect, Fraction(frame.height))
+        size = self._scaled_size(frame.width, frame.height, degrees % 180 == 0)
         if frame.interlaced_frame and frame.height > 1:
             frame = self._top_field(frame)
-        is_upright = degrees % 180 == 0
-        width, height = self._scaled(*(display if is_upright else display[::-1]))
-        if width * height > MAX_PIXELS:
+        if size[0] * size[1] > MAX_PIXELS:
             raise BadClipError(f"a shape of {frame.width}x{frame.height} cannot be fitted")
-        size = (width, height) if is_upright else (height, width)
-        image = self._to_rgb(frame, *size)
+        planes = self._to_rgb(frame, *size)
         if is_mirrored:
-            image = image[:, ::-1]
-        return self._cut(np.rot90(image, degrees // 90))
+            planes = [plane[:, ::-1] for plane in planes]
+        return self._cut([np.rot90(plane, degrees // 90) for plane in planes])
 
     def fit_rgb(self, image: Image) -> Image:
         """A stored frame of an image, uint8 (h, w, 3)."""
         return self.fit(VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"))
+
+    def _scaled_size(self, width: int, height: int, is_upright: bool) -> tuple[int, int]:
+        """Size to which a frame of a size is scaled, before it is turned; that of the last frame is kept."""
+        form = width, height, is_upright
+        if self._size is None or self._size[0] != form:
+            display = width * self._aspect, Fraction(height)
+            wide, high = self._scaled(*(display if is_upright else display[::-1]))
+            self._size = form, (wide, high) if is_upright else (high, wide)
+        return self._size[1]
 
     def _scaled(self, width: Fraction, height: Fraction) -> tuple[int, int]:
         """Size of the whole frame after scaling, of its size as shown."""
@@ -83,27 +91,30 @@ class FrameFitter:
             min(settings.height, max(1, _rounded(height * scale))),
         )
 
-    def _to_rgb(self, frame: VideoFrame, width: int, height: int) -> Image:
+    def _to_rgb(self, frame: VideoFrame, width: int, height: int) -> list[Image]:
+        """Red, green and blue of a scaled frame, uint8 (height, width) each."""
         if any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8":
-            frame = VideoFrame.from_ndarray(flatten(self._reformat(frame, None, None, "rgba")), "rgb24")
-        return self._reformat(frame, width, height, "gbrp")  # Twice as fast as to rgb24.
+            color = np.asarray(self._reformat(frame, None, None, "rgba").to_ndarray(), np.uint8)
+            frame = VideoFrame.from_ndarray(flatten(color), "rgb24")
+        made = self._reformat(frame, width, height, "gbrp")  # Twice as fast as to rgb24.
+        green, blue, red = (
+            np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)[:, :width]
+            for plane in made.planes
+        )
+        return [red, green, blue]
 
-    def _reformat(self, frame: VideoFrame, width: int | None, height: int | None, pixels: str) -> Image:
+    def _reformat(self, frame: VideoFrame, width: int | None, height: int | None, pixels: str) -> VideoFrame:
         # Threads only cost time at these sizes: every core has a process of its own.
-        made = self._reformatter.reformat(frame, width, height, pixels, interpolation=_EXACT, threads=1)
-        return np.asarray(made.to_ndarray(), np.uint8)
+        return self._reformatter.reformat(frame, width, height, pixels, interpolation=EXACT, threads=1)
 
-    def _cut(self, image: Image) -> Image:
-        height, width = self._settings.height, self._settings.width
-        if image.shape[:2] == (height, width):
-            return np.ascontiguousarray(image)
-        if self._settings.fit == "crop":
-            top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-            return np.ascontiguousarray(image[top : top + height, left : left + width])
-        padded = np.zeros((height, width, 3), np.uint8)
-        top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
-        padded[top : top + image.shape[0], left : left + image.shape[1]] = image
-        return padded
+    def _cut(self, planes: Sequence[Image]) -> Image:
+        """A stored frame of its colors: what of them is in its middle, and black around them."""
+        image = np.zeros((self._settings.height, self._settings.width, 3), np.uint8)
+        rows, shown_rows = _middles(image.shape[0], planes[0].shape[0])
+        columns, shown_columns = _middles(image.shape[1], planes[0].shape[1])
+        for color, plane in enumerate(planes):
+            image[rows, columns, color] = plane[shown_rows, shown_columns]
+        return image
 
     def _top_field(self, frame: VideoFrame) -> VideoFrame:
         form = frame.width, frame.height, frame.format.name
@@ -129,6 +140,13 @@ def flatten(image: Image) -> Image:
     color, alpha = image[..., :3].astype(np.uint16), image[..., 3:].astype(np.uint16)
     flat: Image = ((color * alpha + 127) // 255).astype(np.uint8)
     return flat
+
+
+def _middles(one: int, other: int) -> tuple[slice, slice]:
+    """The middles of two lengths, as long as the shorter one."""
+    count = min(one, other)
+    first, second = (one - count) // 2, (other - count) // 2
+    return slice(first, first + count), slice(second, second + count)
 
 
 def _rounded(value: Fraction) -> int:

@@ -20,12 +20,18 @@ _LEAST_CONTRAST = 12
 
 def encode_frame(image: Image, encoding: str, quality: int) -> bytes:
     """A stored frame, uint8 (height, width, C), C = 1 or 3, as the bytes of a JPEG or PNG."""
+    return encode_picture(
+        Pillow.fromarray(image[..., 0] if image.shape[2] == 1 else image), encoding, quality
+    )
+
+
+def encode_picture(picture: Pillow.Image, encoding: str, quality: int) -> bytes:
+    """A stored frame of mode L or RGB as the bytes of a JPEG or PNG."""
     stream = io.BytesIO()
-    pixels = Pillow.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     if encoding == "jpeg":
-        pixels.save(stream, "JPEG", quality=quality)
+        picture.save(stream, "JPEG", quality=quality)
     else:
-        pixels.save(stream, "PNG", compress_level=_PNG_LEVEL)
+        picture.save(stream, "PNG", compress_level=_PNG_LEVEL)
     return stream.getvalue()
 
 
@@ -53,7 +59,12 @@ def to_channels(image: Image, channels: int) -> Image:
     """An RGB image, uint8 (h, w, 3), with 3 channels or with 1, its luma by BT.601."""
     if channels == 3:
         return image
-    return np.asarray(Pillow.fromarray(image).convert("L"))[..., None]
+    return np.asarray(in_channels(Pillow.fromarray(image), channels))[..., None]
+
+
+def in_channels(picture: Pillow.Image, channels: int) -> Pillow.Image:
+    """An RGB picture with 3 channels or with 1, its luma by BT.601."""
+    return picture if channels == 3 else picture.convert("L")
 
 
 class Looks:
@@ -71,10 +82,10 @@ class Looks:
         self._every = 1
         self._taken: list[tuple[int | None, float]] = []
 
-    def add(self, image: Image) -> None:
-        """Add the next frame, uint8 (h, w, 3)."""
+    def add(self, picture: Pillow.Image) -> None:
+        """Add the next frame, an RGB picture."""
         if self.count % self._every == 0:
-            self._taken.append(_look(image))
+            self._taken.append(_look(picture))
             if len(self._taken) == _MOST_LOOKS:
                 self._taken, self._every = self._taken[::2], 2 * self._every
         self.count += 1
@@ -91,15 +102,15 @@ class Looks:
         return round(sum(mean for _, mean in self._taken) / max(1, len(self._taken)), 3)
 
 
-def _look(image: Image) -> tuple[int | None, float]:
+def _look(picture: Pillow.Image) -> tuple[int | None, float]:
     """The 64-bit difference hash of an RGB frame, None with too little contrast, and its mean gray level.
 
     Each bit says whether a pixel of the frame, scaled to 9 x 8 gray pixels, is darker than its right
     neighbour (N. Krawetz, "Kind of like that", 2013).
     """
-    small = np.asarray(Pillow.fromarray(image).convert("L").resize((9, 8), Pillow.Resampling.BOX))
-    mean = float(small.mean())
-    if int(small.max()) - int(small.min()) < _LEAST_CONTRAST:
+    small = picture.convert("L").resize((9, 8), Pillow.Resampling.BOX).tobytes()
+    mean = sum(small) / len(small)
+    if max(small) - min(small) < _LEAST_CONTRAST:
         return None, mean
-    bits = np.packbits(small[:, :-1] < small[:, 1:])
-    return int.from_bytes(bits.tobytes(), "big"), mean
+    levels = np.frombuffer(small, np.uint8).reshape(8, 9)
+    return int.from_bytes(np.packbits(levels[:, :-1] < levels[:, 1:]).tobytes(), "big"), mean

@@ -10,7 +10,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -58,7 +58,8 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """The clip in JSON values."""
-        return {**asdict(self), "source": self.source.to_json()}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**values, "source": self.source.to_json()}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Entry:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Pillow
 
 from pipeline.clips.decoder_process import Segment, decode_clip
 from pipeline.clips.frame_files import Looks, decode_frame
@@ -120,7 +121,7 @@ def test_findings_describe_the_chosen_frames(tmp_path: Path) -> None:
     images = [decode_frame(frame, (48, 64, 3)) for frame in result.frames]
     looks = [Looks() for _ in range(4)]
     for look, place in zip(looks, (1, 3, 6, 8), strict=True):  # 1/8, 3/8, 5/8 and 7/8 of the ten frames.
-        look.add(images[place])
+        look.add(Pillow.fromarray(images[place]))
     grays = [(image @ [0.299, 0.587, 0.114]).mean() for image in images]
     assert result.found.frames_sha256 == hashlib.sha256(b"".join(result.frames)).hexdigest()
     assert result.found.hashes == [look.hashes()[0] for look in looks]
