@@ -137,7 +137,7 @@ def test_records_of_both_layouts_and_converters_of_the_loop_over_words(
     _check_exports(runs, format_name, tmp_path)
 
 
-@pytest.mark.parametrize("is_unrolled", [False, True])
+@pytest.mark.parametrize("is_unrolled", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_converters_get_a_model_that_writes_the_same(
     make_run: Callable[[str], Run], is_unrolled: bool
 ) -> None:

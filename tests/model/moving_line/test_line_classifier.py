@@ -147,7 +147,10 @@ def test_frames_are_drawn_where_they_have_to_be(
 
 @pytest.mark.parametrize(
     ("precision", "rounding"),
-    [pytest.param("mixed_bfloat16", 2**-8, marks=MULTIPLIES_BFLOAT16), ("mixed_float16", 2**-11)],
+    [
+        pytest.param("mixed_bfloat16", 2**-8, marks=MULTIPLIES_BFLOAT16),
+        pytest.param("mixed_float16", 2**-11, marks=pytest.mark.slow),
+    ],
 )
 def test_half_precision_draws_no_frames_either(precision: str, rounding: float) -> None:
     half, layerwise = (build_classifier(8, name, 8, precision) for name in ("folded", "layerwise"))

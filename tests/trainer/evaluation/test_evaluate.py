@@ -43,7 +43,9 @@ def _distances(document: dict) -> list[float]:  # type: ignore[type-arg]
     return [abs((row["label"] == "right") - row["probability_of_right"]) for row in document["worst"]]
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64, 150, 1000])
+@pytest.mark.parametrize(
+    "batch_size", [1, *(pytest.param(size, marks=pytest.mark.slow) for size in (7, 64, 150)), 1000]
+)
 def test_metrics_are_exact_over_every_sequence(
     tmp_path: Path, run_dir: Path, dataset_dir: Path, batch_size: int
 ) -> None:

@@ -135,7 +135,7 @@ def test_records_need_no_captions(tmp_path: Path, make_described: Callable[[str]
     assert "expected" not in lines[0]
 
 
-@pytest.mark.parametrize("suffix", [".png", ".gif"])
+@pytest.mark.parametrize("suffix", [".png", pytest.param(".gif", marks=pytest.mark.slow)])
 def test_verdicts_are_drawn(
     tmp_path: Path, described: Run, capsys: pytest.CaptureFixture[str], suffix: str
 ) -> None:

@@ -17,7 +17,12 @@ from trainer.evaluation.n_classes.short_names import short
 
 
 @pytest.mark.parametrize(
-    ("num_classes", "channels", "has_pairs"), [(2, 1, False), (12, 3, False), (13, 3, True), (100, 1, True)]
+    ("num_classes", "channels", "has_pairs"),
+    [
+        (2, 1, False),
+        (13, 3, True),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((12, 3, False), (100, 1, True))),
+    ],
 )
 def test_pictures_show_something(num_classes: int, channels: int, has_pairs: bool) -> None:
     names = ["$x_1^2$", "播放", *names_of(num_classes)][:num_classes]
