@@ -14,8 +14,10 @@ DOCUMENTS = [
     for path in (*ROOT.glob("CONTRIBUTING.md"), *sorted((ROOT / "docs").glob("*.md")))
 ]
 
-# <!-- not run: why --> in the line before a fence: no browser shows it, and the next block is not run.
+# In the line before a fence, where no browser shows it: <!-- not run: why -->, and the next block is not run;
+# <!-- file: NAME -->, and a reader keeps it in that file.
 _NOT_RUN = re.compile(r"<!-- not run: (\S.*?) *-->")
+_FILE = re.compile(r"<!-- file: (\S+) *-->")
 _FENCE = re.compile(r"( *)```(.*)")
 _PROGRAM = re.compile(r"(pipeline|trainer|benchmarks)\.\w+ --")
 _ALTERNATIVES = re.compile(r"or (\w+(?:, or \w+)*)")
@@ -31,13 +33,14 @@ class Command(NamedTuple):
 class Block(NamedTuple):
     """What stands between two fences.
 
-    ``reason`` says why it is not to be run; empty, it is.
+    ``reason`` says why it is not to be run; empty, it is. ``file`` is what it is kept in, if it is.
     """
 
     place: str
     language: str
     source: str
     reason: str
+    file: str = ""
 
     def commands(self) -> list[Command]:
         """The commands of a block of ``sh``."""
@@ -72,8 +75,12 @@ def blocks(name: str, text: str) -> list[Block]:
             opened = number, fence[1], fence[2].strip()
         elif opened is not None and fence and not fence[2]:
             reason = _NOT_RUN.fullmatch(before)
+            file = _FILE.fullmatch(before)
             place = f"{name}:{opened[0]}"
-            found.append(Block(place, opened[2], "\n".join(inside), reason[1] if reason else ""))
+            source = "\n".join(inside)
+            found.append(
+                Block(place, opened[2], source, reason[1] if reason else "", file[1] if file else "")
+            )
             opened, inside, before = None, [], ""
         elif opened is not None:
             inside.append(line.removeprefix(opened[1]))

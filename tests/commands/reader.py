@@ -72,8 +72,10 @@ class Reader:
         self._servers.__exit__(*error)
 
     def run(self, block: Block) -> None:
-        """Run a block and look whether it did what it says."""
-        if block.language == "python":
+        """Run a block and look whether it did what it says; or keep it, if it is a file."""
+        if block.file:
+            (self.directory / block.file).write_text(block.source + "\n")
+        elif block.language == "python":
             self._run_python(block)
         else:
             for command in block.commands():

@@ -29,11 +29,16 @@ srun sh -c 'A="{\\"b\\"}" \\
       print(frames, file)
   file = open("x")
   ```
+
+<!-- file: kind.py -->
+```python
+import math
+```
 """
 
 
 def test_commands_of_a_block() -> None:
-    first, second, third = blocks("A.md", TEXT)
+    first, second, third, fourth = blocks("A.md", TEXT)
     assert [command.text for command in first.commands()] == [
         "python -m one --flag '# no comment' --other 2",
         "make test",
@@ -44,6 +49,7 @@ def test_commands_of_a_block() -> None:
     ]
     assert {command.place for command in first.commands()} == {"A.md:3"}
     assert [block.reason for block in (first, second, third)] == ["", "needs a cluster", ""]
+    assert [block.file for block in (first, second, third, fourth)] == ["", "", "", "kind.py"]
     assert third.source.startswith("if frames:\n    print")
     assert third.unbound_names() >= {"frames"}
     assert "file" not in third.unbound_names()
