@@ -162,7 +162,7 @@ format: install-dev  ## Format the sources.
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-images: demo demo-describe  ## Draw the README's pictures anew, from these demos.
+images: demo demo-clips demo-describe  ## Draw the README's pictures anew, from these demos.
 	$(RUN) pipeline.preview --output docs/images/small.png --image_size 5 --num_frames 5
 	$(RUN) pipeline.preview --statistics docs/images/statistics.png --data_dir $(DEMO_DIR)/data
 	$(RUN) trainer.predict --model_dir $(DEMO_DIR)/run --data_dir $(DEMO_DIR)/data --first 3 --num_sequences 2 \
@@ -170,35 +170,37 @@ images: demo demo-describe  ## Draw the README's pictures anew, from these demos
 	$(RUN) trainer.evaluate --data_dir $(DEMO_DIR)/data --model_dir $(DEMO_DIR)/run --flips 0,0.001,0.003,0.01,0.03 \
 	    --output $(DEMO_DIR)/metrics.json --plots $(DEMO_DIR)/report
 	cp $(DEMO_DIR)/report/accuracy_by_frame.png $(DEMO_DIR)/report/robustness.png docs/images/
+	$(RUN) trainer.predict --model_dir $(CLIPS_DIR)/run --data_dir $(CLIPS_DIR)/data --first 3 --num_sequences 2 \
+	    --output docs/images/clips.png
 	$(RUN) trainer.predict --model_dir $(DESCRIBE_DIR)/run --data_dir $(DESCRIBE_DIR)/data --first 3 --num_sequences 2 \
 	    --output docs/images/caption.png
 	cp $(DEMO_DIR)/line.png $(DEMO_DIR)/line.gif $(DEMO_DIR)/run/training.png docs/images/
 
-bench: install-dev  ## Compare with TFDS, plain loops and the tutorial way; some 40 minutes, or QUICK=1.
-	$(RUN) benchmarks.bench $(ONLY) --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
-	$(if $(QUICK)$(ONLY),,$(MAKE) figures)
+bench: install-dev  ## Compare with TFDS, plain loops and the tutorial way; half an hour, QUICK=1, or ROWS=...
+	$(RUN) benchmarks.bench $(if $(ROWS),--rows $(ROWS)) --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
+	$(if $(QUICK)$(ROWS),,$(MAKE) figures)
 
 breakdown: install-dev  ## Measure where the time of every stage goes, beside the limits of a core.
-	OMP_NUM_THREADS=1 $(RUN) benchmarks.bench breakdown --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
+	OMP_NUM_THREADS=1 $(RUN) benchmarks.bench --rows breakdown --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
 
 figures: install-dev  ## Write the documents' figures and the chart anew from benchmarks/results/.
 	$(RUN) benchmarks.publish
 
 scaling: install-dev $(FLINK)/ready  ## Measure stages, engines, 100,000 shards and resuming, and size a billion sequences.
-	$(RUN) benchmarks.bench stages engines many_shards resuming --flink_home $(FLINK) --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
+	$(RUN) benchmarks.bench --rows stages engines many_shards resuming --flink_home $(FLINK) --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
 	$(RUN) benchmarks.sizing --stages $(BENCH_DIR)/stages.json --many_shards $(BENCH_DIR)/many_shards.json
 
 gpu: install-dev $(if $(GPU),$(VENV)/installed-gpu)  ## Measure training, drawing and reading on a GPU, on every backend that sees one.
-	$(RUN) benchmarks.bench gpu --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
+	$(RUN) benchmarks.bench --rows gpu --output_dir $(BENCH_DIR) $(if $(QUICK),--quick)
 
 seeds: install  ## Train and evaluate the demo from several seeds; prints the errors of each.
-	$(RUN) benchmarks.bench seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)
+	$(RUN) benchmarks.bench --rows seeds --output_dir $(DEMO_DIR)/seeds --steps_per_epoch $(STEPS_PER_EPOCH) --epochs $(EPOCHS)
 
 seeds-clips: install-dev  ## Train and evaluate the demo of moving digits from several seeds; prints the accuracy of each.
-	$(RUN) benchmarks.bench clip_seeds --output_dir $(DEMO_DIR)/seeds --epochs $(CLIPS_EPOCHS) $(if $(QUICK),--quick)
+	$(RUN) benchmarks.bench --rows clip_seeds --output_dir $(DEMO_DIR)/seeds --epochs $(CLIPS_EPOCHS) $(if $(QUICK),--quick)
 
 observations: install  ## Train and evaluate on dots, random windows and noise; prints the accuracy of each.
-	$(RUN) benchmarks.bench observations --output_dir $(DEMO_DIR)/observations
+	$(RUN) benchmarks.bench --rows observations --output_dir $(DEMO_DIR)/observations
 
 constraints: install-dev  ## Write constraints.txt anew from setup.py.
 	$(INSTALL) uv

@@ -12,6 +12,7 @@ ROW`` (the ratio's) and ``target of ROW``.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ from benchmarks import sizing
 from benchmarks.results_file import results
 from benchmarks.rows import Row, rows_of, rows_to_json, table
 from benchmarks.tables import (
+    SECTIONS,
     breakdown,
     captioning,
     clip_seeds,
@@ -46,15 +48,16 @@ SOURCE = "Source"
 
 FIGURE = re.compile(r"<!-- figure (?P<name>[^>]+?) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
 _OURS, _OTHERS = "#12203a", "#b3261e"
-# Results that are rows.
-_OF_ROWS = (
-    *("bench", "clips", "data-side", "training"),
-    *("clip-arrays", "clip-reading", "clip-training"),
-)
-# Rows for those who look at nothing else, by key.
+# Rows for those who look at nothing else, by key: of what holds for any data, and of what only lines gain.
 _HIGHLIGHTS = (
-    *("generate-path-tfds", "generate-path-loop", "generate-frames-tfds", "read-frames"),
-    *("train-frames", "train", "evaluate", "zero-errors"),
+    *("clips-jpeg-png", "clips-jpeg-ffmpeg", "clips-opencv", "epoch-opencv", "read-windows-tfds"),
+    *("train-clips-keras", "describe-loop", "generate-frames-tfds", "train-frames"),
+)
+_OF_LINES = ("generate-path-tfds", "train", "evaluate")
+# Sections of sequences from a seed stand in one table.
+_OF_SEQUENCES = (
+    *("generation", "record_size", "verification", "reading"),
+    *("training", "evaluation", "memory", "zero_errors"),
 )
 
 
@@ -107,12 +110,24 @@ def published(name: str) -> str:
 
 
 def comparison() -> list[Row]:
-    """The rows of the newest comparison."""
-    return rows_of(results("bench"))
+    """The rows of the newest comparison; sections that were kept since take the place of its own."""
+    whole = results("bench")
+    rows = {row.key: row for row in rows_of(whole)}
+    for section in SECTIONS:
+        with contextlib.suppress(KeyError):
+            if (anew := results(section.replace("_", "-")))["date"] >= whole["date"]:
+                rows |= {row.key: row for row in rows_of(anew)}
+    return list(rows.values())
 
 
-def _rows_table(name: str) -> str:
-    return table(rows_of(results(name)))
+def _sections(*names: str) -> str:
+    keys = {key for name in names for key in SECTIONS[name]}
+    return table([row for row in comparison() if row.key in keys])
+
+
+def _highlights() -> str:
+    general, of_lines = (table([_row(key) for key in keys]) for keys in (_HIGHLIGHTS, _OF_LINES))
+    return "\n".join([general, "| *moving lines, by their paths:* | | | | | |", *of_lines.splitlines()[2:]])
 
 
 def _row(key: str) -> Row:
@@ -125,8 +140,9 @@ def _machine(name: str) -> str:
 
 
 _TABLES: dict[str, Callable[[], str]] = {
-    **{name: partial(_rows_table, name) for name in _OF_ROWS},
-    "highlights": lambda: table([_row(key) for key in _HIGHLIGHTS]),
+    **{name: partial(_sections, name) for name in SECTIONS},
+    "sequences": partial(_sections, *_OF_SEQUENCES),
+    "highlights": _highlights,
     "seeds": lambda: seeds.table(results("seeds")),
     "clip-seeds": lambda: clip_seeds.table(results("clip-seeds")),
     "captioning": lambda: captioning.table(results("captioning")),

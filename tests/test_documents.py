@@ -18,6 +18,7 @@ from benchmarks.publish import (
     with_figures,
 )
 from benchmarks.results_file import results, results_path
+from benchmarks.tables import SECTIONS
 from tests.conftest import ROOT, Program
 
 DOCUMENTS = documents(ROOT)
@@ -113,7 +114,7 @@ def test_results_have_a_command_which_the_document_names(path: Path) -> None:
     for kind, of in [name.split(" of ") for name, _ in figures(text)]:
         if kind == "breakdown" or of == "limits":
             of = "breakdown"
-        elif kind not in ("table", "machine", "bound") or of == "highlights":
+        elif kind not in ("table", "machine", "bound") or of in ("highlights", "sequences", *SECTIONS):
             of = "bench"
         used = {"costs": ["stages"], "sizing": ["stages", "many-shards"]}.get(of, [of])
         for name in used:

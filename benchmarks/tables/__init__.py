@@ -15,12 +15,36 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-# Of the comparison, in the order in which they run and stand in tables.
-SECTIONS = (
-    *("generation", "record_size", "verification", "reading"),
-    *("training", "evaluation", "memory", "zero_errors", "clips"),
-    *("clip_reading", "clip_training", "clip_arrays"),
-)
+# Of the comparison, in the order in which they run and stand in tables, with the keys of their rows. What a
+# machine or a quick run lacks the means for, a section leaves out.
+SECTIONS = {
+    "generation": (
+        *("generate-path-tfds", "generate-path-tfds_blocks", "generate-path-loop"),
+        *("generate-path-tfds-running", "generate-path-tfds_blocks-running", "generate-path-loop-running"),
+        *("generate-path-start-up", "generate-frames-tfds", "generate-frames-tfds_blocks"),
+        *("generate-frames-loop", "generate-frames-tfds-running", "generate-frames-tfds_blocks-running"),
+        *("generate-frames-loop-running", "generate-frames-start-up", "generate-synced"),
+    ),
+    "record_size": ("bytes-path-tfds", "bytes-path-entropy", "bytes-frames-tfds", "bytes-frames-entropy"),
+    "verification": ("verify-path", "verify-frames", "verify-zeros"),
+    "reading": ("read-paths", "read-frames"),
+    "training": ("train-frames", "train"),
+    "evaluation": ("evaluate",),
+    "memory": ("memory-generate", "memory-verify", "memory-read", "memory-evaluate"),
+    "zero_errors": ("zero-errors",),
+    "clips": (
+        *("clips-jpeg-png", "clips-png-png", "clips-png-png-bytes", "clips-jpeg-jpeg"),
+        *("clips-jpeg-jpeg-bytes", "clips-jpeg-loop", "clips-jpeg-ffmpeg"),
+        *("clips-memory-number", "clips-memory-length"),
+    ),
+    "clip_reading": ("read-windows-tfds", "read-windows-map-fn", "read-clips-map-fn"),
+    "clip_training": ("train-clips-arrays", "train-clips-keras", "train-clips-peak", "train-clips-bf16"),
+    "clip_arrays": (
+        *("clips-opencv", "epoch-opencv"),
+        *("clips-opencv-memory-ours", "clips-opencv-memory-theirs", "clips-opencv-memory"),
+    ),
+    "describing": ("describe-loop", "describe-beam"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +92,8 @@ _BREAKDOWN = {
     "num_train": (2_000_000, 100_000),
     "num_read": (1_000_000, 100_000),
     "num_judged": (10_000, 500),
+    "num_large": (48, 8),
+    "num_small": (400, 120),
 }
 _OBSERVATIONS = {"epochs": (8, 1), "steps_per_epoch": (390, 20), "batch_size": (64, 64)}
 _SEEDS = {"num_seeds": (5, 1), "epochs": (4, 1), "steps_per_epoch": (200, 20)}
@@ -80,11 +106,11 @@ _CAPTIONING = {
     "num_judged": (1_000, 100),
     "line_epochs": (4, 1),
 }
-_TENSORFLOW = ("reading", "training", "clip_reading", "clip_training", "clip_arrays")
+_TENSORFLOW = ("reading", "training", "clip_reading", "clip_training", "clip_arrays", "describing")
 
 TABLES = {
     **{
-        name: Table(f'make bench ONLY="{name}"', {}, name in _TENSORFLOW, name == "memory")
+        name: Table(f'make bench ROWS="{name}"', {}, name in _TENSORFLOW, name == "memory")
         for name in SECTIONS
     },
     "breakdown": Table("make breakdown", _BREAKDOWN, linux=True),
@@ -94,7 +120,7 @@ TABLES = {
     "resuming": Table("make scaling", {"rounds": (5, 1), "num_path": (6_000_000, 100_000)}, tensorflow=True),
     "seeds": Table("make seeds", _SEEDS, tensorflow=True),
     "clip_seeds": Table("make seeds-clips", _CLIP_SEEDS),
-    "captioning": Table('make bench ONLY="captioning"', _CAPTIONING),
+    "captioning": Table('make bench ROWS="captioning"', _CAPTIONING),
     "observations": Table("make observations", _OBSERVATIONS, tensorflow=True),
     "gpu": Table("make gpu", _GPU),
 }

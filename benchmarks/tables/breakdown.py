@@ -17,22 +17,33 @@ _LIMITS = {
 }
 
 
-def measure(directory: Path, *, num_train: int, num_read: int, num_judged: int) -> dict[str, Any]:
-    """The core's limits, and every stage on so many sequences; see `benchmarks.breakdowns`."""
+# What is counted: the head of its column, and how many nanoseconds the unit there has.
+_COLUMNS = {"sequences": ("ns a sequence", 1), "clips": ("µs a clip", 1e3)}
+
+
+def measure(
+    directory: Path, *, num_train: int, num_read: int, num_judged: int, num_large: int, num_small: int
+) -> dict[str, Any]:
+    """The core's limits, and every stage on so many sequences or clips; see `benchmarks.breakdowns`."""
     with one_core():  # From before TensorFlow counts the cores.
         from trainer.command_line.startup import import_tensorflow_quietly
 
         import_tensorflow_quietly()
-        from benchmarks import breakdowns
+        from benchmarks.breakdowns import clips, lines
+        from benchmarks.breakdowns.measuring import limits
 
-        limits = breakdowns.limits()
+        found = limits()
         stages = [
-            breakdowns.generation(directory, limits, num_train),
-            breakdowns.reading(directory, limits, num_read),
-            breakdowns.training(directory, limits),
-            breakdowns.evaluation(directory, limits, num_judged),
+            lines.generation(directory, found, num_train),
+            lines.reading(directory, found, num_read),
+            lines.training(directory, found),
+            lines.evaluation(directory, found, num_judged),
+            clips.to_shards(clips.large_clips(directory, num_large)),
+            clips.to_shards(clips.small_clips(directory, num_small)),
+            clips.reading(directory, found, num_small),
+            clips.training(directory, found, num_small),
         ]
-    return {"limits": limits, "stages": stages}
+    return {"limits": found, "stages": stages}
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -52,14 +63,15 @@ def stage_table(figures: dict[str, Any], stage: str) -> str:
 
 
 def _stage_table(figures: dict[str, Any]) -> str:
-    whole, limit, parts = figures["whole"], figures["limit"], figures["parts"]
+    of, whole, limit, parts = (figures[name] for name in ("of", "whole", "limit", "parts"))
+    head, unit = _COLUMNS[of]
     rows = [*parts.items(), ("everything else", whole - sum(parts.values()))]
     return "\n".join(
         [
-            f"| {figures['stage']} | ns a sequence | share |",
+            f"| {figures['stage']} | {head} | share |",
             "|---|---:|---:|",
-            *(f"| {name} | {taken:,.0f} | {taken / whole:.0%} |" for name, taken in rows),
-            f"| **the whole stage** | **{whole:,.0f}** | {1e9 / whole:,.0f} sequences/s |",
-            f"| limit: {figures['why']} | {limit:,.0f} | {whole / limit:.1f} times as long |",
+            *(f"| {name} | {taken / unit:,.0f} | {taken / whole:.0%} |" for name, taken in rows),
+            f"| **the whole stage** | **{whole / unit:,.0f}** | {1e9 / whole:,.0f} {of}/s |",
+            f"| limit: {figures['why']} | {limit / unit:,.0f} | {whole / limit:.1f} times as long |",
         ]
     )

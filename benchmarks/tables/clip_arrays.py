@@ -2,7 +2,7 @@
 
 First every job is a fresh process, timed from its start to its end: clips to shards, or to arrays. Then, in
 one process, in turn: windows read from the shards by the trainer's pipeline, or from clips that are decoded
-again. Last, the peak memory of the jobs, with some clips and with twice as many.
+again. Last, the peak memory of the jobs, with few clips and with more.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from trainer.input.frame_view import FrameView
 from trainer.training.settings import TrainingSettings
 
 _WINDOW, _BATCH_SIZE = 16, 32
-# Clips, half of which are read again as an epoch; passes of ours over the shards a round; rounds.
-_FULL, _QUICK = (200, 5, 2), (64, 2, 1)
+# Clips: few to be read again as an epoch, and many to be timed; passes of ours over the shards; rounds.
+_FULL, _QUICK = (64, 128, 5, 2), (32, 40, 2, 1)
 _OPENCV = "OpenCV to arrays in memory, as Keras' example"
 
 
@@ -44,10 +44,10 @@ def measure(directory: Path, quick: bool) -> list[Row]:
     Raises:
         WorkError: if both sides do not hold as many frames.
     """
-    count, passes, num_rounds = _QUICK if quick else _FULL
-    many, few = (long_clips(directory, number) for number in (count, count // 2))
-    speeds = tuple(_jobs(directory, many, count) for _ in range(num_rounds))
-    data = long_data_set(directory, count)
+    num_few, num_many, passes, num_rounds = _QUICK if quick else _FULL
+    few, many = (long_clips(directory, number) for number in (num_few, num_many))
+    speeds = tuple(_jobs(directory, many, num_many) for _ in range(num_rounds))
+    data = long_data_set(directory, num_many)
     epochs = tuple(_epochs(data, few, passes) for _ in range(num_rounds))
     size = f"{LONG_SIZE}x{LONG_SIZE}"
     rows = [
@@ -109,7 +109,7 @@ def _rate(batches: Iterable[Any]) -> float:
 
 
 def _memory(directory: Path, few: Path, many: Path) -> list[Row]:
-    """Each side with twice the clips, beside itself; then one beside the other."""
+    """Each side with many clips, beside itself with few; then one beside the other."""
     peaks: dict[str, list[float]] = {"ours": [], "other": []}
     for source in (few, many):
         data = directory / "opencv-shards"
@@ -117,8 +117,8 @@ def _memory(directory: Path, few: Path, many: Path) -> list[Row]:
         peaks["ours"].append(peak_memory(long_clips_job(source, data)) / 2**20)
         shutil.rmtree(data)
         peaks["other"].append(peak_memory(_to_arrays(source)) / 2**20)
-    number = int(many.name.rpartition("-")[2])
-    what, itself = f"peak memory, MiB, {number} clips", f"itself, {number // 2}"
+    fewer, number = (each.name.rpartition("-")[2] for each in (few, many))
+    what, itself = f"peak memory, MiB, {number} clips", f"itself, {fewer}"
     flat, half = Target(1.1, is_least=False), Target(0.5, is_least=False)
     sides = (
         ("clips-opencv-memory-ours", f"{what}, to shards", itself, peaks["ours"][::-1], flat),

@@ -28,9 +28,9 @@ from trainer.training.settings import TrainingSettings
 _WINDOW, _BATCH_SIZE = 16, 32
 # Decoded windows that TFDS shuffles: 200 MB of the larger frames.
 _SHUFFLE_BUFFER = 256
-_ROUNDS = 3
+_ROUNDS = 2
 # Clips of digits and long ones, of which four fifths are for training; and passes over each.
-_FULL, _QUICK = ((2_000, 400), (8, 16)), ((200, 40), (8, 10))
+_FULL, _QUICK = ((1_000, 256), (12, 16)), ((200, 40), (4, 4))
 # Between means of a clip's pixels, of 255: TensorFlow's default decodes JPEG less exactly, and darker.
 _AGREE_TO = 2.0
 

@@ -27,7 +27,7 @@ from pipeline.command_line.errors import WorkError
 
 _BATCH_SIZE = 32
 # Clips; steps of a round, of which the arrays hold some, again and again; rounds.
-_FULL, _QUICK = (2_000, 100, 5), (200, 10, 1)
+_FULL, _QUICK = (1_000, 40, 3), (200, 10, 1)
 _HELD_BATCHES = 10
 _AGREE_TO = 1e-5
 _MATRIX = 1536

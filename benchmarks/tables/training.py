@@ -19,7 +19,7 @@ from pipeline.command_line.errors import WorkError
 
 _BATCH_SIZE = 32
 # Steps of ours and of the tutorial's, and rounds; sequences stored as paths and as frames.
-_FULL, _QUICK = (600, 15, 5, 200_000, 20_000), (40, 3, 1, 20_000, 2_000)
+_FULL, _QUICK = (300, 8, 3, 200_000, 10_000), (20, 3, 1, 20_000, 1_000)
 _FRAMES_ARE_SLOWER = 4
 _AGREE_TO = 1e-5
 

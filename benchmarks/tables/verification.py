@@ -17,7 +17,7 @@ from pipeline.moving_line.definition import MovingLine
 
 _FULL = {"path": 5_000_000, "frames": 200_000}
 _QUICK = {"path": 200_000, "frames": 10_000}
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 def measure(directory: Path, quick: bool) -> list[Row]:

@@ -1,27 +1,20 @@
-"""What one core can do at best, and where the time of every stage goes, a part at a time.
-
-A stage's figures are its name as ``stage``; ``parts``, nanoseconds a sequence by part; ``whole``, those of
-the whole stage, measured by itself; ``limit``, those that the core needs for what cannot be left out, and
-``why``, how that comes about.
-"""
+"""Where the time of every stage of moving lines goes; see `benchmarks.breakdowns`."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import statistics
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import tensorflow as tf
 
 from benchmarks import stage
+from benchmarks.breakdowns.measuring import Limits, figures, seconds_a_call, seconds_a_pass
 from benchmarks.data import IMAGE_SIZE, SEED, data_set, data_set_to_judge, run_to_judge
 from benchmarks.step_needs import Network, forward_operations, training_operations
 from benchmarks.trainers import READERS, Ours, batches_of, train_files
@@ -43,33 +36,8 @@ from trainer.moving_line.slicings import LINE_SLICINGS
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 
-_BYTES = 2**22  # Larger than what is near a core, as a shard is.
-_WORDS = 2**18
-_MATRIX = 768
-
 _READ_BATCH_SIZE, _TRAINED_BATCH_SIZE, _JUDGED_BATCH_SIZE = 256, 32, 64
 _FEW_STEPS, _STEPS = 50, 250
-
-Limits = dict[str, float]
-
-
-def limits() -> Limits:
-    """Rates of one core that no program of ours can exceed by much; NumPy must be held to it.
-
-    Bytes a second copied in memory, of CRC-32C and of SHA-256, 64-bit words a second of raw Philox, and
-    float32 operations a second in a large matrix product; adding and multiplying are two.
-    """
-    content = np.random.default_rng(0).bytes(_BYTES)
-    source, target = np.frombuffer(content, np.uint8), np.empty(_BYTES, np.uint8)
-    matrix = np.random.default_rng(0).random((_MATRIX, _MATRIX), np.float32)
-    generator = np.random.Philox(key=0)
-    return {
-        "copy": _BYTES / _seconds_a_call(lambda: np.copyto(target, source)),
-        "crc32c": _BYTES / _seconds_a_call(lambda: google_crc32c.value(content)),
-        "sha256": _BYTES / _seconds_a_call(lambda: hashlib.sha256(content).digest()),
-        "random_words": _WORDS / _seconds_a_call(lambda: generator.random_raw(_WORDS)),
-        "matrix_product": 2 * _MATRIX**3 / _seconds_a_call(lambda: matrix @ matrix),
-    }
 
 
 def generation(directory: Path, limits: Limits, num_train: int) -> dict[str, Any]:
@@ -87,13 +55,13 @@ def generation(directory: Path, limits: Limits, num_train: int) -> dict[str, Any
                 hashes.add(contents)
 
     parts = {
-        "random words": _seconds_a_call(lambda: random_words(SEED, "train", IMAGE_SIZE, 0, count)) / count,
-        "words to paths": _seconds_a_call(lambda: paths_from_words(words, IMAGE_SIZE)) / count,
-        "records and their checksums": _seconds_a_call(lambda: encode(paths, labels)) / count,
-        "digest of the file": _seconds_a_call(lambda: hashlib.sha256(block)) / count,
-        "digest of the content": _seconds_a_call(lambda: LeafDigests(count).add(0, contents)) / count,
-        "statistics": _seconds_a_call(lambda: LineStatistics.of(paths, labels)) / count,
-        "hashes, sorted, for duplicates": _seconds_a_call(hash_a_run) / HASHES_PER_RUN,
+        "random words": seconds_a_call(lambda: random_words(SEED, "train", IMAGE_SIZE, 0, count)) / count,
+        "words to paths": seconds_a_call(lambda: paths_from_words(words, IMAGE_SIZE)) / count,
+        "records and their checksums": seconds_a_call(lambda: encode(paths, labels)) / count,
+        "digest of the file": seconds_a_call(lambda: hashlib.sha256(block)) / count,
+        "digest of the content": seconds_a_call(lambda: LeafDigests(count).add(0, contents)) / count,
+        "statistics": seconds_a_call(lambda: LineStatistics.of(paths, labels)) / count,
+        "hashes, sorted, for duplicates": seconds_a_call(hash_a_run) / HASHES_PER_RUN,
         "writing, to the page cache": _writing(directory, block) / count,
     }
     with TemporaryDirectory(dir=directory) as data:
@@ -109,7 +77,7 @@ def generation(directory: Path, limits: Limits, num_train: int) -> dict[str, Any
         f"{drawn // 2} words of Philox, {record:.0f} bytes of CRC-32C,"
         f" {record + content:.0f} of SHA-256 and {record:.0f} copied"
     )
-    return _figures("generation, paths", parts, whole, limit, why)
+    return figures("generation, paths", parts, whole, limit, why)
 
 
 def _writing(directory: Path, block: bytes) -> float:
@@ -122,7 +90,7 @@ def _writing(directory: Path, block: bytes) -> float:
                 for _ in range(blocks):
                     stream.write(block)
 
-        return _seconds_a_call(write, 1.0) / blocks
+        return seconds_a_call(write, 1.0) / blocks
 
 
 def reading(directory: Path, limits: Limits, count: int) -> dict[str, Any]:
@@ -140,31 +108,19 @@ def reading(directory: Path, limits: Limits, count: int) -> dict[str, Any]:
 
     batching = tf.data.Dataset.from_tensors(rows).repeat(count // len(rows))
     parts = {
-        "rows from files, every byte checked": _pass(chunks) / count,
-        "shuffling a window": _seconds_a_call(shuffle) / len(rows),
-        "batches of features": _pass(kind.batches(batching, _READ_BATCH_SIZE)) / count,
+        "rows from files, every byte checked": seconds_a_pass(chunks) / count,
+        "shuffling a window": seconds_a_call(shuffle) / len(rows),
+        "batches of features": seconds_a_pass(kind.batches(batching, _READ_BATCH_SIZE)) / count,
     }
     steps = count // _READ_BATCH_SIZE
-    whole = _pass(batches_of(files, _READ_BATCH_SIZE).take(steps)) / (steps * _READ_BATCH_SIZE)
+    whole = seconds_a_pass(batches_of(files, _READ_BATCH_SIZE).take(steps)) / (steps * _READ_BATCH_SIZE)
     record, row = files.num_bytes / files.num_sequences, image_size_of(files.spec) + 1
     limit = record / limits["crc32c"] + (2 * record + 3 * row) / limits["copy"]
     why = (
         f"{record:.0f} bytes of CRC-32C, copied from the file and as a string, and {row} bytes copied as"
         " parsed, shuffled and batched"
     )
-    return _figures("reading, shuffled paths", parts, whole, limit, why)
-
-
-def _pass(batches: tf.data.Dataset) -> float:
-    """Seconds of a pass, but for what is built at its start."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    iterator = iter(batches.with_options(options))
-    next(iterator)
-    start = time.perf_counter()
-    for _ in iterator:
-        pass
-    return time.perf_counter() - start
+    return figures("reading, shuffled paths", parts, whole, limit, why)
 
 
 def training(directory: Path, limits: Limits) -> dict[str, Any]:
@@ -194,24 +150,24 @@ def training(directory: Path, limits: Limits) -> dict[str, Any]:
     recurrent = (projected, lstm.cell.recurrent_kernel.value)
     found = gradients(loss, values)
     update = tf.function(lambda: model.optimizer.apply(found, variables))
-    forward, recurring = (_seconds_a_call(tf.function(function)) / size for function in (loss, recurrence))
-    both = _seconds_a_call(lambda: gradients(loss, values)) / size
-    recurring_both = _seconds_a_call(lambda: gradients(recurrence, recurrent)) / size
+    forward, recurring = (seconds_a_call(tf.function(function)) / size for function in (loss, recurrence))
+    both = seconds_a_call(lambda: gradients(loss, values)) / size
+    recurring_both = seconds_a_call(lambda: gradients(recurrence, recurrent)) / size
     parts = {
         "forward: what the pixels change, times the input kernel": forward - recurring,
         "forward: the LSTM's steps": recurring,
         "backward: what the pixels change": both - recurring_both - (forward - recurring),
         "backward: the LSTM's steps": recurring_both - recurring,
-        "optimizer": _seconds_a_call(update) / size,
+        "optimizer": seconds_a_call(update) / size,
     }
     ours.train(_FEW_STEPS)
     # The difference of two lengths: what is done once at a training's start is not in it.
-    few, many = (_seconds_a_call(partial(ours.train, steps), 3.0) for steps in (_FEW_STEPS, _STEPS))
+    few, many = (seconds_a_call(partial(ours.train, steps), 3.0) for steps in (_FEW_STEPS, _STEPS))
     whole = (many - few) / (_STEPS - _FEW_STEPS) / size
     needed = training_operations(Network.of(ours.model.classifier), draws_frames=False)
     why = f"{needed / 1e6:.1f} million operations in matrix products, forward and twice backward"
     limit = needed / limits["matrix_product"]
-    return _figures(f"training, batches of {size} paths", parts, whole, limit, why)
+    return figures(f"training, batches of {size} paths", parts, whole, limit, why)
 
 
 def evaluation(directory: Path, limits: Limits, num_judged: int) -> dict[str, Any]:
@@ -239,8 +195,8 @@ def evaluation(directory: Path, limits: Limits, num_judged: int) -> dict[str, An
         evidence = Evidence(size, answers.shape[1], files.spec, LINE_SLICINGS)
         evidence.add(np.arange(size), answers, labels, features["path"])
 
-    predicting = _seconds_a_call(lambda: model.predict_on_batch(features))
-    parts |= {"the network, after every frame": predicting / size, "counting": _seconds_a_call(count) / size}
+    predicting = seconds_a_call(lambda: model.predict_on_batch(features))
+    parts |= {"the network, after every frame": predicting / size, "counting": seconds_a_call(count) / size}
     scorer = Scorer(trained, files.spec, trained.observation)
     scorer.score(files, size, LINE_SLICINGS, "warm-up")
     start = time.perf_counter()
@@ -248,24 +204,6 @@ def evaluation(directory: Path, limits: Limits, num_judged: int) -> dict[str, An
     whole = (time.perf_counter() - start) / num_judged
     needed = forward_operations(Network.of(trained.classifier), draws_frames=False)
     why = f"{needed / 1e6:.1f} million operations in matrix products"
-    return _figures(
+    return figures(
         f"evaluation, batches of {size} paths", parts, whole, needed / limits["matrix_product"], why
     )
-
-
-def _figures(name: str, parts: dict[str, float], whole: float, limit: float, why: str) -> dict[str, Any]:
-    """Of a stage; all times in seconds a sequence. See the module's docstring."""
-    nanoseconds = {part: 1e9 * taken for part, taken in parts.items()}
-    return {"stage": name, "parts": nanoseconds, "whole": 1e9 * whole, "limit": 1e9 * limit, "why": why}
-
-
-def _seconds_a_call(call: Callable[[], object], at_least: float = 0.3) -> float:
-    """Median seconds of a call, over several, the first not counted."""
-    call()
-    taken: list[float] = []
-    end = time.perf_counter() + at_least
-    while len(taken) < 5 or time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
