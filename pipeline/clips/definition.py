@@ -521,7 +521,7 @@ class Clips(Definition):
         """See `Definition.estimate_sources`: some clips, spread over the listing, are decoded."""
         from pipeline.clips.estimate import estimate
 
-        return estimate(self.listing(), self._reader())
+        return estimate(self.listing(), self._reader(), self.on_bad_clip == FAIL)
 
 
 @cache

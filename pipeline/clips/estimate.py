@@ -13,8 +13,14 @@ _SECONDS = 5.0
 _MOST_CLIPS = 64
 
 
-def estimate(listing: Listing, reader: ClipReader) -> SourceEstimate:
-    """Decode clips, spread over the listing, for about five seconds, and extrapolate by the files' sizes."""
+def estimate(listing: Listing, reader: ClipReader, stops_at_bad: bool) -> SourceEstimate:
+    """Decode clips, spread over the listing, for about five seconds, and extrapolate by the files' sizes.
+
+    Args:
+        listing: the clips.
+        reader: decodes one.
+        stops_at_bad: whether a bad clip ends the generation, which is then told.
+    """
     sources = listing.sources
     count = min(len(sources), _MOST_CLIPS)
     sampled = [sources[place * len(sources) // count] for place in range(count)]
@@ -33,6 +39,8 @@ def estimate(listing: Listing, reader: ClipReader) -> SourceEstimate:
     if listing.ignored:
         lines.append(f"  ignored      {len(listing.ignored):,} other files")
     lines += [f"  bad          {entry.source.name}: {entry.reason or entry.damage}" for entry in bad[:5]]
+    if bad and stops_at_bad:
+        lines.append("               generation will stop there: mend or remove, or add --on_bad_clip skip")
     return SourceEstimate(
         lines,
         max(1, round(factor * sum(len(entry.records) for entry in used))),

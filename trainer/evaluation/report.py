@@ -14,6 +14,7 @@ from trainer.evaluation.captions.evidence import CaptionEvidence
 from trainer.evaluation.evidence import Evidence
 from trainer.evaluation.n_classes import plots as plots_of_n_classes
 from trainer.evaluation.n_classes.evidence import ClassEvidence
+from trainer.evaluation.n_classes.summary import may_be_guessing
 from trainer.evaluation.plots import CAPTIONS, draw_pictures
 from trainer.evaluation.summary import bound_text, number_text
 from trainer.run.tensorflow_files import save_bytes
@@ -66,7 +67,10 @@ def report(document: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"bound": bound_text, "interval": _interval, "number": number_text}
+    environment.filters |= {
+        **{"bound": bound_text, "interval": _interval, "number": number_text},
+        "may_be_guessing": may_be_guessing,
+    }
     name, captions = "report.html.jinja", CAPTIONS
     if "classes" in document:
         captions = plots_of_n_classes.CAPTIONS

@@ -387,6 +387,11 @@ BAD = {
 
 def test_bad_clips_stop_it_by_name_and_reason(tmp_path: Path) -> None:
     source = _source_with_bad_clips(tmp_path / "S")
+    for on_bad_clip, is_told in (("fail", True), ("skip", False)):
+        asked = _clips(source, min_frames=2, on_bad_clip=on_bad_clip)
+        lines = "\n".join(dry_run_report(asked, str(tmp_path / "D"), 1))
+        assert "bad          a/bad.mp4: cannot be opened" in lines
+        assert ("generation will stop there" in lines) == is_told
     with pytest.raises(
         WorkError, match=r"^5 of 11 clips cannot be used: a/bad\.mp4: cannot be opened .*; and 2 more;"
     ):

@@ -21,7 +21,7 @@ CAPTIONS = {
     "confused_pairs": "The most frequent errors: label, and what was predicted instead.",
     "recall_by_class": "Of each class, the share that was recognized, the lowest first; 95 % intervals.",
     "accuracy_by_share": "What the model would say if it had seen only the first frames; 95 % intervals.",
-    "reliability": "Of the sequences that are answered with a probability, the share that is right.",
+    "reliability": "How often an answer is right, by the probability that the model gives it.",
     "baselines": "The model beside simpler answers; 95 % intervals.",
     "worst": "Those whose label was given the least probability; red: wrong.",
 }

@@ -10,6 +10,13 @@ _NUM_CLASSES = 3
 Row = tuple[str, float | None, Sequence[float] | None, str]
 
 
+def may_be_guessing(document: Mapping[str, Any]) -> bool:
+    """Whether the accuracy's interval holds, or lies below, that of always answering the largest class."""
+    metrics = document["metrics"]
+    interval = metrics["accuracy_group_interval"] or metrics["accuracy_interval"]
+    return bool(interval[0] <= document["baselines"]["majority_class"]["accuracy"])
+
+
 def summary_rows(document: Mapping[str, Any]) -> list[Row]:
     """The main numbers of a document: name, value, interval (None for none) and a remark, "" for none."""
     metrics, clips, baselines = (document[part] for part in ("metrics", "clip_level", "baselines"))
@@ -23,7 +30,10 @@ def summary_rows(document: Mapping[str, Any]) -> list[Row]:
     remark = f"  {clips['num_clips']:,} clips"
     rows.append(("accuracy of whole clips", clips["accuracy"], clips["accuracy_interval"], remark))
     majority, one_frame = baselines["majority_class"], baselines["single_frame"]
-    rows.append(("always the same class", majority["accuracy"], None, f"  {majority['class']}"))
+    remark = f"  {majority['class']}"
+    if may_be_guessing(document):
+        remark += "; the model is not surely better: train longer, or show more frames"
+    rows.append(("always the same class", majority["accuracy"], None, remark))
     if one_frame is not None:
         rows.append(("the model, of one frame", one_frame["accuracy"], one_frame["accuracy_interval"], ""))
     found = [(name, row) for name, row in metrics["per_class"].items() if row["recall"] is not None]

@@ -20,6 +20,7 @@ from trainer.evaluation.checks import Check, Gate
 from trainer.evaluation.document import named_numbers
 from trainer.evaluation.n_classes.document import number_names, results
 from trainer.evaluation.n_classes.slicings import clip_slicings
+from trainer.evaluation.report import report
 from trainer.evaluation.reproduction import differences
 from trainer.evaluation.summary import summary_text
 
@@ -147,3 +148,13 @@ def test_the_summary_names_the_worst_classes_and_the_baselines() -> None:
     for named in ("macro_f1", "label in the top 5", "whole clips", "always the same class", "of one frame"):
         assert named in text
     assert "of one frame" not in summary_text(_document(has_all=False))
+
+
+@pytest.mark.parametrize("part", ["accuracy_interval", "accuracy_group_interval"])
+def test_who_may_be_guessing_is_told_so(part: str) -> None:
+    document = _document(has_all=part == "accuracy_group_interval")
+    most = document["baselines"]["majority_class"]["accuracy"]
+    for low, is_told in ((most, True), (most + 0.01, False)):
+        document["metrics"][part] = [low, 1.0]
+        for text in (summary_text(document), report(document, {})):
+            assert ("not surely better" in text) == is_told
