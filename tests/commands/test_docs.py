@@ -22,6 +22,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("made")
     with Reader(directory) as reader:
         for block in blocks(README, read(README)):
+            if block.file:
+                reader.run(block)
             for command in block.commands() if block.language == "sh" and not block.reason else []:
                 if MAKERS.intersection(module for module, _ in programs(command.text)):
                     reader.run_command(command)
