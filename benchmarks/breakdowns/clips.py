@@ -24,7 +24,7 @@ import tensorflow as tf
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from benchmarks.breakdowns.measuring import Limits, figures, seconds_a_call, seconds_a_pass
+from benchmarks.breakdowns.measuring import Limits, figures, gradients, seconds_a_call, seconds_a_pass
 from benchmarks.clip_data import FPS, LONG_FRAMES, digits_data_set, digits_jobs, long_clips
 from benchmarks.jobs import seconds_of
 from benchmarks.step_needs import clip_training_operations
@@ -298,13 +298,6 @@ def training(directory: Path, limits: Limits, count: int) -> dict[str, Any]:
 
     def scaled() -> Any:
         return encoder.encoder.get_layer("rescaling")(features["frames"])
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def gradients(function: Any, of: tuple[Any, ...]) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(of)
-            value = function()
-        return tape.gradient(value, of)
 
     every, own = (tuple(each.value for each in given) for given in (variables, encoder.trainable_variables))
     found = gradients(loss, every)

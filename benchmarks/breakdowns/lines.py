@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import stage
-from benchmarks.breakdowns.measuring import Limits, figures, seconds_a_call, seconds_a_pass
+from benchmarks.breakdowns.measuring import Limits, figures, gradients, seconds_a_call, seconds_a_pass
 from benchmarks.data import IMAGE_SIZE, SEED, data_set, data_set_to_judge, run_to_judge
 from benchmarks.step_needs import Network, forward_operations, training_operations
 from benchmarks.trainers import READERS, Ours, batches_of, train_files
@@ -138,13 +138,6 @@ def training(directory: Path, limits: Limits) -> dict[str, Any]:
 
     def recurrence() -> Any:
         return tf.reduce_sum(lstm.recur(projected))
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def gradients(function: Any, of: tuple[Any, ...]) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(of)
-            value = function()
-        return tape.gradient(value, of)
 
     values = tuple(variable.value for variable in variables)
     recurrent = (projected, lstm.cell.recurrent_kernel.value)

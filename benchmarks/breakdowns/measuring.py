@@ -75,3 +75,12 @@ def seconds_a_pass(batches: tf.data.Dataset) -> float:
     for _ in iterator:
         pass
     return time.perf_counter() - start
+
+
+@tf.function  # type: ignore[untyped-decorator]
+def gradients(function: Callable[[], tf.Tensor], of: tuple[tf.Tensor, ...]) -> Any:
+    """Gradients of a function's value with respect to tensors; forward and backward in one graph."""
+    with tf.GradientTape() as tape:
+        tape.watch(of)
+        value = function()
+    return tape.gradient(value, of)
