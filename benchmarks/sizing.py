@@ -89,9 +89,9 @@ def _asked(arguments: Sequence[str]) -> tuple[Costs, Plan]:
     add("--runner", default="multi_processing", help="whose cost of a shard counts, as in the stages' file")
     gpu = "sequences a second that a GPU trains on: an assumption, put your own in its place"
     add("--gpu_rate", type=positive_int, default=100_000, help=gpu)
-    add("--stages", type=path_text, default=results_path("stages"), help="result of benchmarks.bench stages")
+    add("--stages", type=path_text, default=results_path("stages"), help="stages.json of make scaling")
     many_shards = results_path("many-shards")
-    add("--many_shards", type=path_text, default=many_shards, help="of benchmarks.bench many_shards")
+    add("--many_shards", type=path_text, default=many_shards, help="many_shards.json of make scaling")
     flags = parser.parse_args(arguments)
     costs = read_costs(Path(flags.stages), Path(flags.many_shards))
     if flags.runner not in costs.shard_seconds:
