@@ -8,8 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from model.frames import FrameEncoder, MeanOverTime
+from pipeline.clips.decoder_process import Decoder, Segment
+from pipeline.clips.frame_settings import FrameSettings
 from pipeline.command_line.errors import RequestError, WorkError
 from tests.runs import MULTIPLIES_BFLOAT16
 from tests.trainer.clip_runs import Run, run_maker
@@ -143,6 +146,23 @@ def test_exports_answer_as_models_do_without_this_project(
     assert (document["num_frames"], document["sampling"], document["frame_step"]) == (5, "window", 1)
     assert document["num_sequences_compared"] == 256
     assert document["largest_difference"] < 1e-5
+
+
+def test_an_export_tells_how_a_file_becomes_the_frames_of_a_record(make_run: Callable[[str], Run]) -> None:
+    run = make_run("tfds")
+    facts = exportable_of(RunDirectory(str(run.directory))).facts()
+    settings = FrameSettings.from_json(json.loads(json.dumps(facts["frame_settings"])))
+    record = tf.train.Example.FromString(run.records[0]).features.feature
+    (name,) = record["clip"].bytes_list.value
+    with Decoder() as decoder:
+        segment, _ = decoder.decode(str(run.data.parents[1] / "clips" / name.decode()), settings)
+    assert isinstance(segment, Segment)
+    assert segment.frames == list(record["video"].bytes_list.value)
+
+
+@MULTIPLIES_BFLOAT16
+def test_frames_that_came_from_no_files_have_no_settings(make_run: Callable[[str], Run]) -> None:
+    assert "frame_settings" not in exportable_of(RunDirectory(str(make_run("own").directory))).facts()
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ from trainer.exporting.clip_samples import clip_batches
 from trainer.exporting.exportable import Arrays, Exportable, Request
 from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.frame_records import FrameRecords
+from trainer.prediction.frame_format import FrameFormat
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import TrainedModel
 from trainer.tasks.trainable_kind import trained_kind
@@ -72,6 +73,7 @@ class ClipExport(Exportable):
         try:
             self._spec = _spec(document)
             self._shape = self._view.shown_shape(self._spec.frame_shape)
+            self._preparation = FrameFormat.of(document).preparation
             self.names = self._names(document)
         except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
             raise RequestError(f"{run.config_path} is damaged; restore it or train again") from error
@@ -159,8 +161,9 @@ class ClipExport(Exportable):
         return {f"{self.names_of}.txt": "".join(f"{line}\n" for line in lines)}
 
     def facts(self) -> dict[str, Any]:
-        """See `Exportable.facts`."""
-        return {
+        """See `Exportable.facts`; ``frame_settings`` say how files were decoded, where they were."""
+        prepared = {} if self._preparation is None else {"frame_settings": self._preparation.to_json()}
+        return prepared | {
             self.names_of: list(self.names),
             "frame_shape": list(self._shape),
             "num_frames": self.num_frames,
