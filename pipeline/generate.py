@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -16,11 +17,13 @@ from pipeline.command_line.errors import WORKER_DIED, RequestError, WorkError, o
 from pipeline.command_line.program import run
 from pipeline.command_line.progress import Progress
 from pipeline.command_line.setting_flags import add_dataset_flag, add_setting_flags, kind_of, settings_given
-from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
 from pipeline.definition import Definition
 from pipeline.generation.estimate import DiskSpace, describe, describe_estimate
 from pipeline.generation.work_folder import WorkFolder
 from pipeline.verification.repair import rebuild_lost
+from pipeline.workers.kept_workers import keep_workers
+from pipeline.workers.local_run import PROCESSES, is_local_runner, local_mode, num_local_workers
 
 PROGRAM = "pipeline.generate"
 _SECONDS_BETWEEN_LISTINGS = 0.5
@@ -54,6 +57,23 @@ def generate(
         RequestError: if the request is wrong; nothing on disk has changed then.
         WorkError: if the job failed, or another process works in the directory; finished shards are kept.
     """
+    definition = definition.listed(output_dir)
+    workers = direct_num_workers, direct_running_mode
+    is_made = not overwrite and os.path.exists(os.path.join(output_dir, MANIFEST_NAME))
+    by_process = is_local_runner(runner) and local_mode(*workers) == PROCESSES
+    with keep_workers(num_local_workers(*workers) if by_process and not is_made else 0):
+        return _generate(definition, output_dir, runner, *workers, beam_flags, overwrite)
+
+
+def _generate(
+    definition: Definition,
+    output_dir: str,
+    runner: str | None,
+    num_workers: int | None,
+    running_mode: str | None,
+    beam_flags: Sequence[str],
+    overwrite: bool,
+) -> tuple[Manifest, bool]:
     # Imported here, because importing Beam takes seconds, and help and errors of flags do not need it.
     import apache_beam as beam
 
@@ -61,7 +81,7 @@ def generate(
     from pipeline.generation.output_directory import choose_target, claim, lock_output_directory, publish
     from pipeline.generation.runners import choose_runner
 
-    chosen, options = choose_runner(runner, direct_num_workers, direct_running_mode, beam_flags)
+    chosen, options = choose_runner(runner, num_workers, running_mode, beam_flags)
 
     def run_job(build: Callable[[Any], Any], count: Callable[[], int], number: int, unit: str) -> None:
         try:
@@ -71,7 +91,6 @@ def generate(
         build(pipeline)
         _run(pipeline, count, number, unit)
 
-    definition = definition.listed(output_dir)
     with lock_output_directory(output_dir):
         target = choose_target(output_dir, definition, overwrite)
         if (abandoned := target.abandoned_replacement()) is not None:
@@ -246,7 +265,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("apache_beam", "root"):  # The root logger, because runners on other machines use it.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if flags.dry_run:
-        from pipeline.generation.runners import choose_runner, is_local_runner, num_local_workers
+        from pipeline.generation.runners import choose_runner
 
         workers = flags.direct_num_workers, flags.direct_running_mode
         choose_runner(flags.runner, *workers, beam_flags)

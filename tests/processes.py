@@ -117,6 +117,15 @@ def wait_for_stopped(job: "subprocess.Popen[str]", module: str, count: int) -> l
     return found
 
 
+def wait_for_path(job: "subprocess.Popen[str]", path: Path) -> None:
+    """Wait until a job has made a file or a folder."""
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} was not made"
+        assert job.poll() is None
+        time.sleep(0.02)
+
+
 def wait_until_gone(pids: list[int], seconds: float) -> None:
     """Wait until processes have ended, or fail."""
     deadline = time.monotonic() + seconds

@@ -18,18 +18,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipeline.command_line.errors import RequestError, one_line
-from pipeline.workers.cores import usable_cores
+from pipeline.workers.local_run import PROCESSES, is_local_runner, local_mode, num_local_workers
 from pipeline.workers.loopback import listen_on_loopback_only
 from pipeline.workers.worker_environment import LocalWorkerEnvironment
-
-_LOCAL_NAMES = (
-    "direct",
-    "directrunner",
-    "switchingdirectrunner",
-    "bundlebaseddirectrunner",
-    "fnapirunner",
-    "testdirectrunner",
-)
 
 _DASK_RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"  # Beam does not accept a short name for it.
 _DASK_NAMES = ("dask", "daskrunner", _DASK_RUNNER.lower())
@@ -42,7 +33,8 @@ def choose_runner(
 
     Args:
         name: value of ``--runner``; None runs locally.
-        num_workers: number of local workers; 0 means one per usable core; for None, see `num_local_workers`.
+        num_workers: number of local workers; 0 means one per usable core; for None, see
+            `pipeline.workers.local_run.num_local_workers`.
         running_mode: "in_memory", "multi_threading" or "multi_processing"; None means "multi_processing" for
             more than one worker, else "in_memory".
         beam_flags: all other flags, which are passed to Beam.
@@ -52,11 +44,10 @@ def choose_runner(
     """
     listen_on_loopback_only()
     if name is None or is_local_runner(name):
-        workers = num_local_workers(num_workers, running_mode)
-        mode = running_mode or ("multi_processing" if workers > 1 else "in_memory")
-        # Processes are started by `LocalWorkerEnvironment`, so Beam's own running mode stays the default.
-        by_process = mode == "multi_processing"
-        flags = [f"--direct_num_workers={workers}", *beam_flags]
+        mode = local_mode(num_workers, running_mode)
+        # Processes are those of `LocalWorkerEnvironment`, so Beam's own running mode stays the default.
+        by_process = mode == PROCESSES
+        flags = [f"--direct_num_workers={num_local_workers(num_workers, running_mode)}", *beam_flags]
         if not by_process:
             flags.append(f"--direct_running_mode={mode}")
         options = _parse_options(flags)
@@ -78,11 +69,6 @@ def choose_runner(
     return runner, _parse_options(flags)
 
 
-def is_local_runner(name: str | None) -> bool:
-    """Whether a value of ``--runner`` means workers on this machine; None does."""
-    return name is None or name.lower() in _LOCAL_NAMES
-
-
 def _for_dask(name: str, beam_flags: Sequence[str]) -> list[str]:
     if importlib.util.find_spec("distributed") is None:
         raise RequestError(f"--runner {name}: Dask is not installed; pip install 'moving-lines[dask]'")
@@ -90,16 +76,6 @@ def _for_dask(name: str, beam_flags: Sequence[str]) -> list[str]:
         return list(beam_flags)
     # One worker processes a partition, and by default Beam puts up to 128 elements in one.
     return [*beam_flags, "--dask_partition_size=1"]
-
-
-def num_local_workers(num_workers: int | None, running_mode: str | None) -> int:
-    """Number of workers of a local run; arguments as for `choose_runner`.
-
-    If ``num_workers`` is None: 1 for the modes "in_memory" and "multi_threading", else one per usable core.
-    """
-    if num_workers is None:
-        num_workers = 0 if running_mode in (None, "multi_processing") else 1
-    return num_workers or usable_cores()
 
 
 def _parse_options(flags: list[str]) -> PipelineOptions:

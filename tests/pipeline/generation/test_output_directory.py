@@ -13,7 +13,7 @@ from pipeline.dataset.reader import Dataset
 from pipeline.generate import generate
 from tests.conftest import ROOT, make_dataset
 from tests.pipeline.test_generate import _files, _interrupt, _settings, _shards
-from tests.processes import stopping_at_their_start, wait_for_stopped
+from tests.processes import stopping_at_their_start, wait_for_path, wait_for_stopped
 
 
 def test_overwrite_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -67,6 +67,7 @@ def test_two_runs_into_one_directory_one_works_the_other_says_so(tmp_path: Path)
     with subprocess.Popen(command, cwd=ROOT, env=stopping, stdout=pipe, stderr=pipe, text=True) as first:
         try:
             workers = wait_for_stopped(first, "pipeline.workers.local_worker", 2)
+            wait_for_path(first, tmp_path / "d" / ".generation")
             other = subprocess.run(
                 command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
             )

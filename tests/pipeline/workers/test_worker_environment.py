@@ -1,6 +1,7 @@
 """A worker process of a local run that dies ends the job, whatever it was doing."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +42,14 @@ def die(element: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_before_a_child(element: int) -> None:
+    """A step whose process dies before one that it has started."""
+    nothing = subprocess.DEVNULL
+    child = subprocess.Popen(["sleep", "600"], stdout=nothing, stderr=nothing, close_fds=False)
+    os.write(2, f"child {child.pid}\n".encode())
+    die(element)
+
+
 def do_nothing(element: int) -> None:
     """A step that any process survives."""
 
@@ -68,6 +77,17 @@ def _job(step: str, env: dict[str, str] | None = None) -> "subprocess.Popen[str]
 def test_death_in_a_step_that_hands_nothing_on(start: list["subprocess.Popen[str]"]) -> None:
     start.append(job := _job("die"))
     _, errors = job.communicate(timeout=240)
+    assert job.returncode == 1
+    assert "ended: a worker process died" in errors
+
+
+def test_death_before_what_the_worker_has_started(start: list["subprocess.Popen[str]"]) -> None:
+    start.append(job := _job("die_before_a_child"))
+    _, errors = job.communicate(timeout=240)
+    left = re.findall(r"^child (\d+)$", errors, re.MULTILINE)
+    assert left
+    for child in left:
+        os.kill(int(child), signal.SIGKILL)  # They are still there.
     assert job.returncode == 1
     assert "ended: a worker process died" in errors
 
