@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import re
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, get_type_hints
 
@@ -120,7 +121,10 @@ class Definition(ABC):
     sequences_per_shard: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers of examples and the size of shards."""
+        """Check the numbers of examples and the size of shards; a whole number for a float becomes one."""
+        for name in _float_fields(type(self)):
+            if type(value := getattr(self, name)) is int:
+                object.__setattr__(self, name, float(value))
         for split, count in self.num_sequences.items():
             if count < 1:
                 raise RequestError(f"--num_{split} {count}: give a whole number of at least 1")
@@ -423,6 +427,38 @@ class Definition(ABC):
             if type(value) not in allowed:  # `isinstance` would accept True as an int.
                 raise TypeError(f"{name} is {value!r}")
         return cls(**settings)
+
+
+@cache
+def _float_fields(kind: type[Definition]) -> list[str]:
+    """Names of the settings that may be floats, but no whole numbers."""
+    hints = get_type_hints(kind)
+    allowed = {name: getattr(hint, "__args__", (hint,)) for name, hint in hints.items()}
+    names = (each.name for each in fields(kind))  # type: ignore[arg-type]  # Kinds are dataclasses.
+    return [name for name in names if float in allowed[name] and int not in allowed[name]]
+
+
+def check_settings(definition: Definition) -> None:
+    """Check that a manifest can keep the settings, which is written when all work is done.
+
+    Raises:
+        RequestError: if a setting is no JSON value, or not of the type that its field declares.
+    """
+    settings = definition.to_json()
+    try:
+        for name, value in settings.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"{name} is {value!r}") from error
+        again = type(definition).from_json(json.loads(json.dumps(settings)))
+        if again.to_json() != settings:
+            raise TypeError("read again, they are others")
+    except TypeError as error:
+        raise RequestError(
+            f"--dataset {reference_to(type(definition))}: settings that cannot be kept ({one_line(error)});"
+            " each must be an int, float, str, bool or None, of the type that its field declares"
+        ) from error
 
 
 def find_kind(dataset: str) -> type[Definition]:

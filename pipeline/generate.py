@@ -16,9 +16,15 @@ from pipeline.command_line.arguments import ArgumentParser, non_negative_int, pa
 from pipeline.command_line.errors import WORKER_DIED, RequestError, WorkError, one_line
 from pipeline.command_line.program import run
 from pipeline.command_line.progress import Progress
-from pipeline.command_line.setting_flags import add_dataset_flag, add_setting_flags, kind_of, settings_given
+from pipeline.command_line.setting_flags import (
+    add_dataset_flag,
+    add_setting_flags,
+    kind_of,
+    make_definition,
+    settings_given,
+)
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
-from pipeline.definition import Definition
+from pipeline.definition import Definition, check_settings
 from pipeline.generation.estimate import DiskSpace, describe, describe_estimate
 from pipeline.generation.work_folder import WorkFolder
 from pipeline.verification.repair import rebuild_lost
@@ -57,6 +63,7 @@ def generate(
         RequestError: if the request is wrong; nothing on disk has changed then.
         WorkError: if the job failed, or another process works in the directory; finished shards are kept.
     """
+    check_settings(definition)
     definition = definition.listed(output_dir)
     workers = direct_num_workers, direct_running_mode
     is_made = not overwrite and os.path.exists(os.path.join(output_dir, MANIFEST_NAME))
@@ -129,6 +136,7 @@ def dry_run_report(
     """
     from pipeline.generation.output_directory import choose_target
 
+    check_settings(definition)
     definition = definition.listed(output_dir)
     target = choose_target(output_dir, definition, overwrite)
     if target.finished is not None:
@@ -260,7 +268,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = _parser(kind)
     flags, beam_flags = parser.parse_known_args(arguments)
     parser.check_unknown_flags(beam_flags)
-    definition = kind(**settings_given(flags, kind))
+    definition = make_definition(kind, settings_given(flags, kind))
     # `run` reports an error in one line; without this, Beam would log its traceback several times before.
     for name in ("apache_beam", "root"):  # The root logger, because runners on other machines use it.
         logging.getLogger(name).setLevel(logging.CRITICAL)

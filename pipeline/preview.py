@@ -11,7 +11,13 @@ import numpy as np
 from pipeline.command_line.arguments import ArgumentParser, non_negative_int, path_text, positive_int
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.program import run
-from pipeline.command_line.setting_flags import add_dataset_flag, add_setting_flags, kind_of, settings_given
+from pipeline.command_line.setting_flags import (
+    add_dataset_flag,
+    add_setting_flags,
+    kind_of,
+    make_definition,
+    settings_given,
+)
 from pipeline.dataset.caption_statistics import caption_lines
 from pipeline.dataset.reader import Dataset
 from pipeline.definition import Definition
@@ -183,7 +189,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     preview(
         flags.output,
-        flags.data_dir if flags.data_dir is not None else kind(**settings),
+        flags.data_dir if flags.data_dir is not None else make_definition(kind, settings),
         split=flags.split,
         first=flags.first,
         num_sequences=flags.num_sequences,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 from pipeline.command_line.errors import RequestError
@@ -63,7 +63,7 @@ def add_setting_flags(parser: Any, kind: type[Definition], *, of_examples: bool 
         elif choices := each.metadata.get("choices"):
             flag["choices"] = choices
         text = each.metadata.get("help", "a setting of the data set")
-        if each.default is not None:
+        if each.default is not None and each.default is not MISSING:
             text += f" (default: {each.default})"
         try:
             # argparse formats the text.
@@ -81,3 +81,15 @@ def settings_given(flags: argparse.Namespace, kind: type[Definition]) -> dict[st
     """The settings that are given by flags, by name."""
     names = [each.name for each in fields(kind)]  # type: ignore[arg-type]  # Kinds are dataclasses.
     return {name: getattr(flags, name) for name in names if hasattr(flags, name)}
+
+
+def make_definition(kind: type[Definition], settings: Mapping[str, Any]) -> Definition:
+    """The definition of a kind with these settings, by name; the others have their defaults.
+
+    Raises:
+        RequestError: if a setting is wrong, or one without a default is not given.
+    """
+    for each in fields(kind):  # type: ignore[arg-type]  # Kinds are dataclasses.
+        if each.name not in settings and each.default is MISSING and each.default_factory is MISSING:
+            raise RequestError(f"--{each.name} has no default: give it")
+    return kind(**settings)

@@ -1,6 +1,6 @@
 """Finding a kind of data set by name, and its settings as flags and in the manifest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 from bouncing_balls import BouncingBalls
 
 from pipeline.command_line.errors import RequestError
+from pipeline.command_line.setting_flags import make_definition
 from pipeline.dataset.features import ClassLabel, Feature, Tensor
 from pipeline.definition import KINDS, Definition, find_kind, reference_to, setting
 from pipeline.generate import main
@@ -77,6 +78,70 @@ def test_a_setting_with_the_name_of_a_flag_is_named(tmp_path: Path) -> None:
     reference = f"{Flagged.__module__}:Flagged"
     with pytest.raises(RequestError, match="setting runner of Flagged: a flag has this name"):
         main(["--output_dir", str(tmp_path / "d"), "--dataset", reference])
+
+
+KEPT = """
+from dataclasses import dataclass
+from pathlib import Path
+from bouncing_balls import BouncingBalls
+
+@dataclass(frozen=True)
+class Kind(BouncingBalls):
+    name = "kept"
+    num_train: int = 2
+    num_validation: int = 1
+    num_test: int = 1
+    {field}
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ("pair: tuple = (1, 2)", r"kept \(pair is \[1, 2\]\)"),
+        ("many: list[int] = None", r"kept \(many is None\)"),
+        ("rate: float = float('nan')", r"kept \(rate is nan\)"),
+        ("folder: Path = Path('x')", r"kept \(folder is PosixPath\('x'\)\)"),
+        ("count: int = '3'", r"kept \(count is '3'\)"),
+    ],
+)
+def test_settings_that_no_manifest_keeps_are_refused_before_the_work(
+    field: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"kept_{abs(hash(field))}"
+    (tmp_path / f"{module}.py").write_text(KEPT.format(field=field))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arguments = ["--output_dir", str(tmp_path / "d"), "--dataset", f"{module}:Kind"]
+    for more in ([], ["--dry_run"]):
+        with pytest.raises(RequestError, match=f"{module}:Kind: settings that cannot be {named}; each must"):
+            main([*arguments, *more])
+    assert not (tmp_path / "d").exists()
+
+
+@dataclass(frozen=True)
+class Required(Flagged):
+    """A setting without a default, and whole numbers for settings that are floats."""
+
+    name = "required"
+    rate: float = setting(1, "a number")
+    share: float | None = None
+    speed: int = field(kw_only=True)
+
+
+def test_whole_numbers_become_floats_where_these_are_declared() -> None:
+    made = Required(share=2, speed=3)
+    assert [(type(each), each) for each in (made.rate, made.share, made.speed)] == [
+        (float, 1.0),
+        (float, 2.0),
+        (int, 3),
+    ]
+    assert Required.from_json(made.to_json()) == made
+
+
+def test_a_setting_without_a_default_must_be_given() -> None:
+    with pytest.raises(RequestError, match="--speed has no default: give it"):
+        make_definition(Required, {"rate": 0.5})
+    assert make_definition(Required, {"speed": 1}) == Required(speed=1)
 
 
 @pytest.mark.parametrize(
