@@ -136,7 +136,8 @@ def _row(key: str) -> Row:
 
 def _machine(name: str) -> str:
     machine = results(name)["machine"]
-    return f"{machine['cores']} cores of an {machine['processor']}, Python {machine['python']}"
+    vectors = f" with {found}" if (found := machine.get("vectors")) else ""  # Older results lack it.
+    return f"{machine['cores']} cores of an {machine['processor']}{vectors}, Python {machine['python']}"
 
 
 _TABLES: dict[str, Callable[[], str]] = {

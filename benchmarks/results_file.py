@@ -15,6 +15,9 @@ from pipeline.workers.cores import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 
+# Processors of one name differ in these, and libraries compute by them: the kernel's name, and ours.
+_VECTORS = {"amx_tile": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}
+
 # Modules whose versions stand beside figures, if they are installed.
 _MODULES = ("apache_beam", "google_crc32c", "keras", "numpy", "tensorflow", "tensorflow_datasets")
 
@@ -70,15 +73,22 @@ def _today() -> str:
 
 
 def _machine() -> dict[str, Any]:
-    """Processor, cores that can be used and version of Python, as they stand beside a benchmark's results."""
-    return {"processor": _processor(), "cores": usable_cores(), "python": platform.python_version()}
+    """What stands beside a benchmark's results: processor, its vectors, cores that can be used, Python."""
+    facts = _processor_facts()
+    flags = facts.get("flags", "").split()
+    return {
+        "processor": facts.get("model name") or platform.processor() or platform.machine(),
+        "vectors": next((name for flag, name in _VECTORS.items() if flag in flags), ""),
+        "cores": usable_cores(),
+        "python": platform.python_version(),
+    }
 
 
-def _processor() -> str:
-    """The processor's name, where Linux tells it."""
+def _processor_facts() -> dict[str, str]:
+    """What Linux tells of the first core, by name."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        core = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        return {}
+    pairs = (line.partition(":") for line in core.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
