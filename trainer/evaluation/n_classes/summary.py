@@ -27,8 +27,9 @@ def summary_rows(document: Mapping[str, Any]) -> list[Row]:
     rows.append(("macro_f1", metrics["macro_f1"], metrics["macro_f1_group_interval"], ""))
     for name in ("balanced_accuracy", "loss", "brier_score", "expected_calibration_error"):
         rows.append((name, metrics[name], None, ""))
-    remark = f"  {clips['num_clips']:,} clips"
-    rows.append(("accuracy of whole clips", clips["accuracy"], clips["accuracy_interval"], remark))
+    if clips["num_clips"] < document["dataset"]["num_sequences"]:  # Else it is the accuracy again.
+        remark = f"  {clips['num_clips']:,} clips"
+        rows.append(("accuracy of whole clips", clips["accuracy"], clips["accuracy_interval"], remark))
     majority, one_frame = baselines["majority_class"], baselines["single_frame"]
     remark = f"  {majority['class']}"
     if may_be_guessing(document):

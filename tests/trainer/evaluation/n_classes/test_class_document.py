@@ -28,10 +28,12 @@ SCHEMA = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
 ODD_NAMES = ["walk", "a.b", "a", "b.walk", "$x_1^2$", "播放", 'quote"\\']
 
 
-def _document(num_classes: int = 8, has_all: bool = True) -> dict[str, Any]:
+def _document(num_classes: int = 8, has_all: bool = True, records_per_clip: int = 2) -> dict[str, Any]:
     count = 60
+    clips = [f"{number // records_per_clip}.mp4" for number in range(count)]
     groups = [f"group {number // 4}" for number in range(count)] if has_all else None
-    evidence = evidence_of(made_up_answers(count, num_classes, groups=groups), names_of(num_classes))
+    answers = made_up_answers(count, num_classes, clips=clips, groups=groups)
+    evidence = evidence_of(answers, names_of(num_classes))
     return document_of(evidence, evidence if has_all else None)
 
 
@@ -150,9 +152,18 @@ def test_the_summary_names_the_worst_classes_and_the_baselines() -> None:
     assert "of one frame" not in summary_text(_document(has_all=False))
 
 
+def test_nothing_that_holds_every_sequence_repeats_the_accuracy() -> None:
+    document = _document(records_per_clip=1)
+    for text in (summary_text(document), report(document, {})):
+        assert "whole clips" not in text
+    assert "duration: short" in report(document, {})
+    document["slices"]["duration"]["short"]["num_sequences"] = document["dataset"]["num_sequences"]
+    assert "duration: short" not in report(document, {})
+
+
 @pytest.mark.parametrize("part", ["accuracy_interval", "accuracy_group_interval"])
 def test_who_may_be_guessing_is_told_so(part: str) -> None:
-    document = _document(has_all=part == "accuracy_group_interval")
+    document = _document(has_all=part == "accuracy_group_interval", records_per_clip=1)
     most = document["baselines"]["majority_class"]["accuracy"]
     for low, is_told in ((most, True), (most + 0.01, False)):
         document["metrics"][part] = [low, 1.0]
