@@ -19,7 +19,7 @@ from pipeline.clips.decoder_process import Decoder
 from pipeline.clips.frame_files import decode_frame
 from pipeline.clips.frame_settings import MAX_SIDE, FrameSettings
 from pipeline.clips.index import Entry, Index, checksum, load_index, read_index
-from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules, check_classes
+from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules, check_classes, empty_splits
 from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_clips
 from pipeline.clips.near_duplicates import find_pairs
 from pipeline.clips.records import SEQUENCE_EXAMPLE, SEQUENCE_KEYS, TFDS, RecordFormat
@@ -220,29 +220,32 @@ class Clips(Definition):
         """Check what the listing already tells: whether every class can be in every split."""
         if self.allow_missing_classes:
             return
-        classes: dict[str, set[str]] = defaultdict(set)
+        labels = {each.label or "" for each in listing.sources}
         if listing.sources[0].split is not None:
+            classes = empty_splits({each.split or "" for each in listing.sources})
             for each in listing.sources:
                 classes[each.split or ""].add(each.label or "")
-            check_classes(classes, RequestError)
+            check_classes(classes, labels, RequestError, is_chosen=False)
             return
         is_grouped = listing.sources[0].group is not None
         groups: dict[str, list[str]] = defaultdict(list)
-        for each in listing.sources:
-            groups[each.name if each.group is None else each.group].append(each.label or "")
-        numbers = Counter(label for labels in groups.values() for label in set(labels))
+        for each in listing.sources:  # Parts of one file have equal content, so they will be one group.
+            groups[each.path if each.group is None else each.group].append(each.label or "")
+        numbers = Counter(label for found in groups.values() for label in set(found))
         fewest, splits = min(numbers, key=lambda label: numbers[label]), _parse_splits(self.splits)
         if numbers[fewest] < len(splits):
+            unit = "groups" if is_grouped else "clips" if len(groups) == len(listing.sources) else "files"
+            reason = "; parts of one file stay in one split" if unit == "files" else ""
             raise RequestError(
-                f"--source {self.source}: {f'class {fewest} has ' if fewest else ''}{numbers[fewest]}"
-                f" {'groups' if is_grouped else 'clips'} for {len(splits)} splits; add clips, give other"
-                " --splits, or add --allow_missing_classes"
+                f"--source {self.source}: {f'class {fewest} has ' if fewest else ''}{numbers[fewest]} {unit}"
+                f" for {len(splits)} splits{reason}; add clips, give other --splits, as in 80,0,20, or add"
+                " --allow_missing_classes"
             )
         if is_grouped:
-            chosen = choose_splits(groups, splits, self.seed)
-            for group, labels in groups.items():
-                classes[chosen[group]].update(labels)
-            check_classes(classes, RequestError)
+            chosen, classes = choose_splits(groups, splits, self.seed), empty_splits(splits)
+            for group, found in groups.items():
+                classes[chosen[group]].update(found)
+            check_classes(classes, labels, RequestError, is_chosen=True)
 
     def requested(self) -> dict[str, Any]:
         """See `Definition.requested`; the listing is part of a request, what is found in the clips is not."""

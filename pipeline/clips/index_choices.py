@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.clips.index import Entries, Entry
-from pipeline.clips.split_choice import choose_splits
+from pipeline.clips.split_choice import SPLITS, choose_splits
 from pipeline.command_line.errors import WorkError
 
 FAIL, SKIP, TRIM = "fail", "skip", "trim"
@@ -43,14 +43,18 @@ class Rules:
         """
         bad: list[Entry] = []
         groups: dict[str, list[str]] = defaultdict(list)
+        given, labels = set[str](), set[str]()  # What the source has, also of clips that cannot be used.
         for entry in map(self._judged, entries):
+            labels.add(entry.source.label or "")
+            if entry.source.split is not None:
+                given.add(entry.source.split)
             if entry.reason or entry.damage:
                 bad.append(entry)
             if not entry.reason and entry.source.split is None:
                 groups[entry.source.group or ""].append(entry.source.label or "")
         self._check_bad(bad, len(entries))
         splits = choose_splits(groups, self.shares, self.seed) if groups else {}
-        chosen, classes = Entries(), defaultdict[str, set[str]](set)
+        chosen, classes = Entries(), empty_splits(given or self.shares)
         for entry in map(self._judged, entries):
             if not entry.reason:
                 source = entry.source
@@ -58,10 +62,10 @@ class Rules:
                 classes[split].add(source.label or "")
                 entry = replace(entry, source=replace(source, split=split))
             chosen.append(entry)
-        if not classes:
+        if not any(classes.values()):
             raise WorkError(f"no clip can be used: {_named(bad)}")
         if not self.allow_missing_classes:
-            check_classes(classes, WorkError)
+            check_classes(classes, labels, WorkError, is_chosen=not given)
         return chosen
 
     def _judged(self, entry: Entry) -> Entry:
@@ -84,21 +88,28 @@ class Rules:
             )
 
 
-def check_classes(classes: Mapping[str, set[str]], error: type[Exception]) -> None:
+def empty_splits(names: Collection[str]) -> dict[str, set[str]]:
+    """Splits in their order, each with no class yet: a split that gets no clip must be noticed, too."""
+    return {split: set() for split in SPLITS if split in names}
+
+
+def check_classes(
+    classes: Mapping[str, set[str]], labels: set[str], error: type[Exception], *, is_chosen: bool
+) -> None:
     """Check that every class is in every split; raises ``error`` if one is missing.
 
     Args:
-        classes: by split, the classes of its clips.
+        classes: by split, the classes of its clips; also of a split without any.
+        labels: the classes that each must have; {""} for clips without labels.
         error: RequestError or WorkError.
+        is_chosen: whether the splits are chosen by their shares, so that other shares help.
     """
-    everything = set().union(*classes.values())
     for split, found in classes.items():
-        if missing := sorted(everything - found):
+        if missing := sorted(labels - found):
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise error(
-                f"class {missing[0]}{more}: no clip in split {split}; add clips, give other --splits, or add"
-                " --allow_missing_classes"
-            )
+            who = f"class {missing[0]}{more}: " if missing[0] else ""
+            other = ", give other --splits, as in 80,0,20" if is_chosen else ""
+            raise error(f"{who}no clip in split {split}; add clips{other}, or add --allow_missing_classes")
 
 
 def _named(bad: Sequence[Entry]) -> str:

@@ -22,6 +22,7 @@ CSVS = {
     "one_group.csv": "path,label,group\n" + "".join(f"ok/cat/{n}.mp4,cat,g\n" for n in range(4)),
     "few_captions.csv": "path,caption\nok/cat/0.mp4,a cat\nok/cat/1.mp4,a cat\n",
     "split.csv": "path,label,split\nok/cat/0.mp4,cat,train\nok/dog/0.mp4,dog,test\n",
+    "parts.csv": "path,label,start,end\n" + "".join(f"ok/cat/0.mp4,cat,{n},{n + 1}\n" for n in range(9)),
     # Every class is in three groups, but of 1, 2, 3 and 4 two would have to be in one split.
     "parted.csv": "path,label,group\n"
     + "".join(
@@ -90,6 +91,8 @@ CASES = [
     ("--source={S}/few.csv", "class cat has 2 clips for 3 splits"),
     ("--source={S}/few_captions.csv", "few_captions.csv: 2 clips for 3 splits"),
     ("--source={S}/one_group.csv", "class cat has 1 groups for 3 splits"),
+    ("--source={S}/parts.csv", "class cat has 1 files for 3 splits; parts of one file stay in one split;"),
+    ("--source={S}/parts.csv --splits=80,0,20", "class cat has 1 files for 2 splits"),
     ("--source={S}/parted.csv", ": no clip in split "),
     ("--source={S}/split.csv", "class dog: no clip in split train"),
     ("--source={S}/few.csv --root={tmp}/no", "--root {tmp}/no: no such folder"),

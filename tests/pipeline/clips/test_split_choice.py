@@ -3,6 +3,7 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,30 @@ def test_a_class_whose_files_are_all_equal_is_missing_from_a_split() -> None:
     with pytest.raises(WorkError, match=r"class a: no clip in split \w+; add clips, give other --splits"):
         _apply(entries)
     assert len(_apply(entries, allow_missing_classes=True)) == 8
+
+
+@pytest.mark.parametrize("label", ["a", None])
+def test_a_split_without_any_clip_is_named(label: str | None) -> None:
+    """The files are equal, so all are one group."""
+    entries = [_entry(f"{number}.mp4", label, "one sha") for number in range(4)]
+    who = "class a: " if label else ""
+    with pytest.raises(WorkError, match=f"^{who}no clip in split test; add clips, give other --splits, as"):
+        _apply(entries, shares={"train": 80, "test": 20})
+    assert {entry.source.split for entry in _apply(entries, shares={"train": 100})} == {"train"}
+    assert len(_apply(entries, allow_missing_classes=True)) == 4
+
+
+def test_bad_clips_may_not_empty_a_split_or_a_class() -> None:
+    used = [_entry(f"{split}.mp4", "a", "g", split) for split in SHARES]
+    bad = replace(_entry("bad.mp4", "a", "g", "test"), reason="is bad")
+    skip = {"on_bad_clip": "skip", "max_bad": 1}
+    assert len(_apply([*used, bad], **skip)) == 4
+    with pytest.raises(WorkError, match=r"^class a: no clip in split test; add clips, or add --allow"):
+        _apply([*used[:2], bad], **skip)
+    other = replace(bad, source=replace(bad.source, label="b"))
+    with pytest.raises(WorkError, match=r"^class b: no clip in split train; add clips, or add --allow"):
+        _apply([*used, other], **skip)
+    assert len(_apply([*used[:2], other], **skip, allow_missing_classes=True)) == 3
 
 
 def test_bad_clips_are_judged_before_splits_are_chosen() -> None:
