@@ -298,7 +298,7 @@ class Clips(Definition):
         """See `Definition.prepare`: read every clip once, choose splits, and make the index."""
         importlib.import_module("av")  # Missing, it should be told before the work.
         listing = self.listing()
-        found = read_clips(listing.sources, self._reader(), self._cache(directory), run_job)
+        found = read_clips(listing.sources, self._reader(), self._cache(directory), self.min_frames, run_job)
         entries = self._rules.apply(found)
         content = entries.to_bytes(listing.ignored)
         counts: Counter[str | None] = Counter()

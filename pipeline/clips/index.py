@@ -86,6 +86,10 @@ class Entry:
         """
         return not self.reason or bool(self.facts)
 
+    def is_whole(self, min_frames: int) -> bool:
+        """Whether all of the clip can be used; if not, its file may be mended before the next run."""
+        return not self.reason and not self.damage and self.num_frames >= min_frames
+
     def left_out(self, reason: str) -> Entry:
         """The clip as one that cannot be used."""
         return replace(self, reason=reason, damage="", records=(), checksums=(), num_bytes=0)

@@ -3,8 +3,9 @@
     Create(batches of clips) -> Reshuffle -> read the clips of a batch -> to list
 
 The **cache** is a folder in the work folder with two files a clip: its records, and then its entry in the
-index. Generation copies the records into shards; a rerun reads only the clips that have no entry yet. When
-all clips of a batch have one, they are written into one file, so that few files need to be read in the end.
+index. Generation copies the records into shards; a rerun reads only the clips that have no entry yet, and
+bad ones whose file has become another: a mended file may have the size that it had. When all clips of a batch
+have an entry, they are written into one file, so that few files need to be read in the end.
 """
 
 from __future__ import annotations
@@ -100,8 +101,17 @@ class Cache:
         atomic_files.write_bytes(files.join(self.path, name), seal(document), self.path, durable=False)
 
 
-def read_clips(sources: Sequence[Source], reader: ClipReader, cache: Cache, run_job: JobRunner) -> Entries:
+def read_clips(
+    sources: Sequence[Source], reader: ClipReader, cache: Cache, min_frames: int, run_job: JobRunner
+) -> Entries:
     """Read all clips that were not read before; return the entries of all, in the order of the clips.
+
+    Args:
+        sources: the clips.
+        reader: reads one.
+        cache: keeps what was read.
+        min_frames: a clip with fewer frames is bad.
+        run_job: runs a Beam job.
 
     Raises:
         WorkError: if the job fails; what was read is kept.
@@ -111,7 +121,8 @@ def read_clips(sources: Sequence[Source], reader: ClipReader, cache: Cache, run_
     missing = [
         batch
         for batch in batches
-        if (known := cache.read_batch(batch)) is None or not all(entry.is_final for entry in known)
+        if (known := cache.read_batch(batch)) is None
+        or not all(entry.is_final and entry.is_whole(min_frames) for entry in known)
     ]
     if missing:
 
@@ -121,12 +132,13 @@ def read_clips(sources: Sequence[Source], reader: ClipReader, cache: Cache, run_
 
             from pipeline.clips.read_clips_fn import ReadClips
 
+            read = partial(read_batch, reader=reader, cache=cache, min_frames=min_frames)
             files.make_directory(cache.path)
             return (
                 pipeline
                 | "Clips" >> beam.Create(missing)
                 | "Spread clips" >> beam.Reshuffle()
-                | "Read clips" >> beam.ParDo(ReadClips(partial(read_batch, reader=reader, cache=cache)))
+                | "Read clips" >> beam.ParDo(ReadClips(read))
                 | "Wait" >> beam.combiners.Count.Globally()
             )
 
@@ -141,12 +153,16 @@ def read_clips(sources: Sequence[Source], reader: ClipReader, cache: Cache, run_
     return entries
 
 
-def read_batch(batch: Sequence[Source], decoder: Decoder, reader: ClipReader, cache: Cache) -> int:
+def read_batch(
+    batch: Sequence[Source], decoder: Decoder, reader: ClipReader, cache: Cache, min_frames: int
+) -> int:
     """Read the clips of a batch that were not read before, and write its entries; returns their number."""
     entries = []
     for source in batch:
         entry = cache.read_entry(source)
-        if entry is None or not entry.is_final:
+        if entry is None or not (
+            entry.is_final and (entry.is_whole(min_frames) or not reader.check_unchanged(entry))
+        ):
             with atomic_files.write_atomically(
                 cache.records_path(source), cache.path, durable=False
             ) as stream:

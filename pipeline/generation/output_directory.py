@@ -129,11 +129,18 @@ def claim(target: Target, definition: Definition, sources: bytes | None = None) 
         is_new = not _is_claimed_for(work_folder, request)
         if is_new and target.directory != target.output_dir:
             _clear_replacement(work_folder)  # It belongs to another request.
+        path = files.join(target.directory, SOURCES_NAME)
+        if (
+            not is_new
+            and sources is not None
+            and files.file_exists(path)
+            and files.read_bytes(path) != sources
+        ):
+            _remove_shards(work_folder)  # They hold other records: bad clips were mended since.
         work_folder.make()
         if is_new:
             work_folder.write_request(request)
         if sources is not None:
-            path = files.join(target.directory, SOURCES_NAME)
             atomic_files.write_bytes(path, sources, work_folder.path)
         if files.is_local(target.directory):  # Object stores have no lock: another process may be writing.
             work_folder.remove_temporary_files()
@@ -277,6 +284,18 @@ def _clear_replacement(work_folder: WorkFolder) -> None:
         files.delete_file(files.join(work_folder.directory, name))
         if name == MANIFEST_NAME:
             atomic_files.sync(work_folder.directory)
+    _remove_reports(work_folder)
+
+
+def _remove_shards(work_folder: WorkFolder) -> None:
+    """Remove the shards of unfinished work, their reports first: a report must not speak of a later shard."""
+    _remove_reports(work_folder)
+    for name in filter(is_shard_name, files.list_names(work_folder.directory)):
+        files.delete_file(files.join(work_folder.directory, name))
+
+
+def _remove_reports(work_folder: WorkFolder) -> None:
+    """Remove what the work folder holds of finished shards."""
     for directory in (work_folder.reports_directory, work_folder.hashes_directory):
         if files.directory_exists(directory):
             files.delete_tree(directory)

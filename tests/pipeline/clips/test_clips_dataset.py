@@ -459,6 +459,40 @@ def test_a_clip_that_took_too_long_is_read_again_with_more_time(tmp_path: Path) 
     assert _make(source, tmp_path / "D", clip_timeout=1200)["bad"] == {}
 
 
+def _indexed(definition: Clips, directory: Path) -> bytes:
+    """Read the sources and claim the directory, as `generate` does before it makes shards; the index."""
+    listed = definition.listed(str(directory))
+    directory.mkdir(exist_ok=True)
+    prepared, index = listed.prepare(str(directory), _run_here)
+    claim(choose_target(str(directory), listed, False), prepared, index)
+    assert index is not None
+    return index
+
+
+def test_bad_clips_are_read_again_if_they_were_mended(tmp_path: Path) -> None:
+    """A download that was completed has the size that it had, if the space for it was taken before."""
+    source, directory = write(tmp_path / "S", class_folders(["a"], 5)), tmp_path / "D"
+    short = clip(50, 3)
+    write(
+        source, {"a/late.mp4": bytes(len(clip(9))), "a/short.mp4": short + bytes(len(clip(8)) - len(short))}
+    )
+    settings = {"on_bad_clip": "skip", "max_bad": "50%", "min_frames": 2}
+    before = _indexed(_clips(source, **settings), directory)
+    shard = directory / "clips-train.tfrecord-00000-of-00009"
+    shard.write_bytes(b"of the index before")
+    entries = {path: path.stat().st_ino for path in directory.glob(".generation/index/*.entry")}
+    assert len(entries) == 7
+    assert _indexed(_clips(source, **settings), directory) == before
+    assert {path: path.stat().st_ino for path in entries} == entries
+    assert shard.exists()
+
+    write(source, {"a/late.mp4": clip(9), "a/short.mp4": clip(8)})
+    index = _indexed(_clips(source, **settings), directory)
+    assert (index.count(b'"reason":""'), before.count(b'"reason":""')) == (7, 5)
+    assert sum(path.stat().st_ino != inode for path, inode in entries.items()) == 2
+    assert not shard.exists(), "its records may be others"
+
+
 def test_a_dry_run_writes_nothing(source: Path, tmp_path: Path) -> None:
     before = snapshot(source, tmp_path)
     lines = "\n".join(dry_run_report(_clips(source), str(tmp_path / "new" / "D"), 2))
