@@ -465,6 +465,7 @@ class Clips(Definition):
     def summary_lines(self, sources: Mapping[str, Any]) -> list[str]:
         """See `Definition.summary_lines`."""
         lines = [f"  {sources['used']:,} of {sources['clips']:,} clips, {sources['seconds']:,.1f} s of them"]
+        lines += self._class_lines(10)
         lines += facts_lines(sources["facts"])
         for what in ("bad", "trimmed"):
             named = sources[what]
@@ -524,7 +525,17 @@ class Clips(Definition):
         """See `Definition.estimate_sources`: some clips, spread over the listing, are decoded."""
         from pipeline.clips.estimate import estimate
 
-        return estimate(self.listing(), self._reader(), self.on_bad_clip == FAIL)
+        found = estimate(self.listing(), self._reader(), self.on_bad_clip == FAIL)
+        return replace(found, lines=[*self._class_lines(12), *found.lines])
+
+    def _class_lines(self, width: int) -> list[str]:
+        """Number and first names of the classes, if there are any: wrongly laid out folders show here."""
+        if not self.classes:
+            return []
+        more = f" and {len(self.classes) - _MOST_PRINTED:,} more" if len(self.classes) > _MOST_PRINTED else ""
+        only = "; a single class leaves nothing to tell apart" if len(self.classes) == 1 else ""
+        named = ", ".join(self.classes[:_MOST_PRINTED])
+        return [f"  {'classes':<{width}} {len(self.classes):,}: {named}{more}{only}"]
 
 
 @cache

@@ -141,6 +141,11 @@ def _from_folder(source: str, allow_outside: bool) -> Listing:
             media[path] = size
     tops = {path.split("/")[0] for path in media if "/" in path}
     by_split = "train" in tops and tops <= SPLIT_NAMES.keys()
+    if not by_split and "train" in (lower := {top.lower() for top in tops}) and lower <= SPLIT_NAMES.keys():
+        raise RequestError(
+            f"--source {source}: the folders {', '.join(sorted(tops))} would be classes; rename them to"
+            " train, validation and test, in small letters, if they are splits, or name clips by a .csv"
+        )
     depth = 2 if by_split else 1
     if stray := min((path for path in media if path.count("/") < depth), default=None):
         raise RequestError(

@@ -428,6 +428,7 @@ def test_bad_clips_are_left_out_and_named_in_the_manifest(tmp_path: Path, on_bad
     assert sources["used"] == len(found) == 6 + (on_bad_clip == "trim")
     manifest = Dataset.open(str(tmp_path / "D")).manifest
     printed = summary(manifest, str(tmp_path / "D"), 1.0)
+    assert "  classes    1: a; a single class leaves nothing to tell apart\n" in printed
     assert "  bad        a/bad.mp4: cannot be opened" in printed
     assert "  ignored    2 files: no video or image by its suffix" in printed
     assert verify(str(tmp_path / "D"), against_sources=True).passed
@@ -496,7 +497,7 @@ def test_bad_clips_are_read_again_if_they_were_mended(tmp_path: Path) -> None:
 def test_a_dry_run_writes_nothing(source: Path, tmp_path: Path) -> None:
     before = snapshot(source, tmp_path)
     lines = "\n".join(dry_run_report(_clips(source), str(tmp_path / "new" / "D"), 2))
-    assert "clips        10, of which 10 were decoded for this estimate" in lines
+    assert "classes      2: cat, dog\n  clips        10, of which 10 were decoded for this estimate" in lines
     assert "records      about 10" in lines
     assert "time         about" in lines
     assert snapshot(source, tmp_path) == before
@@ -758,6 +759,11 @@ def test_hundreds_of_classes_are_one_label_each(tmp_path: Path) -> None:
     _make(tmp_path / "S", tmp_path / "D", allow_missing_classes=True, frame_size="8")
     labels = {example["clip"]: example["label"] for _, example in _examples(tmp_path / "D")}
     assert labels == {f"class {number:04d}/1.png": number for number in range(200)}
+    printed = summary(Dataset.open(str(tmp_path / "D")).manifest, str(tmp_path / "D"), None)
+    assert (
+        "  classes    200: class 0000, class 0001, class 0002, class 0003, class 0004 and 195 more\n"
+        in printed
+    )
     names = (tmp_path / "D" / "label.labels.txt").read_text().splitlines()
     assert names == [f"class {number:04d}" for number in range(200)]
 

@@ -54,6 +54,13 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert _labels(listing) == {"train/1.mp4": "train", "bus/1.mp4": "bus"}
 
 
+@pytest.mark.parametrize("names", [("Train", "Val", "Test"), ("train", "Test"), ("TRAIN",)])
+def test_splits_in_capitals_are_no_classes_without_a_word(tmp_path: Path, names: tuple[str, ...]) -> None:
+    _make(tmp_path, *(f"{name}/{label}/1.mp4" for name in names for label in ("cat", "dog")))
+    with pytest.raises(RequestError, match=f"folders {', '.join(sorted(names))} would be classes; rename"):
+        _list(tmp_path)
+
+
 def test_stills_are_clips_and_a_deep_folder_of_images_is_one_clip(tmp_path: Path) -> None:
     _make(
         tmp_path,
