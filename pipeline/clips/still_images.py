@@ -19,6 +19,10 @@ from pipeline.clips.media_files import folder_images
 # Only these: Pillow's other readers include ones that start programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
+# What a page of a TIFF is to the others: tags, and their values.
+_SUBFILE, _REDUCED_OR_MASK = 254, 1 | 4
+_OLD_SUBFILE, _OLD_REDUCED = 255, 2
+
 
 def image_names(directory: str) -> list[str]:
     """Names of the images of a folder, in natural order."""
@@ -61,6 +65,10 @@ def _read(path: str) -> tuple[Image, str]:
                     raise BadClipError(
                         f"asks for {image.width}x{image.height} pixels: at most {MAX_PIXELS} are decoded"
                     )
+                if (count := _num_frames(image)) > 1:
+                    raise BadClipError(
+                        f"has {count} frames: make it a GIF, a video, or a folder of images of one frame each"
+                    )
                 image.load()
                 return _rgb(ImageOps.exif_transpose(image)), str(image.format).lower()
     except (BadClipError, MemoryError):
@@ -69,6 +77,26 @@ def _read(path: str) -> tuple[Image, str]:
         raise BadClipError("cannot be decoded (it is no image of a known format)") from error
     except Exception as error:  # Pillow raises many kinds for damaged files.
         raise BadClipError(f"cannot be decoded ({reason_of(error)})") from error
+
+
+def _num_frames(image: Pillow.Image) -> int:
+    """How many frames or pages a file has, without previews, thumbnails and masks beside the picture."""
+    if image.format == "MPO":  # A JPEG of a camera, with a preview or a view for the other eye.
+        return 1
+    count: int = getattr(image, "n_frames", 1)
+    if image.format != "TIFF" or count == 1:
+        return count
+    width, height = image.size
+    others = 0
+    for number in range(1, count):
+        image.seek(number)
+        tags = image.tag_v2  # type: ignore[attr-defined]  # Of TIFF files only.
+        is_beside = tags.get(_SUBFILE, 0) & _REDUCED_OR_MASK or tags.get(_OLD_SUBFILE) == _OLD_REDUCED
+        # Thumbnails are not always marked as such.
+        is_small = 2 * image.width <= width and 2 * image.height <= height
+        others += not is_beside and not is_small
+    image.seek(0)
+    return 1 + others
 
 
 def _rgb(image: Pillow.Image) -> Image:

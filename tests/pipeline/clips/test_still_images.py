@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageSequence
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from tests.pipeline.clips.files import FRAMES, Image, Shown, at_rate, decode, matches, picture, put, settings
 from tests.pipeline.clips.picture_files import over_black
@@ -51,6 +52,25 @@ _BLACK = Pillow.new("RGB", (64, 48))
 _PALETTE = Pillow.fromarray(_IMAGE).quantize(64)
 
 
+def _tiff(*tags: dict[int, int]) -> Callable[[Path], None]:
+    """A TIFF whose first page is the image; the others are of the same size, each with its tags."""
+
+    def write(path: Path) -> None:
+        with AppendingTiffWriter(path, new=True) as file:
+            for place, each in enumerate(tags):
+                page = Pillow.fromarray(_IMAGE) if place == 0 else _BLACK.copy()
+                page.save(file, "TIFF", tiffinfo=each)
+                file.newFrame()
+
+    return write
+
+
+def _moving(form: str, **options: Any) -> Callable[[Path], None]:
+    return _saved(
+        _IMAGE, form, save_all=True, append_images=[_BLACK.copy(), Pillow.fromarray(255 - _IMAGE)], **options
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "write", "shown", "tolerance"),
     [
@@ -72,31 +92,18 @@ _PALETTE = Pillow.fromarray(_IMAGE).quantize(64)
         ("a.tif", _saved(_IMAGE, "TIFF"), _IMAGE, 0),
         ("deflate.tiff", _saved(_IMAGE, "TIFF", compression="tiff_adobe_deflate"), _IMAGE, 0),
         (
-            "pages.tiff",
-            _saved(_IMAGE, "TIFF", save_all=True, append_images=[Pillow.new("RGB", (9, 9))]),
+            "thumbnail.tiff",
+            _saved(_IMAGE, "TIFF", save_all=True, append_images=[_BLACK.resize((9, 9))]),
             _IMAGE,
             0,
         ),
+        ("marked.tiff", _tiff({}, {254: 1}, {254: 4}, {255: 2}), _IMAGE, 0),
         ("a.bmp", _saved(_IMAGE, "BMP"), _IMAGE, 0),
         ("a.ppm", _saved(_IMAGE, "PPM"), _IMAGE, 0),
         ("a.pgm", _saved(_GRAY, "PPM"), _GRAY_RGB, 0),
         ("a.webp", _saved(_IMAGE, "WEBP", lossless=True), _IMAGE, 0),
         ("lossy.webp", _saved(_IMAGE, "WEBP", quality=95), _IMAGE, 6),
         ("alpha.webp", _saved(_ALPHA, "WEBP", lossless=True, exact=True), over_black(_ALPHA), 0.6),
-        (
-            "animated.webp",  # Its first frame.
-            _saved(
-                _IMAGE, "WEBP", lossless=True, save_all=True, append_images=[Pillow.fromarray(255 - _IMAGE)]
-            ),
-            _IMAGE,
-            0,
-        ),
-        (
-            "animated.png",
-            _saved(_IMAGE, "PNG", save_all=True, append_images=[Pillow.fromarray(255 - _IMAGE)]),
-            _IMAGE,
-            0,
-        ),
         ("phone.jpg", _saved(_IMAGE, "MPO", quality=95, save_all=True, append_images=[_BLACK]), _IMAGE, 6),
         ("webp.jpg", _saved(_IMAGE, "WEBP", lossless=True), _IMAGE, 0),
         ("png.jpg", _saved(_IMAGE, "PNG"), _IMAGE, 0),
@@ -164,6 +171,12 @@ def _cut(form: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("name", "write", "reason"),
     [
+        ("moving.webp", _moving("WEBP"), "^has 3 frames: make it a GIF, a video, or a folder of images"),
+        ("moving.png", _moving("PNG"), "^has 3 frames"),
+        ("poster.png", _moving("PNG", default_image=True), "^has 3 frames"),
+        ("gif.png", _moving("GIF"), "^has 3 frames"),
+        ("pages.tiff", _moving("TIFF"), "^has 3 frames"),
+        ("marked.tiff", _tiff({}, {254: 2}, {254: 1}), "^has 2 frames"),
         ("huge.png", _huge_png, "^asks for 60000x60000 pixels|exceeds limit"),
         ("huge.bmp", _huge_bmp, "^asks for 60000x60000 pixels|exceeds limit"),
         ("wide.png", _wide_png, "^asks for 20000x2 pixels"),
