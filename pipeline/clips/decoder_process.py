@@ -94,8 +94,10 @@ class Decoder:
                 header, parts = _read(process.stdout)
                 finished = "reason" in header
                 yield Decoded(**header) if finished else Segment(parts, header["timestamps"])
-        except (EOFError, BrokenPipeError):
-            reason = self._death(settings)
+        except (EOFError, BrokenPipeError, _TooLargeError) as error:
+            # Whoever writes a record that is too large waits for its reader, and would not end by itself.
+            reason = str(error) if isinstance(error, _TooLargeError) else self._death(settings)
+            self.close()
             finished = True
             yield Decoded({}, reason, False, "", [], 0.0)
         finally:
@@ -130,7 +132,6 @@ class Decoder:
         process = self._process
         assert process is not None
         code = process.wait()
-        self.close()
         if code == -signal.SIGALRM:
             return f"took longer than {settings.timeout:g} s to decode"
         if code < 0:
@@ -140,6 +141,10 @@ class Decoder:
 
 # Libraries that NumPy uses otherwise reserve memory for a thread a core.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class _TooLargeError(Exception):
+    """An answer has more bytes than a record can have; the message is the clip's reason."""
 
 
 def _write(stream: IO[bytes], header: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
@@ -155,7 +160,9 @@ def _read(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
     header = json.loads(_exactly(stream, length))
     sizes = header.pop("sizes")
     if sum(sizes) > _MAX_MESSAGE_BYTES:
-        raise EOFError
+        raise _TooLargeError(
+            f"has a record of more than {_MAX_MESSAGE_BYTES / 2**30:g} GiB; give fewer --max_frames"
+        )
     return header, [_exactly(stream, size) for size in sizes]
 
 

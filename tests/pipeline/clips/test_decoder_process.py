@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,27 @@ def test_a_clip_that_takes_too_much_memory_is_given_up(
         assert "MiB to decode" in result.found.reason
         assert result.frames == []
         assert _with(decoder, clip, settings()) == decode(clip, settings())
+
+
+def test_a_record_that_is_too_large_ends_the_process(
+    clip: Path, child: Callable[[], int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a pipe holds, so that the process waits for its reader while it is given up."""
+    large = settings(fps=25, width=640, height=480, encoding="jpeg")
+    with Decoder() as decoder:
+        _with(decoder, clip, settings())
+        first = child()
+        assert first is not None
+        alarm = threading.Timer(20, os.kill, (first, signal.SIGKILL))
+        alarm.start()
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.clips.decoder_process._MAX_MESSAGE_BYTES", 2**17)
+            result = _with(decoder, clip, large)
+        alarm.cancel()
+
+        assert result.found.reason == "has a record of more than 0.00012207 GiB; give fewer --max_frames"
+        assert child() is None
+        assert sum(map(len, _with(decoder, clip, large).frames)) > 2**17
 
 
 def test_the_process_limits_its_memory(clip: Path, child: Callable[[], int | None]) -> None:
