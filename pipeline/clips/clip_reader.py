@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,11 +135,18 @@ class ClipReader:
 
 
 def digest(path: str) -> str:
-    """Hexadecimal SHA-256 of a local file; of a folder, of its images' names and digests."""
+    """Hexadecimal SHA-256 of a local file; of a folder, of its images' names and digests.
+
+    Raises:
+        OSError: if it cannot be read, or is something else.
+    """
     if os.path.isdir(path):
         names = sorted(folder_images(os.listdir(path)))
         lines = "".join(f"{digest(os.path.join(path, name))} {name}\n" for name in names)
         return hashlib.sha256(lines.encode()).hexdigest()
+    # Reading a pipe or a device may not end.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(f"{os.path.basename(path)}: is no regular file")
     found = hashlib.sha256()
     with open(path, "rb") as stream:
         while block := stream.read(_READ_BYTES):

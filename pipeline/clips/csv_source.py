@@ -55,7 +55,7 @@ def read_rows(content: bytes, where: str) -> list[Row]:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise RequestError(f"--source {where}: line {line}: is not in UTF-8; save it in UTF-8") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     try:
         rows = list(_rows(reader, where))
     except csv.Error as error:

@@ -312,11 +312,17 @@ def _resolve(
             if not names:
                 raise RequestError(f"{where}: is a folder without images")
             for name in names:
+                if not is_text(name):
+                    raise RequestError(
+                        f"{where}: its image {_shown(name)} has characters that are no text; rename it"
+                    )
                 image = os.path.realpath(os.path.join(full, name))
                 if not allow_outside and not is_below(image, real_root):
                     raise RequestError(
                         f"{where}: its image {name} lies outside of {root}; move it, or add --allow_outside"
                     )
+                if not os.path.isfile(image):
+                    raise RequestError(f"{where}: its image {name} is no regular file; remove it")
             return os.path.relpath(full, root), sum(
                 os.stat(os.path.join(full, each)).st_size for each in names
             )

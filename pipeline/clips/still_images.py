@@ -57,6 +57,8 @@ def decode_images(clip: Clip, settings: FrameSettings) -> Iterator[tuple[int, Im
 
 def _read(path: str) -> tuple[Image, str]:
     """An image as it is shown, and its format: uint8 (h, w, 3), turned by its EXIF data, alpha over black."""
+    if os.path.exists(path) and not os.path.isfile(path):  # Reading a pipe or a device may not end.
+        raise BadClipError("is no regular file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -379,6 +379,9 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "walk").mkdir()
+    os.mkfifo(tmp_path / "walk" / "1.png")
+    _jpeg(tmp_path / "walk" / "2.jpg")
 
     def reason(name: str) -> str:
         return decode(tmp_path / name, settings()).found.reason
@@ -387,6 +390,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert reason("pipe.png") == "is neither a file nor a folder"
     assert reason("missing.mp4") == "cannot be opened (No such file or directory)"
     assert reason("folder.mp4") == "has no images"
+    assert reason("walk") == "its image 1.png is no regular file"
 
 
 def test_a_part_without_frames_is_named(tmp_path: Path) -> None:

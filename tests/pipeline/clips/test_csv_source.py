@@ -1,5 +1,6 @@
 """Clips that a CSV names: its columns, parts of files, captions, and where its paths lead."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,11 @@ def test_all_columns_in_any_order_and_case(tmp_path: Path) -> None:
         Source("b [1].MP4", 3, "dog", "test", "g2", "1.5", "2", ("two",)),
         Source("sub/a.mp4", 3, "猫", "validation", "g1", captions=("a cat asleep and a dog",)),
     ]
+
+
+def test_spaces_before_quotes_are_no_part_of_a_name(tmp_path: Path) -> None:
+    found = _list(_csv(tmp_path, 'path, label\n"a.mp4", "a cat, asleep"\nb.mp4,  dog\n'))
+    assert [(each.path, each.label) for each in found] == [("a.mp4", "a cat, asleep"), ("b.mp4", "dog")]
 
 
 @pytest.mark.parametrize("end_of_line", ["\n", "\r\n", "\r"])
@@ -116,6 +122,20 @@ def test_a_folder_of_images_and_a_still(tmp_path: Path) -> None:
     assert [(each.path, each.size) for each in found] == [("still.jpg", 3), ("walk", 6)]
     with pytest.raises(RequestError, match=r"line 2: empty: is a folder without images"):
         _list(_csv(tmp_path, "path,label\nempty,x\n", *names))
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("caf\udce9.png", r"its image caf\\udce9\.png has characters that are no text; rename it"),
+        ("pipe.png", r"its image pipe\.png is no regular file; remove it"),
+    ],
+)
+def test_an_image_of_a_folder_that_cannot_be_one(tmp_path: Path, name: str, named: str) -> None:
+    source = _csv(tmp_path, "path,label\nwalk,x\n", "walk/1.png")
+    (os.mkfifo if name == "pipe.png" else os.mknod)(tmp_path / "walk" / name)
+    with pytest.raises(RequestError, match=rf"line 2: walk: {named}"):
+        _list(source)
 
 
 def test_thousands_of_rows_on_an_object_store(store: Store) -> None:
