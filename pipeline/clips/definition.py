@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.clips.clip_reader import ClipReader
 from pipeline.clips.decoder_process import Decoder
 from pipeline.clips.frame_files import decode_frame
-from pipeline.clips.frame_settings import MAX_SIDE, FrameSettings
+from pipeline.clips.frame_settings import MAX_PIXELS, MAX_SIDE, FrameSettings
 from pipeline.clips.index import Entry, Index, checksum, load_index, read_index
 from pipeline.clips.index_choices import FAIL, SKIP, TRIM, Rules, check_classes, empty_splits
 from pipeline.clips.index_job import CACHE_NAME, Cache, cached_payloads, read_clips
@@ -562,6 +562,8 @@ def _parse_size(text: str) -> tuple[int, int]:
         raise RequestError(
             f"--frame_size {text}: give a side in pixels, as in 64, or WIDTHxHEIGHT, as in 96x128"
         )
+    if width * height > MAX_PIXELS:
+        raise RequestError(f"--frame_size {text}: give at most {MAX_PIXELS:,} pixels, as many as are decoded")
     return width, height
 
 

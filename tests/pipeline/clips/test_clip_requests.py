@@ -109,6 +109,7 @@ CASES = [
     (GOOD + " --frame_size=64x", "--frame_size 64x"),
     (GOOD + " --frame_size=64,48", "--frame_size 64,48"),
     (GOOD + " --frame_size=20000", "--frame_size 20000"),
+    (GOOD + " --frame_size=10000", "--frame_size 10000: give at most 67,108,864 pixels"),
     (GOOD + " --fit=stretch", "--fit: invalid choice: 'stretch'"),
     (GOOD + " --channels=2", "--channels 2: give 3 or 1"),
     (GOOD + " --image_encoding=webp", "--image_encoding: invalid choice: 'webp'"),
