@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import stat
@@ -69,23 +70,47 @@ class ClipReader:
             return f"cannot be read ({error.strerror or one_line(error)})"
         return "" if found == entry.sha256 else "has changed since it was indexed"
 
-    def payloads(self, entry: Entry, decoder: Decoder) -> list[bytes]:
-        """The payloads of a clip of the index, decoded again from its source.
+    def payloads(self, entry: Entry, decoder: Decoder, first: int, count: int) -> list[bytes]:
+        """Payloads of a clip of the index, decoded again from its source; all of them are compared.
+
+        Args:
+            entry: the clip.
+            decoder: decodes.
+            first, count: the records whose payloads are wanted; others are not kept in memory.
 
         Raises:
             WorkError: if the source is not the one that was indexed, or decodes to something else.
         """
+        payloads, problem = self._read_again(entry, decoder, range(first, first + count))
+        if problem:
+            raise WorkError(f"{files.join(self.root, entry.source.path)}: {problem}")
+        return payloads
+
+    def problem(self, entry: Entry, decoder: Decoder) -> str:
+        """Decode a clip of the index again and compare; return what is wrong, empty if nothing is."""
+        return self._read_again(entry, decoder, range(0))[1]
+
+    def _read_again(self, entry: Entry, decoder: Decoder, wanted: range) -> tuple[list[bytes], str]:
+        """Payloads of the records that are wanted, and what is wrong with the source."""
         if changed := self.check_unchanged(entry):
-            raise WorkError(f"{files.join(self.root, entry.source.path)}: {changed}")
-        made: list[bytes] = []
-        self.read(entry.source, decoder, made.append)
-        found = tuple(hashlib.sha256(payload).hexdigest() for payload in made)
-        if found != entry.records:
-            raise WorkError(
-                f"{files.join(self.root, entry.source.path)}: this program decodes other frames than the"
-                " index says; install the versions that the manifest names"
-            )
-        return made
+            return [], changed
+        payloads: list[bytes] = []
+        numbers = itertools.count()
+
+        def keep(payload: bytes) -> None:
+            if next(numbers) in wanted:
+                payloads.append(payload)
+
+        found = self.read(entry.source, decoder, keep)
+        if found.records == entry.records:
+            return payloads, ""
+        if (found.reason, found.damage) != (entry.reason, entry.damage):
+            now = found.reason or found.damage or "can be decoded to its end"
+            return payloads, f"{now}, which was not so when it was indexed"
+        return payloads, (
+            "this program decodes other frames than the index says; install the versions that the manifest"
+            " names"
+        )
 
     @contextmanager
     def local(self, source: Source) -> Iterator[str]:

@@ -364,7 +364,7 @@ class Clips(Definition):
             yield payload
             given += 1
         if given < count:
-            yield from reader.payloads(entry, decoder)[first + given : first + count]
+            yield from reader.payloads(entry, decoder, first + given, count - given)
 
     def block_of(self, first: int, payloads: Sequence[bytes]) -> Block:
         """See `Definition.block_of`; every image is decoded."""
@@ -546,13 +546,7 @@ def _decoder() -> Decoder:
 
 def _source_problem(entry: Entry, reader: ClipReader) -> str:
     """What is wrong with a clip's source, compared with the index; empty if nothing is."""
-    if changed := reader.check_unchanged(entry):
-        return changed
-    try:
-        reader.payloads(entry, _decoder())
-    except WorkError as error:
-        return str(error).partition(": ")[2]
-    return ""
+    return reader.problem(entry, _decoder())
 
 
 def _parse_size(text: str) -> tuple[int, int]:
