@@ -498,6 +498,11 @@ class Clips(Definition):
             if not self.source:
                 raise RequestError("--against_sources: the manifest names no source; give --source")
             reader = self._reader()
+            if not files.directory_exists(reader.root):
+                raise RequestError(
+                    f"--against_sources: no such folder {reader.root}; say where the sources are with"
+                    " --source, and of a .csv also with --root"
+                )
             for entry, reason in run(_source_problem, used, reader):
                 if reason:
                     yield f"{files.join(reader.root, entry.source.path)}: {reason}"

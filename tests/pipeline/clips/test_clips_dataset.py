@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.clips.definition import Clips
 from pipeline.command_line.errors import RequestError, WorkError
+from pipeline.command_line.program import run
 from pipeline.dataset.reader import Dataset
 from pipeline.generate import dry_run_report, generate, summary
 from pipeline.generation.output_directory import choose_target, claim
@@ -705,6 +706,21 @@ def test_sources_are_compared_on_request(copy: tuple[Path, Path], capsys: pytest
     assert f"{moved}/cat/0.mp4: has changed since it was indexed" in printed
     assert f"{moved}/dog/4.mp4: cannot be read (No such file or directory)" in printed
     assert "2 findings in the sources and splits" in printed
+
+
+def test_sources_that_are_not_there_are_one_wrong_request(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes: list[int] = []
+    argv = [str(made), "--against_sources", f"--source={tmp_path}/typo"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["verify", *argv])
+        run("pipeline.verify", verify_main, codes.append)
+    assert codes == [2]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"--against_sources: no such folder {tmp_path}/typo; say where the sources are" in printed.err
+    assert printed.err.count("error") == 1
 
 
 def test_a_damaged_index_is_found(copy: tuple[Path, Path], made: Path) -> None:
