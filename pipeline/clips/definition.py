@@ -192,6 +192,19 @@ class Clips(Definition):
             raise RequestError("--source is missing: name a folder of classes of clips, or a .csv")
         return list_sources(self.source, self.root or None, self.group or None, self.allow_outside)
 
+    def _same_listing(self) -> Listing:
+        """The clips of the source, which must be those that `listed` found: they are what is requested.
+
+        Raises:
+            WorkError: if they are others.
+        """
+        listing = self.listing()
+        if listing.digest != self.source_files:
+            raise WorkError(
+                f"{self.source}: has changed since this program started; run it again when nothing changes"
+            )
+        return listing
+
     def listed(self, output_dir: str) -> Self:
         """See `Definition.listed`.
 
@@ -297,7 +310,7 @@ class Clips(Definition):
     def prepare(self, directory: str, run_job: JobRunner) -> tuple[Self, bytes | None]:
         """See `Definition.prepare`: read every clip once, choose splits, and make the index."""
         importlib.import_module("av")  # Missing, it should be told before the work.
-        listing = self.listing()
+        listing = self._same_listing()
         found = read_clips(listing.sources, self._reader(), self._cache(directory), self.min_frames, run_job)
         entries = self._rules.apply(found)
         content = entries.to_bytes(listing.ignored)
@@ -530,7 +543,7 @@ class Clips(Definition):
         """See `Definition.estimate_sources`: some clips, spread over the listing, are decoded."""
         from pipeline.clips.estimate import estimate
 
-        found = estimate(self.listing(), self._reader(), self.on_bad_clip == FAIL)
+        found = estimate(self._same_listing(), self._reader(), self.on_bad_clip == FAIL)
         return replace(found, lines=[*self._class_lines(12), *found.lines])
 
     def _class_lines(self, width: int) -> list[str]:

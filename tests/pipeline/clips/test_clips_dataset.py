@@ -723,6 +723,16 @@ def test_sources_that_are_not_there_are_one_wrong_request(
     assert printed.err.count("error") == 1
 
 
+def test_a_source_that_changes_after_it_was_listed_stops_the_work(tmp_path: Path) -> None:
+    source = write(tmp_path / "S", class_folders(["a"], 3))
+    definition = _clips(source).listed(str(tmp_path / "D"))
+    write(source, {"b/late.mp4": clip(9)})
+    for work in (lambda: definition.prepare(str(tmp_path / "D"), _run_here), definition.estimate_sources):
+        with pytest.raises(WorkError, match=r"/S: has changed since this program started; run it again"):
+            work()
+    assert not (tmp_path / "D").exists()
+
+
 def test_a_damaged_index_is_found(copy: tuple[Path, Path], made: Path) -> None:
     _, directory = copy
     index = directory / "sources.jsonl"
