@@ -329,12 +329,11 @@ class Clips(Definition):
 
     def at(self, directory: str, places: Mapping[str, str] | None = None) -> Self:
         """See `Definition.at`."""
-        found: dict[str, Any] = {name: (places or {}).get(name, "") for name in ("source", "root")}
-        return replace(
-            self,
-            directory=directory,
-            **{name: value for name, value in found.items() if not getattr(self, name)},
-        )
+        located = replace(self, directory=directory)
+        if self.source:  # A root belongs to its .csv: that of another one says nothing.
+            return located
+        known = places or {}
+        return replace(located, source=known.get("source", ""), root=self.root or known.get("root", ""))
 
     @property
     def index(self) -> Index:

@@ -733,6 +733,23 @@ def test_a_source_that_changes_after_it_was_listed_stops_the_work(tmp_path: Path
     assert not (tmp_path / "D").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, ("/old/c.csv", "/old/media")),
+        ({"root": "/new/media"}, ("/old/c.csv", "/new/media")),
+        ({"source": "/new/c.csv", "root": "/new/media"}, ("/new/c.csv", "/new/media")),
+        ({"source": "/new/c.csv"}, ("/new/c.csv", "")),
+        ({"source": "/new"}, ("/new", "")),
+    ],
+)
+def test_a_root_is_that_of_its_source(given: dict[str, str], found: tuple[str, str]) -> None:
+    """What was given comes before what the manifest says."""
+    known = {"source": "/old/c.csv", "root": "/old/media"}
+    located = Clips().at("/D", {"source": "", "root": "", **given}).at("/D", known)
+    assert (located.source, located.root, located.directory) == (*found, "/D")
+
+
 def test_a_damaged_index_is_found(copy: tuple[Path, Path], made: Path) -> None:
     _, directory = copy
     index = directory / "sources.jsonl"
