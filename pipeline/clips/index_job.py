@@ -71,7 +71,7 @@ class Cache:
         self._write(f"{self._batch_key(batch)}.batch", [entry.to_json() for entry in entries])
 
     def num_entries(self) -> int:
-        """Number of clips that were read, from one listing."""
+        """Number of clips that were read, also with other settings, from one listing."""
         return sum(name.endswith(".entry") for name in files.list_names(self.path))
 
     def payloads(self, source: Source) -> Iterator[bytes]:
@@ -142,7 +142,9 @@ def read_clips(
                 | "Wait" >> beam.combiners.Count.Globally()
             )
 
-        run_job(build, cache.num_entries, len(sources), "clips")
+        names = files.list_names(cache.path)
+        others = cache.num_entries() - sum(f"{cache.key(source)}.entry" in names for source in sources)
+        run_job(build, lambda: cache.num_entries() - others, len(sources), "clips")
     entries = Entries()
     for batch in batches:
         read = cache.read_batch(batch)

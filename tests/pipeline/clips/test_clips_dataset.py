@@ -750,6 +750,20 @@ def test_a_root_is_that_of_its_source(given: dict[str, str], found: tuple[str, s
     assert (located.source, located.root, located.directory) == (*found, "/D")
 
 
+def test_progress_counts_the_clips_of_this_request(tmp_path: Path) -> None:
+    source, directory = write(tmp_path / "S", class_folders(["a"], 3)), tmp_path / "D"
+    _clips(source, fps=2.0).listed(str(directory)).prepare(str(directory), _run_here)
+    counts: list[int] = []
+
+    def run_job(build: Any, count: Any, total: int, unit: str) -> None:
+        counts.append(count())
+        _run_here(build)
+        counts.extend((count(), total))
+
+    _clips(source).listed(str(directory)).prepare(str(directory), run_job)
+    assert counts == [0, 3, 3]
+
+
 def test_a_damaged_index_is_found(copy: tuple[Path, Path], made: Path) -> None:
     _, directory = copy
     index = directory / "sources.jsonl"
