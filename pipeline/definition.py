@@ -28,7 +28,7 @@ import numpy as np
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.block import Block, RecordBlock, content_of
 from pipeline.dataset.example_counts import ExampleCounts
-from pipeline.dataset.features import ZLIB, ClassLabel, Feature, Tensor, decode, encode
+from pipeline.dataset.features import ZLIB, ClassLabel, Feature, Tensor, Text, Video, decode, encode
 from pipeline.dataset.shard_plan import Shard, plan_shards
 from pipeline.dataset.statistics import ChiSquaredTest, Statistics, total
 
@@ -268,18 +268,30 @@ class Definition(ABC):
         return decode(self.features, payload)
 
     def frames(self, example: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-        """The frames that `pipeline.preview` draws; by default, the first feature.
+        """The frames that `pipeline.preview` draws; by default, the first video or tensor.
 
         Returns:
-            uint8 of shape (T, H, W, C), C = 1 or 3.
+            uint8 of shape (T, H, W, C), C = 1 or 3; T is at least 1.
 
         Raises:
-            RequestError: if the first feature does not have such a shape.
+            RequestError: if that feature does not hold such frames.
         """
-        name, value = next(iter(example.items()))
-        if np.ndim(value) != 4 or np.shape(value)[3] not in (1, 3):
-            raise RequestError(f"{self.name}: feature {name} of shape {np.shape(value)} is no video to draw")
-        return np.asarray(value)
+        for name, value in example.items():
+            feature = self.features.get(name)  # None where `decode` makes more than is stored.
+            if isinstance(feature, Video):
+                raise RequestError(
+                    f"{self.name}: feature {name} holds images; a method frames of the kind may decode them"
+                )
+            if not isinstance(feature, ClassLabel | Text):
+                frames = np.asarray(value)
+                is_video = frames.ndim == 4 and len(frames) and frames.shape[3] in (1, 3)
+                if is_video and frames.dtype == np.uint8:
+                    return frames
+                found = f"{frames.dtype} of shape {frames.shape}"
+                raise RequestError(
+                    f"{self.name}: feature {name} is {found}, no video to draw: uint8 (T, H, W, 1 or 3)"
+                )
+        raise RequestError(f"{self.name}: has no video to draw")
 
     def caption(self, example: Mapping[str, Any]) -> str:
         """The text that `pipeline.preview` writes above an example; by default, the names of its classes."""

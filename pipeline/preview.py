@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from itertools import islice
 
@@ -55,6 +56,19 @@ def preview(
         RequestError: if the request is wrong; nothing is written then.
         WorkError: if a shard is damaged or missing.
     """
+    _sequences(output, source, split, first, num_sequences, num_frames, clip)()
+
+
+def _sequences(
+    output: str,
+    source: Definition | str,
+    split: str,
+    first: int,
+    num_sequences: int,
+    num_frames: int,
+    clip: str | None,
+) -> Callable[[], None]:
+    """Read what `preview` draws; returns what draws it."""
     check_picture_path(output)
     check_num_sequences(num_sequences)
     if isinstance(source, Definition):
@@ -80,7 +94,7 @@ def preview(
     videos = [definition.frames(example) for example in examples]
     if clip is not None:
         videos, titles = [np.concatenate(videos)], titles[:1]
-    draw_sequences(videos, titles, output, num_frames, definition.palette)
+    return partial(draw_sequences, videos, titles, output, num_frames, definition.palette)
 
 
 def preview_contact_sheet(
@@ -99,6 +113,13 @@ def preview_contact_sheet(
         RequestError: if the request is wrong; nothing is written then.
         WorkError: if a shard is damaged or missing.
     """
+    _contact_sheet(output, data_dir, split, per_class, first_class)()
+
+
+def _contact_sheet(
+    output: str, data_dir: str, split: str, per_class: int, first_class: int
+) -> Callable[[], None]:
+    """Read what `preview_contact_sheet` draws; returns what draws it."""
     check_picture_path(output, _STILL_TYPES, "--contact_sheet")
     if per_class > MAX_PER_CLASS:
         raise RequestError(f"--per_class {per_class}: a picture shows at most {MAX_PER_CLASS}")
@@ -108,7 +129,7 @@ def preview_contact_sheet(
     total = dataset.num_sequences(split)
     tiles = choose_tiles(definition, dataset.read(split, 0, total), names, per_class)
     title = f"{split}, classes {first_class} to {first_class + len(names) - 1}"
-    draw_contact_sheet(tiles, title, output, definition.palette)
+    return partial(draw_contact_sheet, tiles, title, output, definition.palette)
 
 
 def preview_statistics(output: str, data_dir: str) -> list[str]:
@@ -173,30 +194,27 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("statistics", "contact_sheet", "clip"):
         if getattr(flags, name) is not None and flags.data_dir is None:
             parser.error(f"--{name} needs a data set: give --data_dir")
+    drawings: dict[str, Callable[[], None]] = {}  # Nothing is drawn before all has been read.
+    if flags.contact_sheet is not None:
+        drawings[flags.contact_sheet] = _contact_sheet(
+            flags.contact_sheet, flags.data_dir, flags.split, flags.per_class, flags.first_class
+        )
+    if flags.output is not None:
+        drawings[flags.output] = _sequences(
+            flags.output,
+            flags.data_dir if flags.data_dir is not None else make_definition(kind, settings),
+            flags.split,
+            flags.first,
+            flags.num_sequences,
+            flags.num_frames,
+            flags.clip,
+        )
     if flags.statistics is not None:
         lines = preview_statistics(flags.statistics, flags.data_dir)
         print("\n".join([*lines, flags.statistics]))
-    if flags.contact_sheet is not None:
-        preview_contact_sheet(
-            flags.contact_sheet,
-            flags.data_dir,
-            split=flags.split,
-            per_class=flags.per_class,
-            first_class=flags.first_class,
-        )
-        print(flags.contact_sheet)
-    if flags.output is None:
-        return 0
-    preview(
-        flags.output,
-        flags.data_dir if flags.data_dir is not None else make_definition(kind, settings),
-        split=flags.split,
-        first=flags.first,
-        num_sequences=flags.num_sequences,
-        num_frames=flags.num_frames,
-        clip=flags.clip,
-    )
-    print(flags.output)
+    for path, draw in drawings.items():
+        draw()
+        print(path)
     return 0
 
 

@@ -152,6 +152,8 @@ def _check_apart(flags: argparse.Namespace, output: str) -> None:
     for name, path in made_of.items():
         if path is not None and os.path.realpath(path) == os.path.realpath(output):
             raise RequestError(f"--output {output}: would replace {name}; name another file")
+    if flags.plots is not None and os.path.realpath(flags.plots) == os.path.realpath(output):
+        raise RequestError(f"--output {output}: is the folder of --plots; name a file")
 
 
 def _refuse(flags: argparse.Namespace, reason: str, names: Sequence[str]) -> None:

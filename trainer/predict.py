@@ -40,7 +40,7 @@ values from 0 to 1; GIFs, each a sequence, where a pixel is 1 if its gray value 
 made by pipeline.generate, also compressed by gzip. Arrays and GIFs are shown to the model as they are,
 TFRecords as it saw sequences in training: line or dot, window, noise.
 Files of clips are videos, images, folders of them, and patterns, prepared as the data set of the training
-was; arrays, uint8 (n, T, H, W, C) or (T, H, W, C); and TFRecords in their data set.
+was (a folder of nothing but images is a clip, or many where the model sees one frame); arrays, uint8 (n, T, H, W, C) or (T, H, W, C); and TFRecords in their data set.
 Answers are JSON lines on stdout, or go to --output; memory does not grow with the number of sequences."""
 
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     kind = trained_kind(run)
     _check_task(flags, describes=isinstance(kind, CaptionsKind))
     if isinstance(kind, TracedKind):
-        _predict_lines(flags)
+        _predict_lines(flags, run)
     elif flags.input is not None:
         _predict_clip_files(flags, run)
     else:
@@ -138,14 +138,19 @@ def _check_task(flags: argparse.Namespace, *, describes: bool) -> None:
             raise RequestError(f"--{name}: is of {is_of}, the model was trained to {trained}; leave it out")
 
 
-def _predict_lines(flags: argparse.Namespace) -> None:
+def _predict_lines(flags: argparse.Namespace, run: RunDirectory) -> None:
+    # A model of lines needs no config.json. Who means one of clips is told that there is none.
+    has_config = run.training_data() is not None
+    missing = "" if has_config else f"; of a run on others, {run.config_path} is missing"
     for name in _OF_CLIPS:
         if getattr(flags, name) is not None:
-            raise RequestError(f"--{name}: is of clips, the model was trained on moving lines; leave it out")
+            raise RequestError(
+                f"--{name}: is of clips, the model was trained on moving lines; leave it out{missing}"
+            )
     if flags.input is None:
         _predict_chosen(flags)
     else:
-        _predict_files(flags)
+        _predict_files(flags, missing)
 
 
 def _check_input_alone(flags: argparse.Namespace) -> None:
@@ -154,11 +159,14 @@ def _check_input_alone(flags: argparse.Namespace) -> None:
         raise RequestError(f"--input brings its own sequences; leave {', '.join(given)} out")
 
 
-def _predict_files(flags: argparse.Namespace) -> None:
+def _predict_files(flags: argparse.Namespace, missing: str) -> None:
     _check_input_alone(flags)
     if flags.output is not None:
         check_answers_path(flags.output)
-    files = open_sequence_files(flags.input)
+    try:
+        files = open_sequence_files(flags.input)
+    except RequestError as error:
+        raise RequestError(f"{error}{missing}") from error
 
     from trainer.prediction.file_prediction import predict_files
 

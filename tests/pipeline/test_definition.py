@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bouncing_balls import BouncingBalls
 
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.setting_flags import make_definition
-from pipeline.dataset.features import ClassLabel, Feature, Tensor
+from pipeline.dataset.features import ClassLabel, Feature, Tensor, Video
 from pipeline.definition import KINDS, Definition, find_kind, reference_to, setting
 from pipeline.generate import main
 from pipeline.moving_line.definition import MovingLine
@@ -78,6 +79,31 @@ def test_a_setting_with_the_name_of_a_flag_is_named(tmp_path: Path) -> None:
     reference = f"{Flagged.__module__}:Flagged"
     with pytest.raises(RequestError, match="setting runner of Flagged: a flag has this name"):
         main(["--output_dir", str(tmp_path / "d"), "--dataset", reference])
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "told"),
+    [
+        (Tensor("float32", (None, 2, 2, 1)), np.zeros((3, 2, 2, 1), np.float32), "film is float32 of shape"),
+        (Tensor("uint8", (None, 2, 2, 1)), np.zeros((0, 2, 2, 1), np.uint8), r"film is uint8 of shape \(0,"),
+        (Tensor("uint8", (4,)), np.zeros(4, np.uint8), "film is uint8 of shape"),
+        (Video((2, 2, 1), "png"), [b"x"], "film holds images; a method frames of the kind may decode them"),
+    ],
+)
+def test_what_is_no_video_to_draw_is_named(feature: Feature, value: Any, told: str) -> None:
+    class Kind(Flagged):
+        features = {"label": ClassLabel(("one",)), "film": feature}  # noqa: RUF012
+
+    with pytest.raises(RequestError, match=f"flagged: feature {told}"):
+        Kind().frames({"label": 0, "film": value})
+
+
+def test_the_first_tensor_is_drawn_wherever_the_label_stands() -> None:
+    class Kind(Flagged):
+        features = {"label": ClassLabel(("one",)), "film": Tensor("uint8", (None, 2, 2, 1))}  # noqa: RUF012
+
+    frames = np.ones((3, 2, 2, 1), np.uint8)
+    assert Kind().frames({"label": 0, "film": frames}) is frames
 
 
 KEPT = """

@@ -229,3 +229,16 @@ def test_a_wrapped_text_keeps_its_words() -> None:
     assert max(widths) <= 1.5 * 72
     assert wrapped("short", 1.5, font) == "short"
     assert wrapped("", 1.5, font) == ""
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--output={tmp}/no folder/x.png"], ["--output={tmp}/x.png", "--first=100000"]], ids=str
+)
+def test_no_picture_is_drawn_where_another_cannot_be(
+    tmp_path: Path, path_dataset_dir: Path, wrong: list[str]
+) -> None:
+    flags = [f"--data_dir={path_dataset_dir}", f"--statistics={tmp_path / 'a.png'}"]
+    flags += [f"--contact_sheet={tmp_path / 'b.png'}", *(flag.format(tmp=tmp_path) for flag in wrong)]
+    with pytest.raises(RequestError):
+        main(flags)
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,8 @@ import pytest
 from pipeline.command_line.errors import RequestError
 from tests.conftest import Program, make_dataset
 from tests.runs import begin_with_weights, weights_that_know
+from trainer.command_line.flags import arguments_of_file
+from trainer.predict import main as predict_main
 from trainer.task import main
 from trainer.training.history import read_history
 from trainer.training.settings import TrainingSettings
@@ -43,6 +45,23 @@ def test_flags_come_from_a_file_and_those_given_come_on_top(
     settings = _config(tmp_path / "run")["settings"]
     expected = TrainingSettings(epochs=1, steps_per_epoch=3, learning_rate=5e-05, line="dot", readers=16)
     assert settings == {**expected.to_json(), "architecture": "folded"}
+
+
+@pytest.mark.parametrize(("steps", "kept"), [(25, False), (24, True)])
+def test_whole_epochs_of_a_run_stay_whole_with_other_batches(tmp_path: Path, steps: int, kept: bool) -> None:
+    settings = TrainingSettings(batch_size=8, steps_per_epoch=steps).to_json()
+    document = {"settings": settings, "dataset": {"path": "/data", "num_train": 207}}
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    arguments = arguments_of_file(str(tmp_path / "config.json"))
+    assert (f"--steps_per_epoch={steps}" in arguments) == kept
+    assert {"--batch_size=8", "--data_dir=/data"} <= set(arguments)
+
+
+@pytest.mark.parametrize("flags", [[], ["--top_k=2"]])
+def test_a_run_that_is_not_there_is_not_taken_for_one_of_lines(tmp_path: Path, flags: list[str]) -> None:
+    asked = [f"--model_dir={tmp_path / 'typo'}", f"--input={tmp_path / 'clip.mp4'}", *flags]
+    with pytest.raises(RequestError, match=r"; of a run on others, .*typo/config.json is missing$"):
+        predict_main(asked)
 
 
 @pytest.mark.storm

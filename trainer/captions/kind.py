@@ -122,7 +122,8 @@ class CaptionsKind(FramesKind):
         request: JudgingRequest,
         slicings: Mapping[str, Slicing],
     ) -> Judge:
-        """See `TrainableKind.judge`."""
+        """See `TrainableKind.judge`: every clip needs a caption."""
+        _counts(files, request.split)
         return CaptionJudge(self.view(settings), settings.max_words, files, request, slicings)
 
     def same_sample(self, trained_on: Mapping[str, Any], manifest: Manifest, split: str) -> bool:

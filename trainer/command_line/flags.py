@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -40,6 +41,14 @@ def check_dispatcher(flag: str, address: str) -> None:
         raise RequestError(f"{flag} {address}: give grpc://HOST:PORT of a dispatcher")
 
 
+def _is_whole_epoch(settings: Mapping[str, Any], dataset: Mapping[str, Any]) -> bool:
+    """Whether the steps of a run's epochs are all that there are, as without the flag."""
+    count, batch_size = dataset.get("num_train"), settings.get("batch_size")
+    if not isinstance(count, int) or not isinstance(batch_size, int) or batch_size < 1:
+        return False  # A file that somebody has changed.
+    return bool(settings.get("steps_per_epoch") == count // batch_size)
+
+
 def arguments_of_file(path: str) -> list[str]:
     """Read flags from a YAML or JSON file.
 
@@ -65,6 +74,8 @@ def arguments_of_file(path: str) -> list[str]:
         settings, dataset = document.get("settings"), document.get("dataset")
         if isinstance(settings, dict) and isinstance(dataset, dict):  # A run's config.json.
             settings = {name: value for name, value in settings.items() if name not in _FOUND_OUT}
+            if _is_whole_epoch(settings, dataset):  # Of another batch size or data set it may not be.
+                del settings["steps_per_epoch"]
             document = {"data_dir": dataset.get("path"), **settings}
     if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
         raise RequestError(f"--config {path}: give a mapping from flags to values, as in batch_size: 64")

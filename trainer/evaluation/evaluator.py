@@ -102,7 +102,7 @@ class EvaluationRequest:
             "batch_size": self.batch_size,
             "flips": list(self.flips),
             "seed": self.seed,
-            **{name: value for name in _OF_CLIPS if (value := getattr(self, name)) not in (None, False)},
+            **{name: getattr(self, name) for name in self.judging.given(_OF_CLIPS)},
             "on_corrupt": self.on_corrupt,
             "slices": slices,
         }

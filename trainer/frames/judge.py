@@ -157,6 +157,7 @@ class ClassJudge(Judge):
             [name.decode(errors="replace") for name in features["clip"]],
             [name.decode(errors="replace") for name in features["group"]],
             features["frames"],
+            lengths,
         )
 
 

@@ -20,13 +20,14 @@ class DatasetSpec:
 
     Attributes:
         name: of the kind of data set.
-        features: of every record, by name; at least one is a tensor.
+        features: of every record, by name; at least one is a video or a tensor.
         counts: number of examples, by split.
         keys: keys of the features in ``tf.train.SequenceExample`` messages; empty if records are
             ``tf.train.Example`` messages.
 
     Raises:
-        RequestError: if no feature is a tensor, or one has the name of a length that is added.
+        RequestError: if there is no input, or, where that is no frames, a feature has the name of a length
+            that is added.
     """
 
     name: str
@@ -35,10 +36,12 @@ class DatasetSpec:
     keys: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.tensors:
-            raise RequestError(f"data set {self.name}: has no tensor among its features; there is no input")
+        if not any(isinstance(each, Video | Tensor) for each in self.features.values()):
+            raise RequestError(
+                f"data set {self.name}: has no video and no tensor among its features; there is no input"
+            )
         for length in self.lengths.values():
-            if length in self.features:
+            if length in self.features and not self.has_frames:
                 raise RequestError(
                     f"data set {self.name}: feature {length} has the name of a length that reading adds;"
                     " give it another"

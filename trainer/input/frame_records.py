@@ -23,9 +23,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.dataset.features import Tensor, Text, Video
+from pipeline.dataset.features import Tensor, Text, Video, decode
 from pipeline.storage.tf_example import decode_sequence_example
 from pipeline.workers.cores import usable_cores
+from trainer.distributed.device_errors import library_message
 from trainer.input.dataset_spec import CAPTION, DatasetSpec
 from trainer.input.frame_view import FrameView
 from trainer.input.records import ExampleRecords, Numbering, stored_array, stored_schema
@@ -46,7 +47,8 @@ class FrameRecords(ExampleRecords):
         super().__init__(spec)
         self._view = view
         self._input = spec.features[spec.input]
-        self._names = [name for name in _NAMES if isinstance(spec.features.get(name), Text)]
+        texts = {name: each for name, each in spec.features.items() if isinstance(each, Text)}
+        self._names = [name for name in _NAMES if name in texts and not texts[name].is_list]
 
     def batches(
         self,
@@ -66,11 +68,21 @@ class FrameRecords(ExampleRecords):
         return windows.batch(batch_size, drop_remainder).prefetch(2)
 
     def check(self, payload: bytes) -> None:
-        """See `Records.check`."""
-        if self._spec.keys:
-            decode_sequence_example(payload)
+        """See `Records.check`: every frame is decoded."""
+        spec = self._spec
+        if spec.keys:
+            steps = decode_sequence_example(payload)[1].get(spec.keys[spec.input], [])
+            frames: Sequence[Any] = [image for step in steps for image in step]
         else:
-            super().check(payload)
+            frames = decode(spec.features, payload)[spec.input]
+        if not len(frames):
+            raise ValueError("has no frames")
+        if isinstance(self._input, Video):
+            for place, image in enumerate(frames):
+                try:
+                    decoded_image(tf.constant(image), self._input.shape, self._input.encoding)
+                except (tf.errors.OpError, ValueError) as error:
+                    raise ValueError(f"frame {place} cannot be decoded ({library_message(error)})") from error
 
     def window(self, message: tf.Tensor, number: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """The features and the label of a record, as the module's docstring says, but without the batch axis.
@@ -83,7 +95,7 @@ class FrameRecords(ExampleRecords):
         frames, length, stored_length = self._frames(stored[self._spec.input], number)
         features = {"frames": self._view.change(frames, number), "length": length}
         if self._view.has_names:
-            features |= {name: stored.get(name, tf.constant("")) for name in _NAMES}
+            features |= {name: stored[name] if name in self._names else tf.constant("") for name in _NAMES}
             features["stored_length"] = stored_length
             if self._spec.has_captions:
                 features[CAPTION] = tf.strings.reduce_join(_in_one_line(stored[CAPTION]), separator="\n")

@@ -62,21 +62,25 @@ def _found(splits: tuple[SplitFiles, ...], reason: str) -> str:
     deadline = time.monotonic() + SEARCH_SECONDS
     directory = os.path.dirname(splits[0].paths[0])
     verify = f"python -m pipeline.verify {directory}"
+    stops = False
     try:
-        if found := next(filter(None, (_first_damage(files, deadline) for files in splits)), None):
-            return found
+        for files in splits:
+            whole = _num_whole(files, deadline)
+            if whole < len(files.paths):
+                stops = True
+                if found := _first_damage(files, whole, deadline):
+                    return found
     except _OutOfTimeError:
         searched = f"{SEARCH_SECONDS:g} seconds did not suffice to find the record; {verify} finds it"
         return f"{directory}: cannot be read ({reason}); {searched}"
+    if stops:
+        return f"{directory}: cannot be read ({reason}), though every record by itself is as it should be"
     return f"{directory}: could not be read ({reason}), but now it can; run this again, or {verify}"
 
 
-def _first_damage(files: SplitFiles, deadline: float) -> str | None:
-    """The first damage, looked for where reading stops and then everywhere; None if it does not stop."""
+def _first_damage(files: SplitFiles, whole: int, deadline: float) -> str | None:
+    """The first damage, looked for where reading stops, after ``whole`` shards, and then everywhere."""
     shards = list(zip(files.paths, files.counts, strict=True))
-    whole = _num_whole(files, deadline)
-    if whole == len(shards):
-        return None
     searched = (_damage(files, *shard, deadline) for shard in shards[whole:] + shards[:whole])
     return next(filter(None, searched), None)
 

@@ -75,7 +75,7 @@ class Records(Protocol):
         """
 
     def check(self, payload: bytes) -> None:
-        """Check a record by itself, without TensorFlow.
+        """Check a record by itself.
 
         Raises:
             ValueError: with what is wrong.

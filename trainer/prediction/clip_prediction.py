@@ -157,7 +157,9 @@ def _opened(run: ClipRun, inputs: Sequence[str], decoder: Decoder, timeout: int 
     form = run.form
     if timeout is not None and form.preparation is not None:
         form = replace(form, preparation=replace(form.preparation, timeout=float(timeout)))
-    return open_clip_files(named_paths(inputs), form, run.how.check_records, decoder)
+    # A model of single images is asked about images, as it was trained on them.
+    paths = named_paths(inputs, by_image=run.view.num_frames == 1)
+    return open_clip_files(paths, form, run.how.check_records, decoder)
 
 
 def _windows(

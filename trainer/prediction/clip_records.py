@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from pipeline.clips.definition import Clips
 from pipeline.command_line.errors import RequestError, WorkError, one_line
 from pipeline.dataset.features import Video, decode
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
@@ -42,6 +43,8 @@ class RecordDecoder:
         self._manifest = manifest
         self._spec = DatasetSpec.of(manifest)
         check(self._spec, directory)
+        is_clips = manifest.kind == Clips.name
+        self._fps = Clips.from_json(manifest.settings).frame_settings.fps if is_clips else None
 
     def clip(self, payload: bytes, file: str, index: int, where: str) -> StoredClip:
         """The clip of a record.
@@ -74,7 +77,9 @@ class RecordDecoder:
         label = None if spec.target is None else int(example[spec.target])
         texts = example[CAPTION] if spec.has_captions else None
         captions = [texts] if isinstance(texts, str) else texts
-        return StoredClip(file, index, len(stored), frame, label, start, captions)
+        if not len(stored):
+            raise ValueError("has no frames")
+        return StoredClip(file, index, len(stored), frame, label, start, captions, self._fps)
 
 
 class ClipRecords:

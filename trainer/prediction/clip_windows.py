@@ -45,7 +45,7 @@ class ClipWindows:
 
     Attributes:
         view: how the model is shown clips when it is judged.
-        fps: frames a second; None if there is no rate.
+        fps: frames a second of clips that say no other; None if there is no rate.
         stride: frames from the start of a window to that of the next; None: only the window in the middle.
     """
 
@@ -89,4 +89,5 @@ class ClipWindows:
         return Window(clip.file, clip.index, clip.label, clip.captions, *times, shown, length)
 
     def _time(self, clip: StoredClip, number: int) -> float:
-        return number if self.fps is None else round(clip.start + float(number / self.fps), 6)
+        fps = clip.fps or self.fps
+        return number if fps is None else round(clip.start + float(number / fps), 6)

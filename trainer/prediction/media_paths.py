@@ -11,7 +11,7 @@ from pipeline.clips.sources import clips_of
 from pipeline.command_line.errors import RequestError
 
 
-def named_paths(texts: Sequence[str]) -> list[str]:
+def named_paths(texts: Sequence[str], *, by_image: bool = False) -> list[str]:
     """Paths of files and of folders of images, in order; those of a folder or a pattern are sorted.
 
     Of a folder, all videos and images below it; a folder that holds nothing but images is one clip, as in
@@ -19,11 +19,12 @@ def named_paths(texts: Sequence[str]) -> list[str]:
 
     Args:
         texts: paths, or patterns as in ``clips/**/*.mp4``, where there is no such path.
+        by_image: every image is a clip, also in a folder that holds nothing else.
 
     Raises:
         RequestError: if a path does not exist, a folder has no media, or a pattern matches nothing.
     """
-    return [path for text in texts for each in _matches(text) for path in _below(each, text)]
+    return [path for text in texts for each in _matches(text) for path in _below(each, text, by_image)]
 
 
 def _matches(text: str) -> list[str]:
@@ -37,13 +38,14 @@ def _matches(text: str) -> list[str]:
     return matches
 
 
-def _below(path: str, text: str) -> list[str]:
+def _below(path: str, text: str, by_image: bool) -> list[str]:
     if not os.path.isdir(path):
         return [path]
     try:
-        clips = clips_of(dict.fromkeys(_media_below(path.rstrip("/") or "/"), 0), 0)
+        media = dict.fromkeys(_media_below(path.rstrip("/") or "/"), 0)
     except OSError as error:
         raise RequestError(f"--input {path}: cannot be read ({error.strerror})") from error
+    clips = media if by_image else clips_of(media, 0)
     if not clips:
         raise RequestError(f"--input {text}: {path} holds no videos or images; name files")
     return sorted(clips)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 from trainer.prediction.frame_format import Frame
@@ -21,6 +22,7 @@ class StoredClip:
         label: number of the class; None if the file has no labels.
         start: time of the first frame, in seconds.
         captions: descriptions of the clip; None if the file has no captions.
+        fps: frames a second; None: those of the data set that the model was trained on.
     """
 
     file: str
@@ -30,6 +32,7 @@ class StoredClip:
     label: int | None = None
     start: float = 0.0
     captions: Sequence[str] | None = None
+    fps: Fraction | None = None
 
 
 class ClipFile(Protocol):

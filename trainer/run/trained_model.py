@@ -67,7 +67,10 @@ class TrainedModel:
             RequestError: if the model is of another kind.
         """
         if not self.is_of_lines:
-            raise RequestError("the model was not trained on moving lines; name another --model_dir")
+            raise RequestError(
+                "the model was not trained on moving lines; name another --model_dir, or copy the config.json"
+                " of its run beside it"
+            )
         return int(self.classifier.input_shape[2])
 
 

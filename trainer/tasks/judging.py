@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +37,19 @@ class JudgingRequest:
     beam: int | None = None
     length_penalty: float | None = None
 
+    def given(self, names: Sequence[str]) -> list[str]:
+        """Which of these attributes are given."""
+        values = {name: getattr(self, name) for name in names}
+        # A number that is 0 is given, and equals False.
+        return [name for name, each in values.items() if not (each is None or each is False or each == ())]
+
     def refuse(self, reason: str, *names: str) -> None:
         """Refuse what is not of a kind of data set.
 
         Raises:
             RequestError: if one of these attributes is given, with its flag.
         """
-        if given := [name for name in names if getattr(self, name) not in (None, False, ())]:
+        if given := self.given(names):
             raise RequestError(f"--{given[0]}: {reason}; leave it out")
 
 

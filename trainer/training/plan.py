@@ -125,8 +125,10 @@ def make_plan(
         )
     fewest = min(files.dealt(feed, feeds).num_sequences for feed in range(feeds))
     if settings.batch_size // feeds > fewest:
+        count = files.num_sequences
         raise RequestError(
-            f"--batch_size {settings.batch_size}: the training split has only {files.num_sequences} sequences"
+            f"--batch_size {settings.batch_size}: the training split has only {count} sequences;"
+            f" use at most {fewest * feeds}"
         )
     steps = settings.steps_per_epoch
     if steps is None:

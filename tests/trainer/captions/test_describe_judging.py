@@ -17,6 +17,7 @@ from tests.processes import environment, run_python
 from tests.trainer.captions import data_sets
 from trainer.evaluate import main
 from trainer.evaluation.captions.metrics import shuffled_places
+from trainer.evaluation.evaluator import EvaluationRequest
 from trainer.input.batches import sequential_batches
 from trainer.input.split_files import read_manifest, split_files
 from trainer.input.vocabulary import Vocabulary
@@ -143,6 +144,15 @@ def test_again_every_number_is_the_same(
     assert (document["request"]["beam"], document["request"]["length_penalty"]) == (3, 0.5)
     assert main([f"--reproduce={tmp_path / 'm.json'}"]) == 0
     assert "same: every number" in capsys.readouterr().out
+
+
+def test_a_penalty_of_0_is_part_of_the_request() -> None:
+    request = EvaluationRequest("data", "run", beam=4, length_penalty=0.0, single_frame=False)
+    asked = request.to_json()
+    assert (asked["beam"], asked["length_penalty"]) == (4, 0.0)
+    assert "single_frame" not in asked
+    with pytest.raises(RequestError, match="--length_penalty: is of captions; leave it out"):
+        request.judging.refuse("is of captions", "views", "length_penalty")
 
 
 @pytest.mark.slow

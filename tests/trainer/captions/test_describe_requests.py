@@ -10,7 +10,11 @@ from tests.conftest import Program, make_dataset
 from tests.pipeline.clips.clip_folders import snapshot
 from tests.trainer.captions.caption_kinds import WithGaps, WithoutClasses
 from tests.trainer.frames import data_sets as frame_data_sets
+from trainer.captions.kind import CaptionsKind
+from trainer.input.split_files import read_manifest, split_files
 from trainer.task import main
+from trainer.tasks.judging import JudgingRequest
+from trainer.training.settings import TrainingSettings
 
 OF_BALLS = [
     ("--task=caption", "--task caption: give one of classify, describe"),
@@ -106,6 +110,15 @@ def test_every_clip_needs_a_caption(tmp_path: Path, split: str, message: str) ->
     data = tmp_path / "data"
     frame_data_sets.copied(WithGaps(seed=3, gaps=split, num_train=40, num_validation=5, num_test=5), data)
     _refused(tmp_path, data, ["--task=describe", "--batch_size=4"], message)
+
+
+def test_every_clip_that_is_judged_needs_a_caption(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    frame_data_sets.copied(WithGaps(seed=3, gaps="test", num_train=9, num_validation=5, num_test=14), data)
+    files = split_files(str(data), read_manifest(str(data)), "test")
+    request = JudgingRequest("test", batch_size=4)
+    with pytest.raises(RequestError, match="2 of 14 clips of the test split have no caption"):
+        CaptionsKind().judge(TrainingSettings(task="describe", num_frames=4), files, request, {})
 
 
 @pytest.mark.slow

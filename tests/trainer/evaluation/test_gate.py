@@ -122,6 +122,8 @@ def test_the_metrics_do_not_replace_what_they_are_made_of(
         with pytest.raises(RequestError, match=f"{output.name}: would replace"):
             main([*flags, f"--output={output}"])
         assert output.read_bytes() == before
+    with pytest.raises(RequestError, match=r"made: is the folder of --plots; name a file"):
+        main([*flags, f"--output={tmp_path / 'made'}", f"--plots={tmp_path / 'made'}/"])
     with pytest.raises(RequestError, match="/dev/null: is no file that could be replaced"):
         main([*flags, "--output=/dev/null"])
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.dataset.features import decode
+from pipeline.clips.frame_files import encode_frame
+from pipeline.dataset.features import ClassLabel, Feature, Tensor, Text, Video, decode, encode
 from pipeline.dataset.reader import Dataset
 from tests.trainer.frames import data_sets
 from trainer.input.batches import sequential_batches
+from trainer.input.dataset_spec import DatasetSpec
 from trainer.input.feeds import Part, num_validation_batches, training_part, validation_part
-from trainer.input.frame_records import stored_labels
+from trainer.input.frame_records import FrameRecords, stored_labels
 from trainer.input.frame_view import FrameView
 from trainer.input.split_files import SplitFiles, read_manifest, split_files
 from trainer.training.settings import TrainingSettings
@@ -178,3 +180,28 @@ def test_only_frames_that_are_shown_are_decoded(tmp_path: Path) -> None:
         writer.write(example.SerializeToString())
     with pytest.raises(tf.errors.InvalidArgumentError):
         list(sequential_batches(alone, batch_size=1).as_numpy_iterator())
+
+
+@pytest.mark.parametrize("other", [ClassLabel(("left", "right")), Text(is_list=True), Tensor("int64", ())])
+def test_a_feature_by_the_name_of_a_group_that_is_none_is_not_taken_for_one(other: Feature) -> None:
+    features = {"frames": Tensor("uint8", (None, 2, 2, 1)), "group": other}
+    value: Any = [] if isinstance(other, Text) else 1
+    message = encode(features, {"frames": np.ones((3, 2, 2, 1), np.uint8), "group": value})
+    records = FrameRecords(DatasetSpec("mine", features, {}), FrameView(3, has_names=True))
+    shown, label = records.window(tf.constant(message), tf.constant(0, tf.int64))
+    assert (shown["group"], shown["clip"]) == (b"", b"")
+    assert list(label) == ([1] if isinstance(other, ClassLabel) else [])
+
+
+def test_a_record_that_cannot_be_shown_is_told_from_others() -> None:
+    stored = [encode_frame(np.zeros((height, 6, 3), np.uint8), "png", 90) for height in (4, 4, 5)]
+    video = DatasetSpec("mine", {"film": Video((4, 6, 3), "png")}, {})
+    records = FrameRecords(video, FrameView(3))
+    records.check(encode(video.features, {"film": stored[:2]}))
+    for images, told in ((stored, "frame 2 cannot be decoded"), ([b"x"], "frame 0 cannot be decoded")):
+        with pytest.raises(ValueError, match=told):
+            records.check(encode(video.features, {"film": images}))
+    arrays = DatasetSpec("mine", {"frames": Tensor("uint8", (None, 4, 6, 3))}, {})
+    empty = encode(arrays.features, {"frames": np.zeros((0, 4, 6, 3), np.uint8)})
+    with pytest.raises(ValueError, match="has no frames"):
+        FrameRecords(arrays, FrameView(3)).check(empty)

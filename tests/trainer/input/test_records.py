@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.command_line.errors import RequestError, WorkError
-from pipeline.dataset.features import ClassLabel, Tensor, encode
+from pipeline.dataset.features import ClassLabel, Tensor, Video, encode
 from pipeline.definition import Definition
 from pipeline.generate import generate
 from pipeline.storage.tfrecord import HEADER_BYTES, frame_record, read_records
@@ -313,10 +313,18 @@ def test_every_tensor_comes_as_it_was_stored(
 
 
 def test_data_sets_that_cannot_be_read_are_refused() -> None:
-    with pytest.raises(RequestError, match="data set mine: has no tensor"):
+    with pytest.raises(RequestError, match="data set mine: has no video and no tensor"):
         DatasetSpec("mine", {"label": ClassLabel(("a", "b"))}, {})
     with pytest.raises(RequestError, match="feature length has the name of a length"):
         DatasetSpec("mine", {"sound": Tensor("int16", (None,)), "length": Tensor("int32", ())}, {})
+
+
+def test_a_video_is_an_input_without_tensors() -> None:
+    spec = DatasetSpec("mine", {"label": ClassLabel(("a", "b")), "film": Video((8, 9, 3), "jpeg")}, {})
+    assert (spec.input, spec.frame_shape, spec.has_frames) == ("film", (8, 9, 3), True)
+    # To frames, reading adds no length of that name.
+    frames = Tensor("uint8", (None, 8, 9, 1))
+    assert DatasetSpec("mine", {"frames": frames, "length": Tensor("int32", ())}, {}).has_frames
 
 
 @dataclass(frozen=True)

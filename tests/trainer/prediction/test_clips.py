@@ -33,7 +33,7 @@ from trainer.prediction.clip_run import ClipRun
 from trainer.prediction.clip_windows import ClipWindows, Window
 from trainer.prediction.frame_format import FrameFormat
 from trainer.prediction.media_paths import named_paths
-from trainer.prediction.stored_clips import ClipFile
+from trainer.prediction.stored_clips import ClipFile, StoredClip
 from trainer.run.run_directory import RunDirectory
 from trainer.run.trained_model import load_trained_model
 
@@ -176,6 +176,14 @@ def test_where_windows_begin(
         assert not window.frames[window.length :].any()
 
 
+def test_a_clip_of_another_rate_has_its_own_times() -> None:
+    frame = np.zeros((4, 4, 1), np.uint8)
+    windows = ClipWindows(FrameView(3), Fraction(8))
+    for fps, end in ((None, 0.375), (Fraction(2), 1.5)):
+        (window,) = windows.of(StoredClip("a", 0, 3, lambda number: frame, fps=fps))
+        assert (window.start, window.end) == (0, end)
+
+
 def test_a_long_clip_takes_no_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clip_media, "_MEMORY_BYTES", 2**16)
     path = tmp_path / "long.mp4"
@@ -231,6 +239,7 @@ def test_folders_and_patterns_name_the_media_below(tmp_path: Path) -> None:
     below = ["10.GIF", "2.mp4", "deep/still.png", "deep/x.webm", "images"]
     assert named_paths([str(a)]) == [str(a / name) for name in below]
     assert named_paths([f"{a}/images/"]) == [str(a / "images")]
+    assert named_paths([f"{a}/images"], by_image=True) == [f"{a}/images/10.jpg", f"{a}/images/2.jpg"]
     assert named_paths([f"{tmp_path}/**/*.mp4"]) == [str(a / "2.mp4"), f"{tmp_path}/b[1].mp4"]
     assert named_paths([f"{tmp_path}/b[1].mp4", str(a / "2.mp4")])[0] == f"{tmp_path}/b[1].mp4"
 

@@ -153,6 +153,6 @@ def number_names(
     shares = np.zeros((1, NUM_SHARES, len(class_names)), np.float32)
     number, length = np.zeros(1, np.int64), np.ones(1, np.int64)
     frames = np.zeros((1, 1, 1, 1, 1), np.uint8)
-    answer = Answers(number, number, shares[:, 0], shares if by_share else None, length, [""], [""], frames)
-    example.add(answer)
+    by_shares = shares if by_share else None
+    example.add(Answers(number, number, shares[:, 0], by_shares, length, [""], [""], frames, length))
     return list(named_numbers(results(example, example if single_frame else None, 1)))

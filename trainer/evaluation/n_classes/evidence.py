@@ -34,6 +34,7 @@ class Answers:
             name "" is a clip of its own.
         groups: name of the group of each record; "" where there is none.
         frames: what the model was shown in the first view, uint8 (n, T, H, W, C).
+        lengths: how many of these frames are real, int64 (n,).
     """
 
     numbers: npt.NDArray[np.int64]
@@ -44,6 +45,7 @@ class Answers:
     clips: list[str]
     groups: list[str]
     frames: npt.NDArray[np.uint8]
+    lengths: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def strip_of(frames: npt.NDArray[np.uint8], length: int) -> npt.NDArray[np.uint8
 
     Args:
         frames: of a record, uint8 (T, H, W, C).
-        length: number of frames of the record; behind them, a short record is padded.
+        length: how many are real; behind them, a short record is padded.
     """
     last = max(min(len(frames), length), 1) - 1
     strip: npt.NDArray[np.uint8] = frames[np.unique(np.linspace(0, last, _STRIP_FRAMES).round().astype(int))]
@@ -165,7 +167,7 @@ class ClassEvidence:
         worst = sorted([*self._strips, *new], key=lambda place: (self._of_label(place), place))[:_NUM_KEPT]
         kept = {place: strip for place, strip in self._strips.items() if place in worst}
         for place in set(new) & set(worst):
-            kept[place] = strip_of(answers.frames[place - start], int(answers.num_frames[place - start]))
+            kept[place] = strip_of(answers.frames[place - start], int(answers.lengths[place - start]))
         self._strips = kept
 
     def _of_label(self, place: int) -> float:

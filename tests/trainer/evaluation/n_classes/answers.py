@@ -26,15 +26,17 @@ def made_up_answers(
     shares = np.linspace(0.1, 1, 10)[:, None]
     logits = random.normal(0, 1, (count, 1, num_classes)) + skill * shares * np.eye(num_classes)[labels, None]
     by_share = (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)).astype(np.float32)
+    num_frames = random.integers(1, 41, count)
     return Answers(
         numbers=np.arange(count),
         labels=labels,
         probabilities=by_share[:, -1],
         by_share=by_share,
-        num_frames=random.integers(1, 41, count),
+        num_frames=num_frames,
         clips=[""] * count if clips is None else list(clips),
         groups=[""] * count if groups is None else list(groups),
         frames=random.integers(0, 256, (count, 8, 12, 16, channels), np.uint8),
+        lengths=np.minimum(num_frames, 8),
     )
 
 
@@ -54,6 +56,7 @@ def evidence_of(answers: Answers, class_names: Sequence[str], batch_size: int = 
                 answers.clips[part],
                 answers.groups[part],
                 answers.frames[part],
+                answers.lengths[part],
             )
         )
     return evidence

@@ -28,6 +28,7 @@ def _by_hand(probabilities: list[list[float]], labels: list[int], clips: list[st
         clips=clips,
         groups=[""] * count,
         frames=np.zeros((count, 4, 2, 2, 1), np.uint8),
+        lengths=np.full(count, 4),
     )
 
 
@@ -39,6 +40,16 @@ def test_batches_change_nothing(batch_size: int) -> None:
     for row, expected in zip(found["accuracy_by_share"], whole["accuracy_by_share"], strict=True):
         assert row.pop("mean_confidence") == pytest.approx(expected.pop("mean_confidence"), abs=1e-12)
     assert found == whole
+
+
+def test_the_worst_clips_show_no_padding() -> None:
+    """Also where more frames are stored than the window has, at another pace."""
+    frames = np.zeros((1, 4, 2, 2, 1), np.uint8)
+    frames[:, :2] = 255
+    answers = replace(_by_hand([[0.1, 0.9]], [0], ["a"]), frames=frames, lengths=np.array([2]))
+    (strip,) = evidence_of(answers, ["a", "b"]).worst().strips.values()
+    assert len(strip) == 2
+    assert strip.all()
 
 
 def test_views_are_averaged() -> None:
