@@ -40,7 +40,8 @@ values from 0 to 1; GIFs, each a sequence, where a pixel is 1 if its gray value 
 made by pipeline.generate, also compressed by gzip. Arrays and GIFs are shown to the model as they are,
 TFRecords as it saw sequences in training: line or dot, window, noise.
 Files of clips are videos, images, folders of them, and patterns, prepared as the data set of the training
-was (a folder of nothing but images is a clip, or many where the model sees one frame); arrays, uint8 (n, T, H, W, C) or (T, H, W, C); and TFRecords in their data set.
+was (a folder of nothing but images is a clip, or many where the model sees one frame); arrays, uint8
+(n, T, H, W, C) or (T, H, W, C); and TFRecords in their data set.
 Answers are JSON lines on stdout, or go to --output; memory does not grow with the number of sequences."""
 
 
