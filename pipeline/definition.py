@@ -28,8 +28,18 @@ import numpy as np
 from pipeline.command_line.errors import RequestError, one_line
 from pipeline.dataset.block import Block, RecordBlock, content_of
 from pipeline.dataset.example_counts import ExampleCounts
-from pipeline.dataset.features import ZLIB, ClassLabel, Feature, Tensor, Text, Video, decode, encode
-from pipeline.dataset.shard_plan import Shard, plan_shards
+from pipeline.dataset.features import (
+    ZLIB,
+    ClassLabel,
+    Feature,
+    Tensor,
+    Text,
+    Video,
+    decode,
+    encode,
+    feature_from_json,
+)
+from pipeline.dataset.shard_plan import Shard, is_split_name, plan_shards
 from pipeline.dataset.statistics import ChiSquaredTest, Statistics, total
 
 # The built-in kinds: value of ``--dataset`` -> MODULE:NAME.
@@ -471,6 +481,50 @@ def check_settings(definition: Definition) -> None:
             f"--dataset {reference_to(type(definition))}: settings that cannot be kept ({one_line(error)});"
             " each must be an int, float, str, bool or None, of the type that its field declares"
         ) from error
+
+
+def check_records(definition: Definition) -> None:
+    """Check that manifest and file names can keep the features and the splits; as `check_settings`.
+
+    Called after `Definition.listed`.
+
+    Raises:
+        RequestError: if they cannot; the message names the feature or the split.
+    """
+    where = f"--dataset {reference_to(type(definition))}"
+    try:
+        features = dict(definition.features)
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"{where}: its features cannot be made ({one_line(error)})") from error
+    for name, feature in features.items():
+        if reason := _why_not_kept(name, feature):
+            raise RequestError(f"{where}: feature {name} cannot be kept: {reason}")
+    for split, count in definition.num_sequences.items():
+        if not is_split_name(split):
+            raise RequestError(
+                f"{where}: split {split!r}: file names contain it, so give letters, digits, _ and - only"
+            )
+        if type(count) is not int:  # NumPy's numbers are none in JSON, and True is none to anybody.
+            raise RequestError(f"{where}: split {split} has {count!r} examples: give an int")
+
+
+def _why_not_kept(name: Any, feature: Feature) -> str:
+    """Why a manifest cannot keep a feature; empty if it can."""
+    if not isinstance(name, str):
+        return "its name must be a str"
+    if isinstance(feature, ClassLabel):
+        if wrong := [each for each in feature.names if not isinstance(each, str)]:
+            return f"the name of a class must be a str, not {wrong[0]!r}"
+        if len(set(feature.names)) < len(feature.names):
+            return f"two classes are called {max(feature.names, key=list(feature.names).count)}"
+        if "/" in name:
+            return "a file of its classes has its name, so leave out the /"
+    try:
+        document = feature.to_json()
+        again = feature_from_json(json.loads(json.dumps(document, allow_nan=False))).to_json()
+    except (LookupError, TypeError, ValueError) as error:
+        return f"{one_line(error)}; give Python's own int and str"
+    return "" if again == document else "read again from JSON, it is another"
 
 
 def find_kind(dataset: str) -> type[Definition]:

@@ -24,7 +24,7 @@ from pipeline.command_line.setting_flags import (
     settings_given,
 )
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
-from pipeline.definition import Definition, check_settings
+from pipeline.definition import Definition, check_records, check_settings
 from pipeline.generation.estimate import DiskSpace, describe, describe_estimate
 from pipeline.generation.work_folder import WorkFolder
 from pipeline.verification.repair import rebuild_lost
@@ -65,6 +65,7 @@ def generate(
     """
     check_settings(definition)
     definition = definition.listed(output_dir)
+    check_records(definition)
     workers = direct_num_workers, direct_running_mode
     is_made = not overwrite and os.path.exists(os.path.join(output_dir, MANIFEST_NAME))
     by_process = is_local_runner(runner) and local_mode(*workers) == PROCESSES
@@ -110,6 +111,7 @@ def _generate(
             made = rebuild_lost(target.directory, target.finished, PROGRAM, places)
             return publish(target), made or target.directory != target.output_dir
         definition, sources = definition.prepare(target.directory, run_job)
+        check_records(definition)
         DiskSpace.of(definition, target.directory).check(output_dir)
         try:
             pipeline = build_job(definition, target.directory, chosen, options)
@@ -138,6 +140,7 @@ def dry_run_report(
 
     check_settings(definition)
     definition = definition.listed(output_dir)
+    check_records(definition)
     target = choose_target(output_dir, definition, overwrite)
     if target.finished is not None:
         return ["  it is already there: nothing to do, but for shards that were lost"]

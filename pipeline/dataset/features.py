@@ -53,7 +53,7 @@ class Tensor(Feature):
     """An array of numbers.
 
     Attributes:
-        dtype: NumPy's name of a boolean, integer or floating dtype.
+        dtype: NumPy's name of a boolean, integer or floating dtype; of a dtype or NumPy's class, it is taken.
         shape: shape of the array; None for a dimension that varies. At most one dimension may vary.
         encoding: "bytes" stores the array's bytes in C order, little-endian; "zlib" stores these bytes
             compressed; "none" stores a list of numbers (float32 or int64), not for float16, float64, uint64.
@@ -68,6 +68,8 @@ class Tensor(Feature):
     encoding: str = BYTES
 
     def __post_init__(self) -> None:
+        if not isinstance(self.dtype, str):
+            object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
         if np.dtype(self.dtype).kind not in "biuf":
             raise ValueError(f"dtype {self.dtype}: a tensor holds numbers")
         if self.encoding not in (BYTES, ZLIB, NONE):

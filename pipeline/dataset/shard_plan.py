@@ -49,7 +49,14 @@ class Shard:
         return f"{self.dataset}-{self.split}.{suffix}-{self.index:05d}-of-{self.num_shards:05d}"
 
 
-_SHARD_NAME = re.compile(r"[a-z][a-z0-9_]*-\w+\.(tfrecord|digests)-\d{5,}-of-\d{5,}")
+# What TFDS reads as a split, too.
+_SPLIT = r"\w[\w-]*"
+_SHARD_NAME = re.compile(rf"[a-z][a-z0-9_]*-{_SPLIT}\.(tfrecord|digests)-\d{{5,}}-of-\d{{5,}}")
+
+
+def is_split_name(name: str) -> bool:
+    """Whether a split may be called so: names of files contain it."""
+    return re.fullmatch(_SPLIT, name) is not None
 
 
 def is_shard_name(name: str) -> bool:

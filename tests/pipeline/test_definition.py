@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from bouncing_balls import BouncingBalls
 
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.setting_flags import make_definition
 from pipeline.dataset.features import ClassLabel, Feature, Tensor, Video
-from pipeline.definition import KINDS, Definition, find_kind, reference_to, setting
-from pipeline.generate import main
+from pipeline.definition import KINDS, Definition, check_records, find_kind, reference_to, setting
+from pipeline.generate import generate, main
 from pipeline.moving_line.definition import MovingLine
 
 TAKEN = """
@@ -141,6 +142,83 @@ def test_settings_that_no_manifest_keeps_are_refused_before_the_work(
     for more in ([], ["--dry_run"]):
         with pytest.raises(RequestError, match=f"{module}:Kind: settings that cannot be {named}; each must"):
             main([*arguments, *more])
+    assert not (tmp_path / "d").exists()
+
+
+def _with(features: dict[Any, Any], splits: dict[Any, Any]) -> Definition:
+    @dataclass(frozen=True)
+    class Mine(Flagged):
+        name = "mine"
+        features = property(lambda _: features)
+        num_sequences = property(lambda _: splits)
+
+    return Mine()
+
+
+@pytest.mark.parametrize(
+    ("features", "named"),
+    [
+        ({"label": ClassLabel(range(2))}, "feature label .* must be a str, not 0"),  # type: ignore[arg-type]
+        ({"label": ClassLabel(("a", "b", "a"))}, "feature label .* two classes are called a"),
+        ({"x": Tensor("uint8", (np.int64(2),))}, "feature x .* int64 is not JSON serializable"),  # type: ignore[arg-type]
+        ({"clip/label": ClassLabel(("a",))}, "feature clip/label .* leave out the /"),
+        ({1: ClassLabel(("a",))}, "feature 1 .* its name must be a str"),
+    ],
+)
+def test_features_that_no_manifest_keeps_are_refused(features: dict[Any, Any], named: str) -> None:
+    with pytest.raises(RequestError, match=named):
+        check_records(_with(features, {"train": 1}))
+
+
+@pytest.mark.parametrize(
+    ("splits", "named"),
+    [
+        ({"test/ood": 1}, "split 'test/ood': .* letters, digits, _ and - only"),
+        ({"test.ood": 1}, "split 'test.ood'"),
+        ({"": 1}, "split ''"),
+        ({"train": np.int64(1)}, r"split train has np.int64\(1\) examples: give an int"),
+        ({"train": True}, "split train has True examples"),
+    ],
+)
+def test_splits_that_no_manifest_keeps_are_refused(splits: dict[Any, Any], named: str) -> None:
+    with pytest.raises(RequestError, match=named):
+        check_records(_with({"x": Tensor("uint8", (1,))}, splits))
+
+
+@dataclass(frozen=True)
+class Hyphens(Flagged):
+    """A split whose name is no word, and a dtype that is no text."""
+
+    name = "hyphens"
+    runner: str = setting("x", "a flag of pipeline.generate")
+
+    @property
+    def features(self) -> dict[str, Feature]:
+        return {"x": Tensor(np.uint8, (1,)), "label": ClassLabel(("one",))}  # type: ignore[arg-type]
+
+    @property
+    def num_sequences(self) -> dict[str, int]:
+        return {"train": 3, "test-ood": 2}
+
+    def example(self, split: str, index: int) -> dict[str, Any]:
+        return {"x": np.array([index], np.uint8), "label": 0}
+
+
+def test_the_name_of_a_split_may_have_a_hyphen(tmp_path: Path) -> None:
+    directory = str(tmp_path / "d")
+    manifest, _ = generate(Hyphens(), directory, direct_num_workers=1)
+    assert manifest.splits["test-ood"].num_sequences == 2
+    assert manifest.features["x"] == Tensor("uint8", (1,))
+    assert generate(Hyphens(), directory, direct_num_workers=1) == (manifest, False)
+    assert generate(Hyphens(rate=0.25), directory, direct_num_workers=1, overwrite=True)[1]
+    assert len(tfds.builder_from_directory(directory).as_dataset(split="test-ood")) == 2
+
+
+def test_features_are_looked_at_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = property(lambda _: {"label": ClassLabel(("a", "a"))})
+    monkeypatch.setattr(Hyphens, "features", wrong)
+    with pytest.raises(RequestError, match=f"{__name__}:Hyphens: feature label"):
+        generate(Hyphens(), str(tmp_path / "d"))
     assert not (tmp_path / "d").exists()
 
 
