@@ -483,6 +483,21 @@ def check_settings(definition: Definition) -> None:
         ) from error
 
 
+def check_kind(kind: type[Definition]) -> None:
+    """Check that workers, and programs that read the data set, will find a kind by its reference.
+
+    Raises:
+        RequestError: if it is defined in the script that runs, or inside a function or class.
+    """
+    reference = reference_to(kind)
+    # Of other processes, `__main__` is another module.
+    if kind.__module__ == "__main__" or "." in kind.__qualname__ or find_kind(reference) is not kind:
+        raise RequestError(
+            f"--dataset {reference}: other processes cannot import it from there;"
+            " define it at the top of a module of its own, and import that"
+        )
+
+
 def check_records(definition: Definition) -> None:
     """Check that manifest and file names can keep the features and the splits; as `check_settings`.
 

@@ -24,7 +24,7 @@ from pipeline.command_line.setting_flags import (
     settings_given,
 )
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
-from pipeline.definition import Definition, check_records, check_settings
+from pipeline.definition import Definition, check_kind, check_records, check_settings
 from pipeline.generation.estimate import DiskSpace, describe, describe_estimate
 from pipeline.generation.work_folder import WorkFolder
 from pipeline.verification.repair import rebuild_lost
@@ -63,6 +63,7 @@ def generate(
         RequestError: if the request is wrong; nothing on disk has changed then.
         WorkError: if the job failed, or another process works in the directory; finished shards are kept.
     """
+    check_kind(type(definition))
     check_settings(definition)
     definition = definition.listed(output_dir)
     check_records(definition)
@@ -138,6 +139,7 @@ def dry_run_report(
     """
     from pipeline.generation.output_directory import choose_target
 
+    check_kind(type(definition))
     check_settings(definition)
     definition = definition.listed(output_dir)
     check_records(definition)

@@ -13,7 +13,7 @@ from pipeline.command_line.errors import RequestError
 from pipeline.command_line.setting_flags import make_definition
 from pipeline.dataset.features import ClassLabel, Feature, Tensor, Video
 from pipeline.definition import KINDS, Definition, check_records, find_kind, reference_to, setting
-from pipeline.generate import generate, main
+from pipeline.generate import dry_run_report, generate, main
 from pipeline.moving_line.definition import MovingLine
 
 TAKEN = """
@@ -219,6 +219,27 @@ def test_features_are_looked_at_before_the_work(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Hyphens, "features", wrong)
     with pytest.raises(RequestError, match=f"{__name__}:Hyphens: feature label"):
         generate(Hyphens(), str(tmp_path / "d"))
+    assert not (tmp_path / "d").exists()
+
+
+def _of_function() -> Definition:
+    @dataclass(frozen=True)
+    class Inside(Hyphens):
+        name = "inside"
+
+    return Inside()
+
+
+def test_kinds_that_other_processes_cannot_find_are_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RequestError, match=r"Inside: other processes cannot import it .* module of its own"):
+        generate(_of_function(), str(tmp_path / "d"))
+    monkeypatch.setattr(Hyphens, "__module__", "__main__")
+    with pytest.raises(RequestError, match="--dataset __main__:Hyphens: other processes"):
+        generate(Hyphens(), str(tmp_path / "d"))
+    with pytest.raises(RequestError, match="--dataset __main__:Hyphens: other processes"):
+        dry_run_report(Hyphens(), str(tmp_path / "d"), 1)
     assert not (tmp_path / "d").exists()
 
 
