@@ -25,6 +25,8 @@ class KeptWorker:
                 [sys.executable, "-m", "pipeline.workers.local_worker", str(write_end)],
                 stdin=subprocess.PIPE,
                 pass_fds=[write_end],
+                # The program may have found its modules, a kind of its own, by changing `sys.path`.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         finally:
             os.close(write_end)

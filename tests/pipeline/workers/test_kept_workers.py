@@ -1,5 +1,6 @@
 """Worker processes of local runs are used for one job after another, and end with the program."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.generation.runners import choose_runner
 from pipeline.workers.kept_workers import keep_workers
@@ -47,6 +49,18 @@ def test_the_next_job_has_the_same_processes(tmp_path: Path) -> None:
         assert _used(tmp_path / "1") == started
         assert _used(tmp_path / "2") == started
     assert not _ours()
+
+
+def test_processes_find_modules_where_the_program_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beside_the_program.py").write_text("def double(number): return 2 * number")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    double = importlib.import_module("beside_the_program").double
+    runner, options = choose_runner(None, 2, None, [])
+    with beam.Pipeline(runner=runner, options=options) as pipeline:
+        doubled = pipeline | beam.Create([1, 2]) | beam.Reshuffle() | beam.Map(double)
+        assert_that(doubled, equal_to([2, 4]))
 
 
 def test_processes_that_nobody_keeps_end_with_their_job(tmp_path: Path) -> None:
