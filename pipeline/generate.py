@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -35,6 +36,11 @@ PROGRAM = "pipeline.generate"
 _SECONDS_BETWEEN_LISTINGS = 0.5
 # Pause 9 times the last listing's duration, so that listing takes at most 10 % of the time.
 _PAUSE_PER_LISTING = 9
+_TRACEBACK = "Traceback (most recent call last):"
+# A traceback's last line: the exception's name, with its module, and what it tells.
+_NAMED = re.compile(r"[^\W\d][\w.]*(: |:?$)")
+# Beam's note, in an argument that may have been quoted since.
+_STEP = re.compile(r" \[while running \\?'.*?\\?'\]")
 
 
 def generate(
@@ -162,7 +168,7 @@ def _run(pipeline: Any, count_done: Callable[[], int], total: int, unit: str) ->
             with _call_repeatedly(lambda: progress.set(count_done())):
                 _wait_for(pipeline.run())
             progress.set(total)
-    except Exception as error:  # A runner may raise any exception.
+    except (Exception, SystemExit) as error:  # A runner may raise any exception, as may a kind.
         raise WorkError(f"{_cause(error)}; the same command goes on where it stopped") from error
 
 
@@ -202,14 +208,32 @@ def _cause(error: BaseException) -> str:
     """The line with the cause of a job's failure. A worker's error arrives as the text of its traceback."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
-    named = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception"))]
-    cause = (named or lines)[-1].removeprefix("RuntimeError: ").partition(" [while running")[0]
+    cause = _told(f"{type(error).__name__}: {error}").removeprefix("RuntimeError: ")
     if "Channel closed prematurely" in cause or WORKER_DIED in cause:
         return WORKER_DIED
     if "No module named 'pipeline" in cause:
         return "the engine's workers, or its scheduler, lack this project: install it there, or stage it"
     return cause
+
+
+def _told(text: str) -> str:
+    """What the last exception in a text tells, as one line without Beam's note of the step that failed."""
+    _, header, after = text.rpartition(_TRACEBACK)
+    lines = after.splitlines()
+    first = 0
+    if header:  # Lines of the traceback itself are indented, or blank.
+        first = next((place for place, line in enumerate(lines) if _NAMED.match(line)), len(lines))
+    # Beam writes its note behind the exception's first argument. What comes after it is the runner's.
+    last = next((place for place in range(first, len(lines)) if _STEP.search(lines[place])), None)
+    if last is not None:
+        told = lines[first : last + 1]
+    elif header and first < len(lines):
+        told = lines[first : first + 1]
+    else:
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        told = [line for line in lines if line.split(":")[0].endswith(("Error", "Exception"))] or lines
+        told = told[-1:]
+    return " ".join(_STEP.sub("", "\n".join(told)).split())
 
 
 def summary(manifest: Manifest, output_dir: str, seconds: float | None) -> str:
