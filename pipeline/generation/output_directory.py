@@ -192,7 +192,13 @@ def _choose(output_dir: str, definition: Definition, overwrite: bool) -> Target:
             raise RequestError(f"{error}, or add --overwrite") from error
         return _replacement(output_dir, request)
     if holds == request:
-        return Target(output_dir, output_dir, manifest)
+        # During an exchange, the index may be in either directory.
+        wrong = "" if manifest is None or is_exchanging else _index_problem(output_dir, manifest)
+        if not wrong:
+            return Target(output_dir, output_dir, manifest)
+        if not overwrite:
+            raise RequestError(f"{wrong}; add --overwrite to make the data set again")
+        return _replacement(output_dir, request)
     if holds is None and not names - {WORK_FOLDER_NAME, REPLACEMENT_DIRECTORY}:
         return Target(output_dir, output_dir)
     if not overwrite and holds is None:
@@ -210,6 +216,13 @@ def _choose(output_dir: str, definition: Definition, overwrite: bool) -> Target:
             " name another directory or add --overwrite"
         )
     return _replacement(output_dir, request)
+
+
+def _index_problem(output_dir: str, manifest: Manifest) -> str:
+    """What is wrong with the index of a finished data set's sources; empty if nothing is, or it has none."""
+    if not manifest.sources:
+        return ""
+    return next(manifest.definition.at(output_dir).findings(None, allow_leaks=True), "")
 
 
 def _replacement(output_dir: str, request: Request) -> Target:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.clips.definition import Clips
 from pipeline.command_line.errors import RequestError, WorkError
 from pipeline.dataset.reader import Dataset
-from pipeline.generate import generate
+from pipeline.generate import dry_run_report, generate
 from tests.conftest import ROOT, make_dataset
+from tests.pipeline.clips.clip_folders import still, write
 from tests.pipeline.test_generate import _files, _interrupt, _settings, _shards
 from tests.processes import stopping_at_their_start, wait_for_path, wait_for_stopped
 
@@ -91,6 +93,25 @@ def test_a_damaged_manifest_can_be_overwritten(tmp_path: Path) -> None:
     generate(_settings(), str(directory), direct_num_workers=1, overwrite=True)
     assert _shards(directory) == before
     assert os.listdir(tmp_path) == ["d"]
+
+
+def test_a_damaged_index_of_sources_can_be_overwritten(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "S", {f"{name}/{number}.png": still(number) for name in "ab" for number in (1, 2, 3)}
+    )
+    definition, directory = Clips(source=str(source), frame_size="16"), str(tmp_path / "d")
+    generate(definition, directory, direct_num_workers=1)
+    index = tmp_path / "d" / "sources.jsonl"
+    before, content = _shards(tmp_path / "d"), index.read_bytes()
+    index.write_bytes(content[:-1])
+    with pytest.raises(RequestError, match=r"sources\.jsonl: is damaged.*; add --overwrite to make"):
+        dry_run_report(definition, directory, 1)
+    index.unlink()
+    with pytest.raises(RequestError, match=r"sources\.jsonl: cannot be read.*; add --overwrite to make"):
+        generate(definition, directory, direct_num_workers=1)
+    assert generate(definition, directory, direct_num_workers=1, overwrite=True)[1]
+    assert (_shards(tmp_path / "d"), index.read_bytes()) == (before, content)
+    assert not generate(definition, directory, direct_num_workers=1, overwrite=True)[1]
 
 
 def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
