@@ -28,8 +28,9 @@ REPLACEMENT_DIRECTORY = ".replacement"
 # Marker file in the replacement, written before the exchange removes anything of the old data set.
 _EXCHANGE_NAME = ".exchange"
 _OWN_NAMES = {MANIFEST_NAME, SOURCES_NAME, WORK_FOLDER_NAME, REPLACEMENT_DIRECTORY, _EXCHANGE_NAME}
-# Entries of an empty file system.
-_FILE_SYSTEM_NAMES = {"lost+found"}
+# What a system puts into directories: an empty file system's own, and macOS' views and attributes of files.
+_SYSTEM_NAMES = {"lost+found", ".DS_Store"}
+_SYSTEM_PREFIX = "._"
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,17 @@ def choose_target(output_dir: str, definition: Definition, overwrite: bool) -> T
 
     Raises:
         RequestError: if the directory holds other files, or another data set and ``overwrite`` is False, or
-            cannot be read.
+            cannot be read, or must be written and cannot be.
     """
     _check_name(output_dir)
     output_dir = files.resolve(output_dir)
     try:
         if files.is_local(output_dir) and not os.path.isdir(above := files.nearest_existing(output_dir)):
             raise RequestError(f"--output_dir {output_dir}: {above} is a file; name a directory")
-        return _choose(output_dir, definition, overwrite)
+        target = _choose(output_dir, definition, overwrite)
+        if target.finished is None and not _may_write(target):
+            raise RequestError(f"--output_dir {output_dir}: you may not write there; name another directory")
+        return target
     except (OSError, ValueError) as error:
         if isinstance(error, RequestError):
             raise
@@ -175,7 +179,7 @@ def read_manifest(directory: str) -> Manifest | None:
 
 
 def _choose(output_dir: str, definition: Definition, overwrite: bool) -> Target:
-    names, request = files.list_names(output_dir) - _FILE_SYSTEM_NAMES, Request.of(definition)
+    names, request = _names(output_dir), Request.of(definition)
     if foreign := sorted(name for name in names if not _is_own(name)):
         raise RequestError(
             f"--output_dir {output_dir}: holds something else ({foreign[0]}); name an empty or new directory"
@@ -218,6 +222,15 @@ def _choose(output_dir: str, definition: Definition, overwrite: bool) -> Target:
     return _replacement(output_dir, request)
 
 
+def _may_write(target: Target) -> bool:
+    """Whether this process may write to the target; on an object store, this is not known before it does."""
+    if not files.is_local(target.directory):
+        return True
+    is_effective = os.access in os.supports_effective_ids
+    above = files.nearest_existing(target.directory)
+    return os.access(above, os.W_OK | os.X_OK, effective_ids=is_effective)
+
+
 def _index_problem(output_dir: str, manifest: Manifest) -> str:
     """What is wrong with the index of a finished data set's sources; empty if nothing is, or it has none."""
     if not manifest.sources:
@@ -228,7 +241,7 @@ def _index_problem(output_dir: str, manifest: Manifest) -> str:
 def _replacement(output_dir: str, request: Request) -> Target:
     """The target for a request that replaces another data set."""
     directory = files.join(output_dir, REPLACEMENT_DIRECTORY)
-    if not all(map(_is_own, files.list_names(directory))):
+    if not all(map(_is_own, _names(directory))):
         raise RequestError(f"--overwrite needs {directory}, which holds something else; move it away")
     finished = None
     with suppress(RequestError):  # A replacement whose manifest is damaged is made again.
@@ -335,6 +348,12 @@ def _make_directories(directory: str) -> list[str]:
         os.mkdir(missing)
         atomic_files.sync_directory_of(missing)
     return made
+
+
+def _names(directory: str) -> set[str]:
+    """Names of a directory's entries, without those of a system, which stay as they are beside a data set."""
+    names = files.list_names(directory) - _SYSTEM_NAMES
+    return {name for name in names if not name.startswith(_SYSTEM_PREFIX)}
 
 
 def _is_own(name: str) -> bool:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,36 @@ def test_overwrite_spares_what_is_not_ours(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"holds something else \(thesis.txt\)"):
         generate(_settings(seed=4), str(directory), direct_num_workers=1, overwrite=True)
     assert (directory / "thesis.txt").read_text() == "mine"
+
+
+def test_what_a_system_puts_there_neither_disturbs_nor_is_lost(tmp_path: Path) -> None:
+    theirs = [tmp_path / "d" / name for name in (".DS_Store", "._manifest.json")]
+    (tmp_path / "d").mkdir()
+    for settings in (_settings(), _settings(), _settings(seed=4)):
+        for path in theirs:
+            path.write_text("theirs")
+        generate(settings, str(tmp_path / "d"), direct_num_workers=1, overwrite=settings.seed == 4)
+    assert {path.read_text() for path in theirs} == {"theirs"}
+    assert Dataset.open(str(tmp_path / "d")).manifest.settings["seed"] == 4
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can run a program as somebody else")
+def test_a_directory_that_cannot_be_written_is_refused_before_the_work() -> None:
+    with tempfile.TemporaryDirectory() as parent:  # Pytest's own directories nobody else gets to.
+        stills = {f"{name}/{number}.png": still(number) for name in "ab" for number in range(3)}
+        source = write(Path(parent, "S"), stills)
+        Path(parent, "d").mkdir()
+        os.chmod(parent, 0o555)
+        os.seteuid(65534)
+        try:
+            for definition in (_settings(), Clips(source=str(source), frame_size="16")):
+                for name, named in (("d", "you may not write there"), ("new", "cannot be made")):
+                    with pytest.raises(RequestError, match=f"--output_dir {parent}/{name}: {named}"):
+                        generate(definition, f"{parent}/{name}", direct_num_workers=1)
+        finally:
+            os.seteuid(0)
+        assert sorted(os.listdir(parent)) == ["S", "d"]
+        assert not os.listdir(f"{parent}/d")
 
 
 @pytest.mark.parametrize(
