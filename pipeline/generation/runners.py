@@ -12,12 +12,14 @@ import contextlib
 import importlib.util
 import io
 from collections.abc import Sequence
+from dataclasses import fields
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipeline.command_line.errors import RequestError, one_line
+from pipeline.definition import KINDS, find_kind
 from pipeline.workers.local_run import PROCESSES, is_local_runner, local_mode, num_local_workers
 from pipeline.workers.loopback import listen_on_loopback_only
 from pipeline.workers.worker_environment import LocalWorkerEnvironment
@@ -53,7 +55,9 @@ def choose_runner(
         options = _parse_options(flags)
         unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
         if unknown:
-            raise RequestError(f"unknown flag --{min(unknown)}: neither this program nor Beam knows it")
+            flag = min(unknown)
+            kinds = "".join(f"; --dataset {name} has it" for name in _kinds_with(flag))
+            raise RequestError(f"unknown flag --{flag}: neither this program nor Beam knows it{kinds}")
         return FnApiRunner(default_environment=LocalWorkerEnvironment() if by_process else None), options
     if name.lower() in _DASK_NAMES:
         name, beam_flags = _DASK_RUNNER, _for_dask(name, beam_flags)
@@ -67,6 +71,17 @@ def choose_runner(
     if running_mode is not None:
         flags.append(f"--direct_running_mode={running_mode}")
     return runner, _parse_options(flags)
+
+
+def _kinds_with(name: str) -> list[str]:
+    """The built-in kinds of data set with a setting of this name."""
+    found = []
+    for dataset in KINDS:
+        with contextlib.suppress(RequestError):  # What it needs may not be installed.
+            kind = find_kind(dataset)
+            names = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # Kinds are dataclasses.
+            found += [dataset] if name in names - {*kind.derived} else []
+    return found
 
 
 def _for_dask(name: str, beam_flags: Sequence[str]) -> list[str]:

@@ -49,3 +49,10 @@ def test_a_program_that_lacks_a_package_says_so_in_one_line(tmp_path: Path) -> N
     (line,) = done.stderr.splitlines()
     assert line.startswith("trainer.task: error: the package tensorflow is not installed")
     assert "[train]" in line
+
+
+def test_a_flag_of_another_kind_is_said_to_be_its() -> None:
+    with pytest.raises(RequestError, match=r"unknown flag --source: .* knows it; --dataset clips has it$"):
+        choose_runner(None, 1, None, ["--source", "S"])
+    with pytest.raises(RequestError, match=r"unknown flag --sauce: .* knows it$"):
+        choose_runner(None, 1, None, ["--sauce", "S"])
