@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -445,17 +445,26 @@ class Definition(ABC):
         if names := set(cls.places) & settings.keys():
             raise TypeError(f"{min(names)} is a place")
         for name, value in settings.items():
-            allowed = getattr(hints.get(name), "__args__", (hints.get(name),))
-            if type(value) not in allowed:  # `isinstance` would accept True as an int.
+            if type(value) not in _types_of(hints.get(name)):  # `isinstance` would accept True as an int.
                 raise TypeError(f"{name} is {value!r}")
         return cls(**settings)
+
+
+def _types_of(annotation: Any) -> tuple[Any, ...]:
+    """Types of the values that a setting of this annotation may have."""
+    if get_origin(annotation) is Literal:
+        return tuple(map(type, get_args(annotation)))
+    parts = getattr(annotation, "__args__", (annotation,))
+    return tuple(
+        each for part in parts for each in (_types_of(part) if get_origin(part) is Literal else (part,))
+    )
 
 
 @cache
 def _float_fields(kind: type[Definition]) -> list[str]:
     """Names of the settings that may be floats, but no whole numbers."""
     hints = get_type_hints(kind)
-    allowed = {name: getattr(hint, "__args__", (hint,)) for name, hint in hints.items()}
+    allowed = {name: _types_of(hint) for name, hint in hints.items()}
     names = (each.name for each in fields(kind))  # type: ignore[arg-type]  # Kinds are dataclasses.
     return [name for name in names if float in allowed[name] and int not in allowed[name]]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from pipeline.command_line.errors import RequestError
-from pipeline.definition import KINDS, Definition, find_kind
+from pipeline.command_line.errors import RequestError, one_line
+from pipeline.definition import KINDS, Definition, find_kind, reference_to
 
 _DEFAULT_KIND = "moving_line"
 
@@ -55,12 +55,16 @@ def add_setting_flags(parser: Any, kind: type[Definition], *, of_examples: bool 
             continue
         if of_examples and each.name in (*kind.counts(), "sequences_per_shard"):
             continue
-        hint = hints[each.name]
-        hint = next((part for part in getattr(hint, "__args__", ()) if part is not type(None)), hint)
+        hint, choices = hints[each.name], each.metadata.get("choices")
+        if get_origin(hint) is not Literal:
+            hint = next((part for part in getattr(hint, "__args__", ()) if part is not type(None)), hint)
+        if get_origin(hint) is Literal:
+            choices = choices or get_args(hint)
+            hint = type(choices[0])
         flag: dict[str, Any] = {"type": each.metadata.get("type") or hint}
         if hint is bool:
             flag = {"action": argparse.BooleanOptionalAction}
-        elif choices := each.metadata.get("choices"):
+        elif choices:
             flag["choices"] = choices
         text = each.metadata.get("help", "a setting of the data set")
         if each.default is not None and each.default is not MISSING:
@@ -92,4 +96,9 @@ def make_definition(kind: type[Definition], settings: Mapping[str, Any]) -> Defi
     for each in fields(kind):  # type: ignore[arg-type]  # Kinds are dataclasses.
         if each.name not in settings and each.default is MISSING and each.default_factory is MISSING:
             raise RequestError(f"--{each.name} has no default: give it")
-    return kind(**settings)
+    try:
+        return kind(**settings)
+    except RequestError:
+        raise
+    except (TypeError, ValueError) as error:  # What a kind of one's own says of its settings.
+        raise RequestError(f"--dataset {reference_to(kind)}: {one_line(error)}") from error

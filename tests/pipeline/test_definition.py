@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from bouncing_balls import BouncingBalls
 
+from pipeline.command_line.arguments import ArgumentParser
 from pipeline.command_line.errors import RequestError
-from pipeline.command_line.setting_flags import make_definition
+from pipeline.command_line.setting_flags import add_setting_flags, make_definition, settings_given
 from pipeline.dataset.features import ClassLabel, Feature, Tensor, Video
 from pipeline.definition import KINDS, Definition, check_records, find_kind, reference_to, setting
 from pipeline.generate import dry_run_report, generate, main
@@ -241,6 +242,41 @@ def test_kinds_that_other_processes_cannot_find_are_refused_before_the_work(
     with pytest.raises(RequestError, match="--dataset __main__:Hyphens: other processes"):
         dry_run_report(Hyphens(), str(tmp_path / "d"), 1)
     assert not (tmp_path / "d").exists()
+
+
+@dataclass(frozen=True)
+class Chosen(Flagged):
+    """Settings of a few values, and a check of them that raises what Python raises."""
+
+    name = "chosen"
+    runner: str = setting("x", "a flag of pipeline.generate")
+    color: Literal["red", "blue"] = "red"
+    size: Literal[1, 2] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.color == "blue" and self.size == 2:
+            raise ValueError("blue is small")
+
+
+def _chosen(*flags: str) -> Definition:
+    parser = ArgumentParser("program", "", "")
+    add_setting_flags(parser, Chosen)
+    return make_definition(Chosen, settings_given(parser.parse_args(flags), Chosen))
+
+
+def test_literals_are_choices() -> None:
+    made = _chosen("--color=blue", "--size=1")
+    assert made == Chosen(color="blue", size=1)
+    assert Chosen.from_json(made.to_json()) == made
+    for wrong in ("--color=green", "--size=3", "--size=one"):
+        with pytest.raises(RequestError, match=f"--{wrong[2:6]}.*invalid"):
+            _chosen(wrong)
+
+
+def test_what_a_kind_raises_of_its_settings_is_a_wrong_request() -> None:
+    with pytest.raises(RequestError, match=f"--dataset {__name__}:Chosen: blue is small"):
+        _chosen("--color=blue", "--size=2")
 
 
 @dataclass(frozen=True)
