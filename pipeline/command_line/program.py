@@ -40,6 +40,10 @@ def run(
         main: takes the command line's arguments and returns the exit code.
         leave: ends the process with an exit code.
     """
+    if sys.stderr is None:  # The program was started with it closed.
+        # Takes its number, so that no file gets that, into which libraries and other processes write.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # Open until the process ends.
+        os.set_inheritable(sys.stderr.fileno(), True)
     # On import, Beam logs warnings about packages that are not needed here.
     logging.basicConfig(level=logging.ERROR)
     leave(_exit_code(program, main) if sys.platform in _SYSTEMS else _fail(program, _OTHER_SYSTEM, 2))
