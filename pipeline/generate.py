@@ -25,7 +25,8 @@ from pipeline.command_line.setting_flags import (
     settings_given,
 )
 from pipeline.dataset.manifest import MANIFEST_NAME, Manifest
-from pipeline.definition import Definition, check_kind, check_records, check_settings
+from pipeline.definition import Definition
+from pipeline.generation.definition_checks import check_kind, check_records, check_settings
 from pipeline.generation.estimate import DiskSpace, describe, describe_estimate
 from pipeline.generation.work_folder import WorkFolder
 from pipeline.verification.repair import rebuild_lost

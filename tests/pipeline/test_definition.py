@@ -13,8 +13,9 @@ from pipeline.command_line.arguments import ArgumentParser
 from pipeline.command_line.errors import RequestError
 from pipeline.command_line.setting_flags import add_setting_flags, make_definition, settings_given
 from pipeline.dataset.features import ClassLabel, Feature, Tensor, Video
-from pipeline.definition import KINDS, Definition, check_records, find_kind, reference_to, setting
+from pipeline.definition import KINDS, Definition, find_kind, reference_to, setting
 from pipeline.generate import dry_run_report, generate, main
+from pipeline.generation.definition_checks import check_records
 from pipeline.moving_line.definition import MovingLine
 
 TAKEN = """
