@@ -25,8 +25,7 @@ class KeptWorker:
                 [sys.executable, "-m", "pipeline.workers.local_worker", str(write_end)],
                 stdin=subprocess.PIPE,
                 pass_fds=[write_end],
-                # The program may have found its modules, a kind of its own, by changing `sys.path`.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_module_paths())},
             )
         finally:
             os.close(write_end)
@@ -56,6 +55,17 @@ class KeptWorker:
         with suppress(OSError):  # What it was not told.
             self._process.stdin.close()
         self._answers.close()
+
+
+def _module_paths() -> list[str]:
+    """Where this program finds modules, and what was added for processes that it starts.
+
+    It may have found a kind of its own by changing `sys.path`. In another order, a worker could find another
+    module of the same name.
+    """
+    own = [path for path in sys.path if path]
+    added = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return [*(path for path in added if path not in own), *own]
 
 
 _idle: list[KeptWorker] = []
